@@ -1,0 +1,2 @@
+//! callctl.
+fn main() {}

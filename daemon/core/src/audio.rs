@@ -1,0 +1,44 @@
+//! The audio session: who has the microphone and the loudspeaker of a domain. State, not an event.
+
+use crate::GroupId;
+
+/// The audio session of one domain.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct AudioSession {
+    /// The group that has it, or had it while `phase` is `Releasing`.
+    pub holder: Option<GroupId>,
+    /// Where the hand-over stands.
+    pub phase: Phase,
+    /// Counts the grants; a word about an older one is ignored.
+    pub generation: u64,
+    /// When this phase began, µs since the epoch.
+    pub since: u64,
+    /// The agent in the session makes others keep quiet.
+    pub enforced: bool,
+}
+
+/// Where the hand-over of the audio stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Phase {
+    /// Nobody has it.
+    #[default]
+    Idle,
+    /// The holder is asked to stop.
+    Releasing,
+    /// The holder is asked to begin.
+    Granting,
+    /// The holder has it.
+    Granted,
+}
+
+impl Phase {
+    /// Its name on the bus.
+    pub fn name(self) -> &'static str {
+        match self {
+            Phase::Idle => "idle",
+            Phase::Releasing => "releasing",
+            Phase::Granting => "granting",
+            Phase::Granted => "granted",
+        }
+    }
+}

@@ -1,0 +1,16 @@
+//! A group: calls of one provider that talk together. It has the audio as a whole.
+
+use crate::{CallId, GroupId, ProviderId};
+
+/// One group; it lives as long as one of its calls.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Group {
+    /// Its name in this domain.
+    pub id: GroupId,
+    /// Whose calls they are.
+    pub provider: ProviderId,
+    /// Its calls, in the order in which they came.
+    pub calls: Vec<CallId>,
+    /// It has the audio.
+    pub audio: bool,
+}

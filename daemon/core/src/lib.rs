@@ -1,0 +1,43 @@
+//! The call arbiter itself: one pure state machine for all users' calls.
+//!
+//! [`Arbiter::handle`] takes one [`Input`] and the time, and appends ordered [`Effect`]s. It does no
+//! I/O, reads no clock and logs nothing; a recorded history replays exactly. One module owns one
+//! subject; the words are those of the field (provider, controller, action, fulfil, hold, group).
+
+mod arbiter;
+mod audio;
+mod call;
+mod domain;
+mod effect;
+mod group;
+mod ids;
+mod input;
+mod private;
+mod provider;
+mod refusal;
+mod settings;
+mod time;
+pub mod tones;
+mod transaction;
+
+pub use arbiter::{Arbiter, Reply};
+pub use audio::{AudioSession, Phase};
+pub use call::{
+    AnswerPlan, Call, CallState, Capabilities, Direction, End, EndReason, HeldBy, Silenced,
+};
+pub use domain::{Domain, Due, PlannedStep};
+pub use effect::{Ask, Authorization, Change, Effect, Event, Happening, Notice, Object, Origin};
+pub use group::Group;
+pub use ids::{CallId, GroupId, Peer, ProviderId, RequestId, TransactionId, Uid};
+pub use input::{
+    Action, AppIdSource, CallRef, Caller, Claim, Configuration, DoNotDisturb, HoldModel, Input,
+    Records, Registration, Requested, Ringer, Role, Update, Word,
+};
+pub use private::Private;
+pub use provider::Provider;
+pub use refusal::{Error, Refusal, Result};
+pub use settings::{
+    AfterRemoteEnd, AuthorizationPolicy, Deadlines, Emergency, Limits, Policy, Settings, WhenBusy,
+};
+pub use time::{Millis, Now, Time};
+pub use transaction::{Outcome, Step, Transaction};

@@ -1,0 +1,34 @@
+//! Personal data: who calls whom, and what is said about it.
+//!
+//! Owns the one type in which such text lives. Its `Debug` redacts and it has no `Display`, so that no
+//! log line and no panic message can leak it; reading it is a visible call of [`Private::reveal`].
+
+use std::{fmt, sync::Arc};
+
+/// A text about a person: cheap to clone, never printed.
+#[derive(Clone, Default, PartialEq, Eq, Hash)]
+pub struct Private(Option<Arc<str>>);
+
+impl Private {
+    /// The text itself: for the domain's own eyes, never for a log.
+    pub fn reveal(&self) -> &str {
+        self.0.as_deref().unwrap_or("")
+    }
+
+    /// Whether there is nothing to protect.
+    pub fn is_empty(&self) -> bool {
+        self.reveal().is_empty()
+    }
+}
+
+impl From<&str> for Private {
+    fn from(text: &str) -> Self {
+        Private((!text.is_empty()).then(|| text.into()))
+    }
+}
+
+impl fmt::Debug for Private {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.is_empty() { "\"\"" } else { "<private>" })
+    }
+}

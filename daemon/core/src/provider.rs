@@ -1,0 +1,32 @@
+//! A provider: an app that carries calls. Owns the type; registration is in [`crate::attach`].
+
+use std::sync::Arc;
+
+use crate::{AppIdSource, Authorization, Configuration, Peer, ProviderId, RequestId, Time};
+
+/// One registered provider, or one whose app went away and may come back.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Provider {
+    /// Its name in this domain.
+    pub id: ProviderId,
+    /// The app.
+    pub app: Arc<str>,
+    /// Where the app id comes from.
+    pub source: AppIdSource,
+    /// Which of several of the app.
+    pub instance: Arc<str>,
+    /// What it told about itself.
+    pub configuration: Configuration,
+    /// Whether it may provide calls.
+    pub authorization: Authorization,
+    /// Its connection; none while it is gone.
+    pub peer: Option<Peer>,
+    /// It keeps its deadlines.
+    pub responsive: bool,
+    /// While it is gone: until when its calls wait for it.
+    pub(crate) grace: Option<Time>,
+    /// It is back and is being asked which calls it still has.
+    pub(crate) reconciling: Option<RequestId>,
+    /// Calls that the user ended while it was gone: it is told when it is back.
+    pub(crate) owed_ends: Vec<uuid::Uuid>,
+}
