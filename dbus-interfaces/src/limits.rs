@@ -1,0 +1,84 @@
+//! How large things on the bus may be, and why.
+//!
+//! Owns the bounds of *values*; how many calls, providers or requests there may be is configuration
+//! and is published by `Manager.Limits`.
+
+/// A UUID as text, with its four hyphens: one spelling, so that one call never has two names.
+pub const UUID_BYTES: usize = 36;
+/// A handle (`sip:…`, `tel:…`): the longest SIP addresses in use are well below it.
+pub const HANDLE_BYTES: usize = 256;
+/// A name for people: what a notification can show, many times over.
+pub const DISPLAY_NAME_BYTES: usize = 256;
+/// A sentence for people: an error's or an end's reason.
+pub const MESSAGE_BYTES: usize = 512;
+/// An app id: the length that D-Bus allows for a bus name.
+pub const APP_ID_BYTES: usize = 255;
+/// An instance (a browser tab's id): room for a UUID with a prefix.
+pub const INSTANCE_BYTES: usize = 64;
+/// The name of an icon or a sound of the theme: the length of a file name.
+pub const THEME_NAME_BYTES: usize = 255;
+/// Why an app wants to provide calls: two or three sentences in a dialogue.
+pub const USAGE_DESCRIPTION_BYTES: usize = 512;
+/// `correlation-id` and `contact-id`: opaque ids, room for two UUIDs or a hash in hex.
+pub const OPAQUE_ID_BYTES: usize = 128;
+/// The schemes of one provider: there are not that many schemes of telephony.
+pub const SCHEMES: usize = 16;
+/// One scheme.
+pub const SCHEME_BYTES: usize = 32;
+/// Keys of one dictionary: four times what any of them knows, so that later versions have room.
+pub const DICT_KEYS: usize = 64;
+/// Tones of one PlayDtmf: a calling-card number, a PIN and pauses.
+pub const DIGITS_BYTES: usize = 128;
+/// The least `ring-timeout`, ms: below it nobody can answer.
+pub const RING_TIMEOUT_MIN_MS: u32 = 1_000;
+/// The greatest `ring-timeout`, ms: no network rings longer than ten minutes.
+pub const RING_TIMEOUT_MAX_MS: u32 = 600_000;
+/// The body of one message to the arbiter: a hundred times the largest sensible transaction.
+pub const BODY_BYTES: usize = 256 * 1024;
+/// How long a call that waits for its outcome (`wait`, the verbs of a call) is kept, ms; stock
+/// clients give up after 25 s.
+pub const REPLY_WITHIN_MS: u32 = 20_000;
+
+/// The bounds under the names by which `Manager.Limits` publishes them.
+pub const PUBLISHED: &[(&str, u32)] = &[
+    ("handle-bytes", HANDLE_BYTES as u32),
+    ("display-name-bytes", DISPLAY_NAME_BYTES as u32),
+    ("message-bytes", MESSAGE_BYTES as u32),
+    ("app-id-bytes", APP_ID_BYTES as u32),
+    ("instance-bytes", INSTANCE_BYTES as u32),
+    ("theme-name-bytes", THEME_NAME_BYTES as u32),
+    ("usage-description-bytes", USAGE_DESCRIPTION_BYTES as u32),
+    ("opaque-id-bytes", OPAQUE_ID_BYTES as u32),
+    ("schemes", SCHEMES as u32),
+    ("scheme-bytes", SCHEME_BYTES as u32),
+    ("dict-keys", DICT_KEYS as u32),
+    ("digits-bytes", DIGITS_BYTES as u32),
+    ("ring-timeout-min-ms", RING_TIMEOUT_MIN_MS),
+    ("ring-timeout-max-ms", RING_TIMEOUT_MAX_MS),
+    ("body-bytes", BODY_BYTES as u32),
+    ("reply-within-ms", REPLY_WITHIN_MS),
+];
+
+/// Whether a text may travel: within its bound, and without control characters, which terminals and
+/// logs would obey.
+pub fn text_fits(text: &str, max_bytes: usize) -> bool {
+    text.len() <= max_bytes && !text.chars().any(char::is_control)
+}
+
+/// Whether a text is an app id: letters, digits, `_ . -`, not beginning with a dot.
+pub fn is_app_id(text: &str) -> bool {
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-');
+    !text.is_empty()
+        && text.len() <= APP_ID_BYTES
+        && !text.starts_with('.')
+        && text.bytes().all(allowed)
+}
+
+/// Whether a text is the scheme of a URI (RFC 3986, in lower case): `tel`, `sip`, `x-example`.
+pub fn is_scheme(text: &str) -> bool {
+    let allowed =
+        |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'+' | b'.' | b'-');
+    text.len() <= SCHEME_BYTES
+        && text.starts_with(|c: char| c.is_ascii_lowercase())
+        && text.bytes().all(allowed)
+}

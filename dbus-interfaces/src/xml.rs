@@ -1,0 +1,62 @@
+//! The interface files themselves, for introspection, tests, and whoever generates bindings.
+
+use crate::names;
+
+macro_rules! file {
+    ($name:literal) => {
+        include_str!(concat!("../xml/org.callarbiter.Calls1.", $name, ".xml"))
+    };
+}
+
+/// `org.callarbiter.Calls1.Manager`.
+pub const MANAGER: &str = file!("Manager");
+/// `org.callarbiter.Calls1.AudioSession`.
+pub const AUDIO_SESSION: &str = file!("AudioSession");
+/// `org.callarbiter.Calls1.Provider`.
+pub const PROVIDER: &str = file!("Provider");
+/// `org.callarbiter.Calls1.Call`.
+pub const CALL: &str = file!("Call");
+/// `org.callarbiter.Calls1.Group`.
+pub const GROUP: &str = file!("Group");
+/// `org.callarbiter.Calls1.Transaction`.
+pub const TRANSACTION: &str = file!("Transaction");
+/// `org.callarbiter.Calls1.ProviderDelegate`.
+pub const PROVIDER_DELEGATE: &str = file!("ProviderDelegate");
+
+/// Every interface with its file.
+pub const ALL: &[(&str, &str)] = &[
+    (names::MANAGER, MANAGER),
+    (names::AUDIO_SESSION, AUDIO_SESSION),
+    (names::PROVIDER, PROVIDER),
+    (names::CALL, CALL),
+    (names::GROUP, GROUP),
+    (names::TRANSACTION, TRANSACTION),
+    (names::PROVIDER_DELEGATE, PROVIDER_DELEGATE),
+];
+
+/// The file of an interface.
+pub fn of(interface: &str) -> Option<&'static str> {
+    ALL.iter().find(|(name, _)| *name == interface).map(|(_, xml)| *xml)
+}
+
+/// The `<interface>` element of an interface, without the file around it: what an `Introspect` reply
+/// puts into its own `<node>`. Without comments, so that a reply stays small.
+pub fn element(interface: &str) -> Option<String> {
+    let xml = without_comments(of(interface)?);
+    let begin = xml.find("<interface ")?;
+    const CLOSE: &str = "</interface>";
+    let end = xml.find(CLOSE)? + CLOSE.len();
+    let lines = xml.get(begin..end)?.lines().map(str::trim_end).filter(|line| !line.is_empty());
+    Some(lines.collect::<Vec<_>>().join("\n"))
+}
+
+fn without_comments(xml: &str) -> String {
+    let mut text = String::new();
+    let mut rest = xml;
+    while let Some((before, comment)) = rest.split_once("<!--") {
+        text.push_str(before);
+        rest = comment.split_once("-->").map_or("", |(_, after)| after);
+    }
+    text.push_str(rest);
+    text
+}
