@@ -1,0 +1,323 @@
+//! The command line: every subcommand, option and help text of `callctl`.
+//!
+//! Owns the words a person types and their help. Must not talk to the bus or decide what a call
+//! name stands for: that needs to see the calls (`names`).
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+
+use crate::{names::Name, words::Word};
+
+const EXAMPLES: &str = "\
+Naming a call:
+  Wherever CALL is wanted, give its UUID, the beginning of it (as `callctl list` prints it),
+  or `active`, `ringing` or `held` where exactly one call is in that state.
+
+Examples:
+  callctl demo                          see what the arbiter does, without root or setup
+  callctl list                          the calls of this session, whose audio is on
+  callctl watch                         the same, live, with keys to answer, hold, end
+  callctl answer                        answer the one call that rings
+  callctl plan answer:ringing           what would answering do? nothing is done
+  callctl transaction end:active answer:ringing
+                                        both or nothing, in this order
+  callctl --json list | jq .calls       for scripts
+
+Exit status:
+  0  done
+  1  refused or failed: the message says why
+  2  wrong usage
+  3  the arbiter could not be reached";
+
+/// See and control the calls of this desktop session.
+///
+/// Every calling application reports its calls to the call arbiter, which decides who may ring,
+/// who has the audio and who has to hold. callctl shows what the arbiter knows and asks it to act.
+#[derive(Debug, Parser)]
+#[command(name = "callctl", version, after_help = EXAMPLES, max_term_width = 100)]
+#[command(arg_required_else_help = true, subcommand_required = true, infer_subcommands = true)]
+pub struct Cli {
+    #[command(flatten)]
+    pub global: Global,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Options that every subcommand understands.
+#[derive(Clone, Debug, Args)]
+pub struct Global {
+    /// Print JSON for programs instead of text for people
+    #[arg(long, global = true, help_heading = "Global options")]
+    pub json: bool,
+    /// The bus the arbiter is on: `system`, `session` or a D-Bus address
+    #[arg(
+        long,
+        global = true,
+        value_name = "BUS",
+        env = "CALLARBITER_BUS",
+        default_value = "system",
+        help_heading = "Global options"
+    )]
+    pub bus: String,
+    /// When to use colours
+    #[arg(
+        long,
+        global = true,
+        value_name = "WHEN",
+        default_value = "auto",
+        hide_possible_values = true,
+        help_heading = "Global options"
+    )]
+    pub color: Colour,
+}
+
+/// When to use colours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Colour {
+    /// On a terminal, unless NO_COLOR is set
+    Auto,
+    Always,
+    Never,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// List the calls, and who has the audio
+    List,
+    /// Follow the calls live
+    ///
+    /// On a terminal: a table redrawn in place, a log of what happened, and keys to act (shown below
+    /// the table). Otherwise one line per change, or one JSON object per line with --json.
+    Watch,
+    /// Show everything known about one call
+    Show(OneCall),
+    /// List the applications that provide calls
+    Providers,
+    /// Start an outgoing call
+    #[command(after_help = "\
+Examples:
+  callctl start sip:bob@example.org
+  callctl start tel:+4930123456 --provider org.gnome.Calls")]
+    Start {
+        /// Whom to call, as the application writes it: sip:bob@example.org, tel:+4930123456
+        handle: String,
+        /// The application to call with, by its id; else the arbiter chooses
+        #[arg(long, value_name = "APP-ID")]
+        provider: Option<String>,
+        /// With video
+        #[arg(long)]
+        video: bool,
+    },
+    /// Answer a ringing call; an active one is put on hold first
+    Answer {
+        /// The call [default: the one that rings]
+        #[arg(default_value = "ringing", hide_default_value = true)]
+        call: Name,
+    },
+    /// End a call
+    End {
+        /// The call [default: the one that is active or being set up]
+        #[arg(default_value = "current", hide_default_value = true)]
+        call: Name,
+        /// The reason to tell the far end: declined, busy, …
+        #[arg(long)]
+        reason: Option<String>,
+        /// A short text for the far end, where its application can send one
+        #[arg(long)]
+        message: Option<String>,
+    },
+    /// Decline a ringing call
+    Decline {
+        /// The call [default: the one that rings]
+        #[arg(default_value = "ringing", hide_default_value = true)]
+        call: Name,
+        /// A short text for the caller, where the application can send one
+        #[arg(long)]
+        message: Option<String>,
+    },
+    /// Put a call on hold
+    Hold {
+        /// The call [default: the active one]
+        #[arg(default_value = "active", hide_default_value = true)]
+        call: Name,
+    },
+    /// Resume a held call; an active one is put on hold first
+    Unhold {
+        /// The call [default: the held one]
+        #[arg(default_value = "held", hide_default_value = true)]
+        call: Name,
+    },
+    /// Hold the active call and resume the held one: both or nothing
+    Swap {
+        /// The call to hold
+        #[arg(default_value = "active", hide_default_value = true)]
+        hold: Name,
+        /// The call to resume
+        #[arg(default_value = "held", hide_default_value = true)]
+        resume: Name,
+    },
+    /// Mute the microphone in a call
+    Mute {
+        /// The call [default: the active one]
+        #[arg(default_value = "active", hide_default_value = true)]
+        call: Name,
+        /// Unmute instead
+        #[arg(long)]
+        off: bool,
+    },
+    /// Unmute the microphone in a call
+    Unmute {
+        /// The call [default: the active one]
+        #[arg(default_value = "active", hide_default_value = true)]
+        call: Name,
+    },
+    /// Send touch tones
+    #[command(after_help = "Example:\n  callctl dtmf 1234#")]
+    Dtmf {
+        /// The tones: 0-9 * # A-D, and `,` for a pause
+        digits: String,
+        /// The call [default: the active one]
+        #[arg(default_value = "active", hide_default_value = true)]
+        call: Name,
+    },
+    /// Join two calls of one application into a group
+    Merge {
+        /// The call that joins
+        #[arg(default_value = "held", hide_default_value = true)]
+        call: Name,
+        /// The call whose group it joins
+        #[arg(default_value = "active", hide_default_value = true)]
+        with: Name,
+    },
+    /// Take a call out of its group
+    Split(OneCall),
+    /// Stop a call's ringing here without declining it
+    Silence {
+        /// The call [default: the one that rings]
+        #[arg(default_value = "ringing", hide_default_value = true)]
+        call: Name,
+    },
+    /// Show what actions would do, without doing them
+    #[command(after_help = ACTIONS)]
+    Plan {
+        /// What to plan, in order
+        #[arg(required = true, value_name = "ACTION")]
+        actions: Vec<Word>,
+    },
+    /// Do several actions as one transaction, and wait for the outcome of each
+    #[command(after_help = ACTIONS)]
+    Transaction {
+        /// What to do, in order
+        #[arg(required = true, value_name = "ACTION")]
+        actions: Vec<Word>,
+    },
+    /// Show who holds the audio
+    Audio,
+    /// Show the arbiter's limits and what of them is used
+    Limits,
+    /// See the arbiter at work: two sample apps, one audio, on a private bus
+    ///
+    /// Starts its own arbiter on a bus of its own (no root, nothing installed or changed), and two
+    /// sample applications, Speakerbox and Chatter. Then, step by step: a call is active and has the
+    /// audio; a second call rings; answering it puts the first on hold before it gets the audio; it
+    /// ends, and the first is resumed. Every step is checked: if the arbiter does not do what is
+    /// announced, the demo says so and fails.
+    Demo {
+        /// Stop when the story is told, instead of leaving everything running to try out
+        #[arg(long)]
+        once: bool,
+        /// How fast the story is told: 2 is twice as fast, 0.5 half
+        #[arg(long, value_name = "FACTOR", default_value = "1", value_parser = speed)]
+        speed: f64,
+    },
+    /// Print a completion script for a shell
+    #[command(after_help = "\
+Examples:
+  callctl completions bash > ~/.local/share/bash-completion/completions/callctl
+  callctl completions fish > ~/.config/fish/completions/callctl.fish
+  callctl completions zsh  > \"${fpath[1]}/_callctl\"")]
+    Completions { shell: Shell },
+    /// Write the manual pages
+    #[command(hide = true)]
+    Man {
+        /// The directory for callctl.1 and a page for each subcommand; else callctl.1 to stdout
+        #[arg(long)]
+        dir: Option<PathBuf>,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct OneCall {
+    /// The call: UUID, beginning of it, `active`, `ringing` or `held`
+    pub call: Name,
+}
+
+const ACTIONS: &str = "\
+Actions:
+  answer:CALL    end:CALL     decline:CALL   silence:CALL
+  hold:CALL      unhold:CALL  mute:CALL      unmute:CALL
+  join:CALL+CALL leave:CALL   dtmf:CALL:123  video:CALL     novideo:CALL
+  start:HANDLE
+
+  Options of an action follow after commas: reason= and message= (end, decline), provider= and
+  video (start), and for all of them if=STATE: only if the call is still in that state.
+
+Examples:
+  callctl transaction end:active answer:ringing
+  callctl transaction hold:1f0c unhold:7be2
+  callctl transaction decline:ringing,message='in a meeting'
+  callctl transaction start:sip:bob@example.org,provider=org.example.Phone
+  callctl plan answer:7be2,if=ringing";
+
+/// A factor that neither stops the demo nor makes it unwatchable by accident.
+fn speed(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(factor) if (0.05..=100.0).contains(&factor) => Ok(factor),
+        _ => Err("a number from 0.05 to 100".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn calls_have_the_default_that_a_person_means() {
+        let cli = Cli::try_parse_from(["callctl", "answer"]).unwrap();
+        assert!(matches!(cli.command, Command::Answer { call: Name::Ringing }));
+        let cli = Cli::try_parse_from(["callctl", "end"]).unwrap();
+        assert!(matches!(cli.command, Command::End { call: Name::Current, .. }));
+        let cli = Cli::try_parse_from(["callctl", "swap"]).unwrap();
+        assert!(matches!(cli.command, Command::Swap { hold: Name::Active, resume: Name::Held }));
+    }
+
+    #[test]
+    fn global_options_stand_anywhere() {
+        let cli = Cli::try_parse_from(["callctl", "list", "--json", "--bus", "session"]).unwrap();
+        assert!(cli.global.json);
+        assert_eq!(cli.global.bus, "session");
+    }
+
+    #[test]
+    fn nonsense_is_refused_before_any_bus_is_touched() {
+        for words in [
+            &["callctl"][..],
+            &["callctl", "answer", "everything!"],
+            &["callctl", "plan"],
+            &["callctl", "transaction", "dance:active"],
+            &["callctl", "demo", "--speed", "0"],
+        ] {
+            assert!(Cli::try_parse_from(words).is_err(), "{words:?}");
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! Where commands print: text for people or JSON for programs, on standard output.
+//!
+//! Owns the choice between the two and the behaviour of a closed pipe (`callctl list | head -1`).
+
+use std::io::{self, IsTerminal, Write};
+
+use serde::Serialize;
+
+use crate::{
+    args::{Colour, Global},
+    failure::Failure,
+    paint::{Line, Paint, Style},
+};
+
+pub struct Output {
+    pub json: bool,
+    pub paint: Paint,
+    pub terminal: bool,
+}
+
+impl Output {
+    pub fn new(global: &Global) -> Self {
+        let stdout = io::stdout();
+        Output {
+            json: global.json,
+            paint: Paint::choose(global.color, &stdout),
+            terminal: stdout.is_terminal(),
+        }
+    }
+
+    /// JSON, or the lines where a person reads.
+    pub fn show(&self, value: &impl Serialize, lines: impl FnOnce() -> Vec<Line>) {
+        match self.json {
+            true => self.json(value),
+            false => self.lines(&lines()),
+        }
+    }
+
+    pub fn json(&self, value: &impl Serialize) {
+        // Views hold text, numbers and lists only: writing them as JSON cannot fail.
+        if let Ok(text) = serde_json::to_string(value) {
+            put(&text);
+        }
+    }
+
+    /// Whole lines: a pager or a wider window can show what a cut would lose.
+    pub fn lines(&self, lines: &[Line]) {
+        for line in lines {
+            put(&line.render(self.paint, usize::MAX));
+        }
+    }
+
+    pub fn line(&self, style: Style, text: &str) {
+        self.lines(&[Line::new().with(style, text)]);
+    }
+}
+
+/// Tells on standard error why a command did not do what was asked.
+pub fn complain(failure: &Failure, json: bool, colour: Colour) {
+    let mut stderr = io::stderr();
+    if json {
+        let _ = writeln!(stderr, "{}", failure.json());
+        return;
+    }
+    let paint = Paint::choose(colour, &stderr);
+    let mut text = String::new();
+    for (position, line) in failure.to_string().lines().enumerate() {
+        match position {
+            0 => text.push_str(&paint.text(Style::Bad, "callctl: ")),
+            _ => text.push('\n'),
+        }
+        text.push_str(&crate::paint::harmless(line));
+    }
+    if let Some(advice) = failure.advice() {
+        text.push('\n');
+        text.push_str(&paint.text(Style::Faint, &format!("  hint: {advice}")));
+    }
+    let _ = writeln!(stderr, "{text}");
+}
+
+/// A reader that has seen enough ends the program quietly, as it ends every filter.
+fn put(text: &str) {
+    let mut stdout = io::stdout().lock();
+    if writeln!(stdout, "{text}").and_then(|()| stdout.flush()).is_err() {
+        std::process::exit(0);
+    }
+}

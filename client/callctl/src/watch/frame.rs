@@ -1,0 +1,212 @@
+//! The picture that `watch` shows on a terminal: table, log, keys.
+//!
+//! Pure: what is shown follows from what is given. Must not write to the terminal (`screen`).
+
+use std::collections::VecDeque;
+
+use crate::{
+    paint::{Line, Style},
+    table,
+    view::Board,
+    watch::happenings::Happening,
+};
+
+/// How many lines of the log are kept; the picture shows as many as fit.
+const LOG_LINES: usize = 8;
+
+/// Everything the picture shows.
+#[derive(Debug, Default)]
+pub struct Frame {
+    pub board: Board,
+    /// Whether the arbiter is there; what it said last stays readable.
+    pub connected: bool,
+    /// The path of the selected call.
+    pub selected: Option<String>,
+    /// The answer to the last key: whether it is bad news, and the text.
+    pub answer: Option<(bool, String)>,
+    log: VecDeque<(u64, Happening)>,
+}
+
+impl Frame {
+    pub fn new(board: Board) -> Self {
+        Frame { board, connected: true, ..Frame::default() }
+    }
+
+    pub fn record(&mut self, at: u64, happening: Happening) {
+        if self.log.len() == LOG_LINES {
+            self.log.pop_front();
+        }
+        self.log.push_back((at, happening));
+    }
+
+    /// Moves the selection; before the first use and past the ends it wraps around.
+    pub fn select(&mut self, down: bool) {
+        let count = self.board.calls.len();
+        let position = self.selected_position();
+        let next = match (position, down) {
+            (_, _) if count == 0 => None,
+            (None, true) => Some(0),
+            (None, false) => Some(count - 1),
+            (Some(at), true) => Some((at + 1) % count),
+            (Some(at), false) => Some((at + count - 1) % count),
+        };
+        self.selected = next.and_then(|at| self.board.calls.get(at)).map(|call| call.path.clone());
+    }
+
+    /// A selection ends with its call: a key pressed twice must not meet the next one.
+    pub fn forget_lost_selection(&mut self) {
+        if self.selected_position().is_none() {
+            self.selected = None;
+        }
+    }
+
+    fn selected_position(&self) -> Option<usize> {
+        let selected = self.selected.as_deref()?;
+        self.board.calls.iter().position(|call| call.path == selected)
+    }
+
+    /// The lines of the picture, at most `rows`: the log gives way first, then the end of the table.
+    pub fn lines(&self, now: u64, rows: usize) -> Vec<Line> {
+        let mut lines = Vec::new();
+        if !self.connected {
+            lines.push(Happening::Arbiter { running: false }.line());
+        }
+        lines.extend(table::calls(&self.board, now, self.selected.as_deref()));
+        lines.push(table::audio(&self.board, now));
+        let mut foot = vec![Line::new(), keys_help()];
+        if let Some((bad, text)) = &self.answer {
+            let style = if *bad { Style::Bad } else { Style::Good };
+            let mut text_lines = text.lines();
+            foot.push(Line::new().with(style, text_lines.next().unwrap_or_default()));
+            foot.extend(text_lines.map(|line| Line::new().with(Style::Plain, line)));
+        }
+        lines.truncate(rows.saturating_sub(foot.len()));
+        let room = rows.saturating_sub(lines.len() + foot.len() + 1);
+        let log: Vec<Line> = self.log_lines(now, room);
+        if !log.is_empty() {
+            lines.push(Line::new());
+            lines.extend(log);
+        }
+        lines.extend(foot);
+        lines.truncate(rows);
+        lines
+    }
+
+    fn log_lines(&self, now: u64, room: usize) -> Vec<Line> {
+        let skipped = self.log.len().saturating_sub(room);
+        let line = |(at, happening): &(u64, Happening)| {
+            let ago = table::duration(now, *at);
+            let mut line = Line::new().with(Style::Faint, format!("{ago:>7} ago  "));
+            line.append(happening.line());
+            line
+        };
+        self.log.iter().skip(skipped).map(line).collect()
+    }
+}
+
+fn keys_help() -> Line {
+    let keys = [
+        ("a", "answer"),
+        ("d", "decline"),
+        ("e", "end"),
+        ("h", "hold/resume"),
+        ("m", "mute"),
+        ("s", "swap"),
+        ("0-9*#", "tones"),
+        ("↑↓", "select"),
+        ("q", "quit"),
+    ];
+    let mut line = Line::new();
+    for (position, (key, what)) in keys.into_iter().enumerate() {
+        if position > 0 {
+            line.push(Style::Plain, "  ");
+        }
+        line.push(Style::Emphasis, key);
+        line.push(Style::Faint, format!(" {what}"));
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
+    use super::*;
+    use crate::{
+        paint::Paint,
+        view::sample::{self, NOW},
+    };
+
+    fn text(frame: &Frame, rows: usize) -> Vec<String> {
+        let lines = frame.lines(NOW, rows);
+        lines.iter().map(|line| line.render(Paint { on: false }, 100)).collect()
+    }
+
+    fn frame() -> Frame {
+        let mut frame = Frame::new(sample::two_calls());
+        frame.record(NOW - 84_500_000, Happening::Arbiter { running: true });
+        frame.record(
+            NOW - 2_000_000,
+            Happening::Detail {
+                call: sample::ALICE.into(),
+                app: "Speakerbox".into(),
+                detail: "unmuted".into(),
+            },
+        );
+        frame
+    }
+
+    #[test]
+    fn the_picture() {
+        let mut frame = frame();
+        frame.select(true);
+        frame.answer = Some((true, "no call is held".into()));
+        assert_eq!(
+            text(&frame, 24),
+            [
+                "   CALL      APP         WITH                                      STATE    FOR    NOTES",
+                "›  1f0c9a2e  Speakerbox  from Alice Example sip:alice@example.org  active   01:12  ♪ audio",
+                "   7be2d410  Chatter     from tel:+4930123456                      ringing  01:24  waiting, answeri…",
+                "Audio: ♪ Speakerbox, 1f0c9a2e, granted for 01:12",
+                "",
+                "  01:24 ago  the arbiter is running",
+                "  00:02 ago  1f0c9a2e  Speakerbox  unmuted",
+                "",
+                "a answer  d decline  e end  h hold/resume  m mute  s swap  0-9*# tones  ↑↓ select  q quit",
+                "no call is held",
+            ]
+        );
+    }
+
+    #[test]
+    fn in_a_low_terminal_the_log_gives_way_and_the_rest_stays() {
+        let frame = frame();
+        assert_eq!(text(&frame, 8).len(), 8);
+        assert!(text(&frame, 8)[5].contains("unmuted"));
+        assert_eq!(text(&frame, 6).len(), 6);
+        for rows in 0..12 {
+            assert!(text(&frame, rows).len() <= rows);
+        }
+    }
+
+    #[test]
+    fn the_selection_wraps_and_ends_with_its_call() {
+        let mut frame = frame();
+        frame.select(false);
+        assert_eq!(frame.selected.as_deref(), Some(frame.board.calls[1].path.as_str()));
+        frame.select(true);
+        assert_eq!(frame.selected.as_deref(), Some(frame.board.calls[0].path.as_str()));
+        frame.board.calls.remove(0);
+        frame.forget_lost_selection();
+        assert_eq!(frame.selected, None);
+        frame.board.calls.clear();
+        frame.select(true);
+        assert_eq!(frame.selected, None);
+    }
+
+    #[test]
+    fn a_lost_arbiter_is_said_above_what_was_known() {
+        let mut frame = frame();
+        frame.connected = false;
+        assert!(text(&frame, 24)[0].starts_with("the arbiter is not running"));
+    }
+}

@@ -1,0 +1,5 @@
+//! `callctl watch`.
+pub mod frame;
+pub mod happenings;
+pub mod keys;
+pub mod screen;
