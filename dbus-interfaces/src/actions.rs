@@ -7,7 +7,7 @@ use std::fmt;
 use uuid::Uuid;
 
 use crate::{
-    Dict, Error, ErrorKind, Fields,
+    Dict, EndOptions, Error, ErrorKind, Fields,
     fields::{Writer, debug_keys, missing},
     limits,
     names::{self, CallPath, Object},
@@ -137,7 +137,7 @@ pub enum Verb {
 }
 
 impl Verb {
-    /// The names of the actions that this version knows; `Manager.Features` lists them as `action:…`.
+    /// The names of the actions that this version knows; all others are `UnknownAction`.
     pub const NAMES: &'static [&'static str] = &[
         "Start", "Answer", "End", "SetHeld", "SetMuted", "SetGroup", "PlayDtmf", "SetVideo",
         "Silence",
@@ -211,11 +211,10 @@ impl Verb {
                 has_video: fields.flag("has-video")?.unwrap_or(false),
             },
             "Answer" => Verb::Answer { call: call()? },
-            "End" => Verb::End {
-                call: call()?,
-                reason: fields.text("reason", limits::MESSAGE_BYTES)?.map(EndReason::from),
-                message: fields.text("message", limits::MESSAGE_BYTES)?.map(str::to_owned),
-            },
+            "End" => {
+                let EndOptions { reason, message } = EndOptions::read(fields)?;
+                Verb::End { call: call()?, reason, message }
+            }
             "SetHeld" => Verb::SetHeld { call: call()?, held: flag("held")? },
             "SetMuted" => Verb::SetMuted { call: call()?, muted: flag("muted")? },
             "SetGroup" => Verb::SetGroup {

@@ -25,7 +25,9 @@ pub mod xml;
 pub use actions::{Action, CallRef, Verb};
 pub use errors::{Error, ErrorKind, ErrorName};
 pub use fields::{Dict, Entries, Fields};
-pub use options::{StartOptions, TransactionOptions};
+pub use options::{
+    DoNotDisturbOptions, EndOptions, RegistrationState, StartOptions, TransactionOptions,
+};
 pub use outcomes::{ActionResult, AnswerPlan, PlanStep};
 pub use provider::{
     CallUpdate, Configuration, EndDetails, PerformOptions, ReconciledCalls, StateDetails,

@@ -1,4 +1,6 @@
-//! Options of `RequestTransaction`, `PlanTransaction` and `StartCall`.
+//! Options of the methods that a controller or an agent calls, and what registration returns.
+//!
+//! Owns their form; what they mean is in the interface files.
 
 use std::fmt;
 
@@ -8,6 +10,7 @@ use crate::{
     Dict, Error, Fields,
     fields::{Writer, debug_keys},
     limits,
+    words::{Authorization, EndReason},
 };
 
 /// Options of `Manager.RequestTransaction`.
@@ -78,5 +81,98 @@ impl StartOptions {
 impl fmt::Debug for StartOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         debug_keys(f, "StartOptions", &self.to_dict())
+    }
+}
+
+/// Options of `Call.End`.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct EndOptions {
+    /// Why; absent: what fits the call's state.
+    pub reason: Option<EndReason>,
+    /// A sentence for the far end, where the network carries one.
+    pub message: Option<String>,
+}
+
+impl EndOptions {
+    /// `a{sv}`.
+    pub fn to_dict(&self) -> Dict {
+        Writer::default()
+            .text("reason", self.reason.as_ref().map(EndReason::as_str))
+            .text("message", self.message.as_deref())
+            .done()
+    }
+
+    /// From a caller.
+    pub fn from_dict(dict: &Dict) -> Result<Self, Error> {
+        EndOptions::read(Fields::bounded(dict)?)
+    }
+
+    /// From the parameters of an action, or from options.
+    pub(crate) fn read(fields: Fields<'_>) -> Result<Self, Error> {
+        let reason = match fields.any_text("reason")?.map(EndReason::from) {
+            Some(EndReason::Other(_)) => {
+                return Err(Error::invalid_argument(format!(
+                    "`reason` must be one of {}",
+                    EndReason::KNOWN.join(", ")
+                )));
+            }
+            reason => reason,
+        };
+        let message = fields.text("message", limits::MESSAGE_BYTES)?.map(str::to_owned);
+        Ok(EndOptions { reason, message })
+    }
+}
+
+impl fmt::Debug for EndOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        debug_keys(f, "EndOptions", &self.to_dict())
+    }
+}
+
+/// Options of `Manager.SetDoNotDisturb`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DoNotDisturbOptions {
+    /// Show calls silently instead of refusing them.
+    pub quiet: bool,
+}
+
+impl DoNotDisturbOptions {
+    /// `a{sv}`.
+    pub fn to_dict(&self) -> Dict {
+        Writer::default().flag("quiet", self.quiet).done()
+    }
+
+    /// From a caller.
+    pub fn from_dict(dict: &Dict) -> Result<Self, Error> {
+        Ok(DoNotDisturbOptions { quiet: Fields::bounded(dict)?.flag("quiet")?.unwrap_or(false) })
+    }
+}
+
+/// What `Manager.RegisterProvider` returns beside the object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RegistrationState {
+    /// Whether the app may provide calls.
+    pub authorization: Authorization,
+    /// `Manager.Epoch`: another value than before means that the arbiter lost its state.
+    pub epoch: String,
+}
+
+impl RegistrationState {
+    /// `a{sv}`.
+    pub fn to_dict(&self) -> Dict {
+        Writer::default()
+            .text("authorization", Some(self.authorization.as_str()))
+            .text("epoch", Some(&self.epoch))
+            .done()
+    }
+
+    /// From the arbiter: what is not understood is empty.
+    pub fn from_dict(dict: &Dict) -> Self {
+        let fields = Fields::trusted(dict);
+        let text = |key: &str| fields.any_text(key).ok().flatten().unwrap_or_default();
+        RegistrationState {
+            authorization: Authorization::from(text("authorization")),
+            epoch: text("epoch").to_owned(),
+        }
     }
 }
