@@ -1,0 +1,221 @@
+//! The command line: what callarbiterd was asked to do.
+//!
+//! Owns the options, their words and the help. Opens nothing and reads no file.
+
+use std::{ffi::OsString, path::PathBuf};
+
+use thiserror::Error;
+use zbus::Address;
+
+use crate::log::Filter;
+
+/// The help, worth reading.
+pub const HELP: &str = "\
+callarbiterd arbitrates the phone calls of all apps of a machine: it decides which call rings, speaks or
+is held, and tells every app and the desktop about it over D-Bus as org.callarbiter.Calls1.
+
+Usage: callarbiterd [OPTIONS]
+
+Options:
+      --bus BUS      Where to serve [default: system]
+                       system    the system bus, one arbiter for all users
+                       session   the session bus, for one user
+                       embedded  a private bus of its own; its address is the one line on stdout,
+                                 every app may provide calls, /etc is not read
+                       ADDRESS   a D-Bus address, unix:path=/run/example/bus for example
+      --config FILE  Read this file (and FILE.d/*.toml) instead of /etc/callarbiter/callarbiter.toml
+      --log SPEC     What to log: a level (error, warn, info, debug, trace, off), and others for parts of
+                     the program: info,callarbiterd::bus=debug [default: info]
+      --version      Print the version
+  -h, --help         Print this
+
+Signals: SIGHUP reads the configuration again, calls are not touched; SIGTERM and SIGINT end.
+Under systemd it logs to the journal, otherwise to stderr. Names and numbers of people are never logged.
+
+Exit status: 0 ended as asked, 1 failed with the reason in the log, 2 the command line is wrong.
+
+Try it without installing anything:
+  callarbiterd --bus embedded
+  busctl --address=ADDRESS introspect org.callarbiter.Calls1 /org/callarbiter/Calls1
+";
+
+/// What was asked for.
+#[derive(Debug)]
+pub enum Command {
+    /// Serve.
+    Serve(Options),
+    /// Print [`HELP`].
+    Help,
+    /// Print the version.
+    Version,
+}
+
+/// How to serve.
+#[derive(Debug)]
+pub struct Options {
+    /// Where.
+    pub bus: Bus,
+    /// The one configuration file, if not the installed ones.
+    pub config: Option<PathBuf>,
+    /// What to log.
+    pub log: Filter,
+}
+
+/// A bus to serve on.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Bus {
+    /// One arbiter for all users.
+    System,
+    /// For one user.
+    Session,
+    /// Inside the program.
+    #[cfg(feature = "embedded")]
+    Embedded,
+    /// Any other.
+    At(Address),
+}
+
+/// What is wrong with the command line.
+#[derive(Debug, Error)]
+pub enum UsageError {
+    /// An option that there is not, or one without its value.
+    #[error("{0}")]
+    Option(#[from] lexopt::Error),
+    /// A bus that there is not.
+    #[error(
+        "--bus {word:?} is neither system, session, embedded nor a D-Bus address such as unix:path=/run/example/bus ({source})"
+    )]
+    Bus {
+        /// What was given.
+        word: String,
+        /// Why it is no address.
+        source: zbus::Error,
+    },
+    /// A bus that this build has not.
+    #[cfg(not(feature = "embedded"))]
+    #[error(
+        "--bus embedded: this callarbiterd was built without its own bus (cargo feature \"embedded\")"
+    )]
+    NoEmbeddedBus,
+    /// A filter that says nothing.
+    #[error(
+        "--log {word:?}: {source}; write a level, and others for parts of the program: info,callarbiterd::bus=debug"
+    )]
+    Log {
+        /// What was given.
+        word: String,
+        /// What is wrong with it.
+        source: crate::log::FilterError,
+    },
+    /// The same option twice.
+    #[error("{0} is given twice")]
+    Twice(&'static str),
+}
+
+/// Reads the arguments after the program's name.
+pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, UsageError> {
+    use lexopt::prelude::*;
+
+    let (mut bus, mut config, mut log) = (None, None, None);
+    let mut parser = lexopt::Parser::from_args(arguments);
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Long("bus") => once(&mut bus, "--bus", parse_bus(parser.value()?.string()?)?)?,
+            Long("config") => once(&mut config, "--config", PathBuf::from(parser.value()?))?,
+            Long("log") => once(&mut log, "--log", parse_log(parser.value()?.string()?)?)?,
+            Long("version") => return Ok(Command::Version),
+            Long("help") | Short('h') => return Ok(Command::Help),
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    Ok(Command::Serve(Options {
+        bus: bus.unwrap_or(Bus::System),
+        config,
+        log: log.unwrap_or_default(),
+    }))
+}
+
+fn once<T>(place: &mut Option<T>, option: &'static str, value: T) -> Result<(), UsageError> {
+    match place.replace(value) {
+        None => Ok(()),
+        Some(_) => Err(UsageError::Twice(option)),
+    }
+}
+
+fn parse_bus(word: String) -> Result<Bus, UsageError> {
+    match word.as_str() {
+        "system" => Ok(Bus::System),
+        "session" => Ok(Bus::Session),
+        #[cfg(feature = "embedded")]
+        "embedded" => Ok(Bus::Embedded),
+        #[cfg(not(feature = "embedded"))]
+        "embedded" => Err(UsageError::NoEmbeddedBus),
+        address => match address.parse() {
+            Ok(address) => Ok(Bus::At(address)),
+            Err(source) => Err(UsageError::Bus { word, source }),
+        },
+    }
+}
+
+fn parse_log(word: String) -> Result<Filter, UsageError> {
+    word.parse().map_err(|source| UsageError::Log { word, source })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn options(arguments: &[&str]) -> Result<Options, UsageError> {
+        match parse(arguments.iter().map(OsString::from))? {
+            Command::Serve(options) => Ok(options),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn without_options_it_serves_the_system_bus() {
+        let options = options(&[]).unwrap();
+        assert_eq!(options.bus, Bus::System);
+        assert_eq!(options.config, None);
+    }
+
+    #[test]
+    fn every_option() {
+        let options = options(&[
+            "--bus=unix:path=/run/x",
+            "--config",
+            "/c.toml",
+            "--log=warn,callarbiterd=debug",
+        ])
+        .unwrap();
+        assert!(matches!(options.bus, Bus::At(_)), "{:?}", options.bus);
+        assert_eq!(options.config, Some("/c.toml".into()));
+        assert!(matches!(parse(["--help".into()]), Ok(Command::Help)));
+        assert!(matches!(parse(["-h".into()]), Ok(Command::Help)));
+        assert!(matches!(parse(["--version".into()]), Ok(Command::Version)));
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        for (arguments, words) in [
+            (&["--buss", "system"][..], "--buss"),
+            (&["--bus"][..], "--bus"),
+            (&["--bus", "sytsem"][..], "\"sytsem\" is neither system"),
+            (&["--log", "callarbiterd=loud"][..], "callarbiterd=loud"),
+            (&["--bus", "system", "--bus", "session"][..], "--bus is given twice"),
+            (&["stray"][..], "stray"),
+        ] {
+            let refused = options(arguments).unwrap_err().to_string();
+            assert!(refused.contains(words), "{arguments:?}: {refused}");
+        }
+    }
+
+    #[test]
+    fn the_help_names_every_option() {
+        for option in ["--bus", "--config", "--log", "--version", "--help"] {
+            assert!(HELP.contains(option), "{option}");
+        }
+        assert!(HELP.lines().all(|line| line.len() <= 110));
+    }
+}

@@ -1,0 +1,146 @@
+//! The configuration: which files, in which order, and what they decide.
+//!
+//! Owns the file format and the bounds of every value. What the rules mean is in the core's `Settings` and,
+//! for what the core does not know, in [`Access`]. A file with a mistake is refused whole: a half-read
+//! configuration is nobody's intention.
+
+mod bounds;
+mod file;
+mod problem;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ffi::OsString,
+    io,
+    path::{Path, PathBuf},
+};
+
+use callarbiter_core::{AuthorizationPolicy, Settings};
+
+pub use problem::ConfigError;
+
+use crate::bus::Access;
+
+/// What the administrator decided.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// The core's rules.
+    pub settings: Settings,
+    /// Who may do more on the bus than everybody.
+    pub access: Access,
+}
+
+/// Where the configuration is read from, now and at every reload.
+#[derive(Clone, Debug)]
+pub struct Sources {
+    defaults: Config,
+    layers: Vec<Layer>,
+}
+
+/// A file, and the directory `FILE.d` of files that change single keys of it.
+#[derive(Clone, Debug)]
+struct Layer {
+    file: PathBuf,
+    required: bool,
+}
+
+const VENDOR: &str = "/usr/lib/callarbiter/callarbiter.toml";
+const ADMINISTRATOR: &str = "/etc/callarbiter/callarbiter.toml";
+
+impl Default for Config {
+    fn default() -> Self {
+        let access = Access {
+            agent_units: BTreeSet::from(["callarbiter-agent.service".to_owned()]),
+            ..Access::default()
+        };
+        Config { settings: Settings::default(), access }
+    }
+}
+
+impl Config {
+    /// For a private bus on which there is nobody to ask and no service manager: every app may provide
+    /// calls, every process without a wall may be an agent.
+    pub fn for_private_bus() -> Config {
+        let mut config = Config::default();
+        config.settings.policy.authorization = AuthorizationPolicy::Allow;
+        config.access.agents_anywhere = true;
+        config
+    }
+}
+
+impl Sources {
+    /// The vendor's file and, above it, the administrator's; neither need exist.
+    pub fn installed() -> Sources {
+        let layer = |file: &str| Layer { file: file.into(), required: false };
+        Sources { defaults: Config::default(), layers: vec![layer(VENDOR), layer(ADMINISTRATOR)] }
+    }
+
+    /// This file alone.
+    pub fn only(file: PathBuf) -> Sources {
+        let layers = vec![Layer { file, required: true }];
+        Sources { defaults: Config::default(), layers }
+    }
+
+    /// No file.
+    pub fn none() -> Sources {
+        Sources { defaults: Config::default(), layers: Vec::new() }
+    }
+
+    /// With other values for what no file says.
+    pub fn with_defaults(self, defaults: Config) -> Sources {
+        Sources { defaults, ..self }
+    }
+
+    /// Reads everything again; the first mistake refuses all of it.
+    pub fn load(&self) -> Result<Config, ConfigError> {
+        let mut config = self.defaults.clone();
+        for layer in &self.layers {
+            if layer.required || exists(&layer.file)? {
+                file::merge(&layer.file, &mut config)?;
+            }
+        }
+        for file in self.drop_ins()? {
+            file::merge(&file, &mut config)?;
+        }
+        Ok(config)
+    }
+
+    /// By name, whichever directory they are in; of two with one name, the higher layer's: an
+    /// administrator masks a vendor's file by an empty one of its name.
+    fn drop_ins(&self) -> Result<impl Iterator<Item = PathBuf>, ConfigError> {
+        let mut files: BTreeMap<OsString, PathBuf> = BTreeMap::new();
+        for layer in &self.layers {
+            let mut directory = layer.file.clone().into_os_string();
+            directory.push(".d");
+            let directory = PathBuf::from(directory);
+            for file in
+                toml_files(&directory).map_err(|e| ConfigError::unreadable(&directory, e))?
+            {
+                files.insert(file.file_name().unwrap_or_default().to_owned(), file);
+            }
+        }
+        Ok(files.into_values())
+    }
+}
+
+fn exists(file: &Path) -> Result<bool, ConfigError> {
+    file.try_exists().map_err(|error| ConfigError::unreadable(file, error))
+}
+
+fn toml_files(directory: &Path) -> io::Result<Vec<PathBuf>> {
+    let entries = match std::fs::read_dir(directory) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries?,
+    };
+    let mut files = Vec::new();
+    for entry in entries {
+        let file = entry?.path();
+        if file.extension().is_some_and(|extension| extension == "toml") {
+            files.push(file);
+        }
+    }
+    Ok(files)
+}
+
+#[cfg(test)]
+mod tests;

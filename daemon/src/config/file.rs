@@ -1,0 +1,257 @@
+//! One configuration file: reading it, and laying it over what is already decided.
+//!
+//! Owns the keys and their types. A list replaces the list below it; `[apps]` is merged app by app.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs::File,
+    io::{self, Read},
+    path::Path,
+    sync::Arc,
+};
+
+use callarbiter_core::{AfterRemoteEnd, AuthorizationPolicy, WhenBusy};
+use callarbiter_dbus::limits;
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::{
+    Config, ConfigError,
+    bounds::{DEADLINES, LIMITS, Number},
+    problem::Problem,
+};
+
+/// Far above a file of ten thousand decisions: nothing that was written by hand.
+const LONGEST: u64 = 1024 * 1024;
+/// Of one list: each entry is compared for each connection or each call.
+const LONGEST_LIST: usize = 256;
+/// In a list of units: every process outside a sandbox.
+const ANY: &str = "*";
+/// A unit's name, as systemd bounds it.
+const LONGEST_UNIT: usize = 255;
+
+/// Lays the file over `config`; at an error, `config` is half-changed and must be dropped.
+pub fn merge(file: &Path, config: &mut Config) -> Result<(), ConfigError> {
+    let text = read(file).map_err(|error| ConfigError::unreadable(file, error))?;
+    merge_text(&text, config).map_err(|problem| ConfigError::within(file, &text, problem))
+}
+
+fn read(file: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    File::open(file)?.take(LONGEST + 1).read_to_string(&mut text)?;
+    if text.len() as u64 > LONGEST {
+        return Err(io::Error::other(format!("it is longer than {LONGEST} bytes")));
+    }
+    Ok(text)
+}
+
+fn merge_text(text: &str, config: &mut Config) -> Result<(), Problem> {
+    let document: Document = toml::from_str(text)?;
+    document.merge(config)
+}
+
+type Strings = Spanned<Vec<Spanned<String>>>;
+type Value = Spanned<toml::Value>;
+type Values = BTreeMap<Spanned<String>, Value>;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Document {
+    authorization: Option<Value>,
+    #[serde(default)]
+    apps: Values,
+    #[serde(default)]
+    deadlines: Values,
+    #[serde(default)]
+    limits: Values,
+    #[serde(default)]
+    policy: Policy,
+    #[serde(default)]
+    emergency: Emergency,
+    #[serde(default)]
+    agents: Agents,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct Policy {
+    #[serde(alias = "after_remote_end")]
+    after_remote_end: Option<Value>,
+    #[serde(alias = "when_busy")]
+    when_busy: Option<Value>,
+    correlated: Option<Vec<Strings>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Emergency {
+    handles: Option<Strings>,
+    providers: Option<Strings>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Agents {
+    units: Option<Strings>,
+    control: Option<Strings>,
+}
+
+impl Document {
+    fn merge(self, config: &mut Config) -> Result<(), Problem> {
+        for (key, value) in &self.deadlines {
+            merge_number("deadlines", DEADLINES, key, value, config)?;
+        }
+        for (key, value) in &self.limits {
+            merge_number("limits", LIMITS, key, value, config)?;
+        }
+        let policy = &mut config.settings.policy;
+        if let Some(value) = self.authorization {
+            policy.authorization = word("authorization", &value, AUTHORIZATION)?;
+        }
+        for (app, decision) in self.apps {
+            if decision.get_ref().is_table() {
+                let message = "an app id in [apps] needs quotes: \"org.example.App\" = \"allow\"";
+                return Err(Problem::at(app.span(), message.to_owned()));
+            }
+            let allowed = word(app.get_ref(), &decision, ALLOWED)?;
+            policy.apps.insert(app_id(&app)?, allowed);
+        }
+        if let Some(value) = self.policy.after_remote_end {
+            policy.after_remote_end = word("after-remote-end", &value, AFTER_REMOTE_END)?;
+        }
+        if let Some(value) = self.policy.when_busy {
+            policy.when_busy = word("when-busy", &value, WHEN_BUSY)?;
+        }
+        if let Some(groups) = self.policy.correlated {
+            policy.correlated = groups.iter().map(correlated).collect::<Result<_, _>>()?;
+        }
+        if let Some(handles) = self.emergency.handles {
+            policy.emergency.handles = list(&handles, handle)?;
+        }
+        if let Some(providers) = self.emergency.providers {
+            policy.emergency.providers = list(&providers, app_id)?;
+        }
+        if let Some(units) = self.agents.units {
+            let units: BTreeSet<String> = list(&units, unit)?.into_iter().collect();
+            config.access.agents_anywhere = units.contains(ANY);
+            config.access.agent_units = units;
+            config.access.agent_units.remove(ANY);
+        }
+        if let Some(apps) = self.agents.control {
+            let apps = list(&apps, app_id)?;
+            config.access.controllers = apps.iter().map(|app| app.to_string()).collect();
+        }
+        Ok(())
+    }
+}
+
+fn merge_number(
+    table: &str,
+    numbers: &[Number],
+    key: &Spanned<String>,
+    value: &Value,
+    config: &mut Config,
+) -> Result<(), Problem> {
+    // Both spellings are in use elsewhere; refusing one would only cost a second try.
+    let name = key.get_ref().replace('_', "-");
+    let Some(number) = numbers.iter().find(|number| number.key == name) else {
+        let known: Vec<&str> = numbers.iter().map(|number| number.key).collect();
+        let message = format!(
+            "[{table}] has no key {key:?}; it has {}",
+            known.join(", "),
+            key = key.get_ref()
+        );
+        return Err(Problem::at(key.span(), message));
+    };
+    let given = value.get_ref();
+    match given.as_integer().and_then(|given| u32::try_from(given).ok()) {
+        Some(value) if number.range.contains(&value) => {
+            *(number.place)(config) = value;
+            Ok(())
+        }
+        _ => {
+            let (least, most) = (number.range.start(), number.range.end());
+            let message = format!("{name} is {given}, but must be a number from {least} to {most}");
+            Err(Problem::at(value.span(), message))
+        }
+    }
+}
+
+type Words<T> = &'static [(&'static str, T)];
+
+const AUTHORIZATION: Words<AuthorizationPolicy> =
+    &[("ask", AuthorizationPolicy::Ask), ("allow", AuthorizationPolicy::Allow)];
+const ALLOWED: Words<bool> = &[("allow", true), ("deny", false)];
+const AFTER_REMOTE_END: Words<AfterRemoteEnd> =
+    &[("keep", AfterRemoteEnd::Keep), ("resume", AfterRemoteEnd::Resume)];
+const WHEN_BUSY: Words<WhenBusy> = &[("refuse", WhenBusy::Refuse), ("end", WhenBusy::End)];
+
+fn word<T: Copy>(key: &str, value: &Value, words: Words<T>) -> Result<T, Problem> {
+    let given = value.get_ref();
+    let found = words.iter().find(|(word, _)| given.as_str() == Some(word));
+    found.map(|(_, meaning)| *meaning).ok_or_else(|| {
+        let known: Vec<String> = words.iter().map(|(word, _)| format!("{word:?}")).collect();
+        let message = format!("{key} is {given}, but must be {}", known.join(" or "));
+        Problem::at(value.span(), message)
+    })
+}
+
+fn correlated(group: &Strings) -> Result<Vec<Arc<str>>, Problem> {
+    let apps = list(group, app_id)?;
+    if apps.iter().collect::<BTreeSet<_>>().len() < 2 {
+        let message = "a group of correlated apps must name two different ones or more";
+        return Err(Problem::at(group.span(), message.to_owned()));
+    }
+    Ok(apps)
+}
+
+fn list<T>(
+    list: &Strings,
+    entry: fn(&Spanned<String>) -> Result<T, Problem>,
+) -> Result<Vec<T>, Problem> {
+    let entries = list.get_ref();
+    if entries.len() > LONGEST_LIST {
+        let message =
+            format!("the list has {} entries, but may have {LONGEST_LIST}", entries.len());
+        return Err(Problem::at(list.span(), message));
+    }
+    entries.iter().map(entry).collect()
+}
+
+fn app_id(text: &Spanned<String>) -> Result<Arc<str>, Problem> {
+    if limits::is_app_id(text.get_ref()) {
+        return Ok(text.get_ref().as_str().into());
+    }
+    let message = format!(
+        "{:?} is not an app id: letters, digits, _ . and -, at most {} of them, no dot at the start",
+        text.get_ref(),
+        limits::APP_ID_BYTES
+    );
+    Err(Problem::at(text.span(), message))
+}
+
+fn handle(text: &Spanned<String>) -> Result<Arc<str>, Problem> {
+    let handle = text.get_ref();
+    if !handle.is_empty() && limits::text_fits(handle, limits::HANDLE_BYTES) {
+        return Ok(handle.as_str().into());
+    }
+    let message = format!(
+        "a handle must have from 1 to {} bytes and no control characters, \"tel:112\" for example",
+        limits::HANDLE_BYTES
+    );
+    Err(Problem::at(text.span(), message))
+}
+
+fn unit(text: &Spanned<String>) -> Result<String, Problem> {
+    let unit = text.get_ref();
+    let named = unit.ends_with(".service") || unit.ends_with(".scope");
+    let clean = !unit.contains(|c: char| "/*".contains(c) || c.is_whitespace() || c.is_control());
+    if unit == ANY || (named && clean && unit.len() <= LONGEST_UNIT) {
+        return Ok(unit.clone());
+    }
+    let message = format!(
+        "{unit:?} is not a unit: the whole name of a user unit, \"callarbiter-agent.service\" for \
+         example, or \"*\" alone for every process outside a sandbox"
+    );
+    Err(Problem::at(text.span(), message))
+}

@@ -1,0 +1,205 @@
+//! Good files and bad ones.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
+
+use std::{fs, sync::Arc};
+
+use callarbiter_core::{AfterRemoteEnd, Millis, WhenBusy};
+use tempfile::TempDir;
+
+use super::{
+    bounds::{DEADLINES, LIMITS},
+    *,
+};
+
+const SHIPPED: &str = include_str!("../../../systemd/callarbiter.toml");
+
+#[test]
+fn the_shipped_file_shows_the_defaults() {
+    assert_eq!(loaded(SHIPPED).unwrap(), Config::default());
+    let shown = uncommented();
+    assert_eq!(loaded(&shown).unwrap(), Config::default(), "{shown}");
+}
+
+#[test]
+fn the_shipped_file_shows_every_key() {
+    let shown: toml::Table = toml::from_str(&uncommented()).unwrap();
+    let keys = |table: &str| -> BTreeSet<String> {
+        shown[table].as_table().unwrap().keys().cloned().collect()
+    };
+    let known = |numbers: &[bounds::Number]| -> BTreeSet<String> {
+        numbers.iter().map(|number| number.key.to_owned()).collect()
+    };
+    assert_eq!(keys("deadlines"), known(DEADLINES));
+    assert_eq!(keys("limits"), known(LIMITS));
+    assert_eq!(keys("policy").len(), 3);
+    assert_eq!(keys("emergency").len(), 2);
+    assert_eq!(keys("agents").len(), 2);
+    assert!(shown.contains_key("apps") && shown.contains_key("authorization"));
+    assert_eq!(shown.len(), 7);
+}
+
+#[test]
+fn each_default_lies_within_its_bounds() {
+    for number in DEADLINES.iter().chain(LIMITS) {
+        let value = *(number.place)(&mut Config::default());
+        assert!(number.range.contains(&value), "{} {value}", number.key);
+    }
+}
+
+#[test]
+fn every_key_arrives() {
+    let config = loaded(
+        r#"
+        authorization = "allow"
+        [apps]
+        "org.x.Phone" = "allow"
+        "org.x.Nuisance" = "deny"
+        [deadlines]
+        answer-ms = 300
+        ringing_ms = 1_000
+        [limits]
+        calls = 3
+        tokens = 9
+        [policy]
+        after-remote-end = "resume"
+        when-busy = "end"
+        correlated = [["org.x.Phone", "org.x.Bridge"]]
+        [emergency]
+        handles = ["tel:112"]
+        providers = ["org.x.Phone"]
+        [agents]
+        units = ["org.gnome.Shell@wayland.service"]
+        control = ["org.x.Remote"]
+        "#,
+    )
+    .unwrap();
+    let settings = &config.settings;
+    assert_eq!(settings.policy.authorization, AuthorizationPolicy::Allow);
+    assert_eq!(settings.policy.apps[&Arc::from("org.x.Phone")], true);
+    assert_eq!(settings.policy.apps[&Arc::from("org.x.Nuisance")], false);
+    assert_eq!(settings.deadlines.answer, Millis(300));
+    assert_eq!(settings.deadlines.ringing, Millis(1000));
+    assert_eq!(settings.limits.calls, 3);
+    assert_eq!(settings.limits.tokens, 9);
+    assert_eq!(settings.policy.after_remote_end, AfterRemoteEnd::Resume);
+    assert_eq!(settings.policy.when_busy, WhenBusy::End);
+    assert_eq!(settings.policy.correlated, [[Arc::from("org.x.Phone"), Arc::from("org.x.Bridge")]]);
+    assert_eq!(settings.policy.emergency.handles, [Arc::from("tel:112")]);
+    assert_eq!(settings.policy.emergency.providers, [Arc::from("org.x.Phone")]);
+    assert!(config.access.agent_units.contains("org.gnome.Shell@wayland.service"));
+    assert!(config.access.controllers.contains("org.x.Remote"));
+}
+
+#[test]
+fn mistakes_are_named_with_their_place() {
+    #[rustfmt::skip]
+    let cases = [
+        // text, line:column, what the message must say
+        ("authorisation = \"ask\"", "1:1", ["authorisation", "authorization"]),
+        ("authorization = \"perhaps\"", "1:17", ["authorization is \"perhaps\"", "\"ask\" or \"allow\""]),
+        ("authorization = 1", "1:17", ["authorization is 1", "\"ask\" or \"allow\""]),
+        ("\n[deadlines]\nanswer-ms = 5\n", "3:13", ["answer-ms is 5", "number from 100 to 60000"]),
+        ("[deadlines]\nanswer-ms = -1", "2:13", ["answer-ms is -1", "number from 100 to 60000"]),
+        ("[deadlines]\nanswer-ms = \"5\"", "2:13", ["answer-ms is \"5\"", "number from 100"]),
+        ("[deadlines]\nanswer = 5000", "2:1", ["has no key \"answer\"", "answer-ms"]),
+        ("[deadlines]\nanswer-ms = 99999999999", "2:13", ["99999999999", "to 60000"]),
+        ("[limits]\ncalls = 0", "2:9", ["calls is 0", "number from 1 to 4096"]),
+        ("[limits]\ncalls = 1\ncalls = 2", "3:1", ["duplicate key", ""]),
+        ("[apps]\norg.x.Phone = \"allow\"", "2:1", ["needs quotes", "\"org.example.App\""]),
+        ("[apps]\n\"org.x.Phone\" = \"maybe\"", "2:17", ["org.x.Phone is \"maybe\"", "\"allow\" or \"deny\""]),
+        ("[apps]\n\"org/x\" = \"allow\"", "2:1", ["\"org/x\" is not an app id", "letters"]),
+        ("[policy]\nwhen-busy = \"resume\"", "2:13", ["when-busy is \"resume\"", "\"refuse\" or \"end\""]),
+        ("[policy]\nhold = true", "2:1", ["hold", "`when-busy`"]),
+        ("[policy]\ncorrelated = [[\"a.b\", \"a.b\"]]", "2:15", ["two different", ""]),
+        ("[emergency]\nhandles = [\"tel:1\\n\"]", "2:12", ["control characters", "tel:112"]),
+        ("[agents]\nunits = [\"agent\"]", "2:10", ["\"agent\" is not a unit", "callarbiter-agent.service"]),
+        ("[agents]\nunits = [\"a*.service\"]", "2:10", ["the whole name", ""]),
+        ("[agents\n", "1:8", ["", ""]),
+    ];
+    for (text, place, words) in cases {
+        let refused = loaded(text).unwrap_err().to_string();
+        let (_, rest) = refused.split_once(".toml:").unwrap_or_else(|| panic!("{refused}"));
+        assert!(rest.starts_with(&format!("{place}: ")), "{text}: {refused}");
+        for word in words {
+            assert!(refused.contains(word), "{text}: {refused}");
+        }
+        assert!(!refused.contains('\n'), "{refused}");
+    }
+}
+
+#[test]
+fn a_refused_handle_is_not_repeated() {
+    let refused = loaded("[emergency]\nhandles = [\"tel:5551234\\t\"]").unwrap_err().to_string();
+    assert!(!refused.contains("5551234"), "{refused}");
+}
+
+#[test]
+fn a_list_that_is_too_long_is_refused() {
+    let apps: String = (0..300).map(|n| format!("\"org.x.A{n}\",")).collect();
+    let refused = loaded(&format!("[agents]\ncontrol = [{apps}]")).unwrap_err().to_string();
+    assert!(refused.contains("300 entries") && refused.contains("256"), "{refused}");
+}
+
+#[test]
+fn layers_and_drop_ins_are_merged_in_order() {
+    let top = TempDir::new().unwrap();
+    let file = |path: &str, text: &str| {
+        let path = top.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, text).unwrap();
+        path
+    };
+    let vendor = file("usr/c.toml", "[limits]\ncalls = 1\nproviders = 1\nactions = 1\ntokens = 1");
+    file("usr/c.toml.d/10-a.toml", "[limits]\nactions = 2\ntokens = 2\ntransactions = 2");
+    file("usr/c.toml.d/20-b.toml", "[limits]\ntombstones = 2");
+    let admin =
+        file("etc/c.toml", "[limits]\nproviders = 3\nactions = 3\n[apps]\n\"a.B\" = \"allow\"");
+    file("etc/c.toml.d/20-b.toml", "");
+    file("etc/c.toml.d/30-c.toml", "[limits]\ntokens = 4\n[apps]\n\"a.C\" = \"deny\"");
+    file("etc/c.toml.d/notes.txt", "not read");
+
+    let layer = |file: PathBuf| Layer { file, required: false };
+    let mut sources = Sources::none();
+    sources.layers = vec![layer(vendor), layer(admin), layer(top.path().join("missing.toml"))];
+    let config = sources.load().unwrap();
+    let limits = &config.settings.limits;
+    assert_eq!((limits.calls, limits.providers, limits.actions), (1, 3, 2));
+    assert_eq!((limits.tokens, limits.transactions), (4, 2));
+    assert_eq!(limits.tombstones, Config::default().settings.limits.tombstones);
+    assert_eq!(config.settings.policy.apps.len(), 2);
+}
+
+#[test]
+fn a_file_that_was_asked_for_must_exist() {
+    let refused = Sources::only("/nonexistent/c.toml".into()).load().unwrap_err().to_string();
+    assert!(refused.starts_with("/nonexistent/c.toml: cannot be read"), "{refused}");
+    assert_eq!(Sources::none().load().unwrap(), Config::default());
+    let private = Sources::none().with_defaults(Config::for_private_bus()).load().unwrap();
+    assert_eq!(private.settings.policy.authorization, AuthorizationPolicy::Allow);
+}
+
+#[test]
+fn a_star_lets_every_process_be_an_agent() {
+    let config = loaded("[agents]\nunits = [\"*\", \"a.service\"]").unwrap();
+    assert!(config.access.agents_anywhere);
+    assert_eq!(config.access.agent_units.len(), 1);
+    let private = Sources::none().with_defaults(Config::for_private_bus()).load().unwrap();
+    assert!(private.access.agents_anywhere);
+    assert!(!Config::default().access.agents_anywhere);
+}
+
+/// The shipped file with its keys made live; prose has a space after its `#`.
+fn uncommented() -> String {
+    let live = |line: &str| {
+        let key = line.strip_prefix('#').filter(|rest| rest.starts_with(char::is_alphabetic));
+        format!("{}\n", key.unwrap_or(line))
+    };
+    SHIPPED.lines().map(live).collect()
+}
+
+fn loaded(text: &str) -> Result<Config, ConfigError> {
+    let top = TempDir::new().unwrap();
+    let file = top.path().join("callarbiter.toml");
+    fs::write(&file, text).unwrap();
+    Sources::only(file).load()
+}

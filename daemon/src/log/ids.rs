@@ -1,0 +1,24 @@
+//! The journal's message ids: `journalctl MESSAGE_ID=…` finds all events of one kind.
+//!
+//! Owns the numbers. One that was released never changes its meaning, and none is used twice.
+
+/// The daemon serves: it owns its name.
+pub const STARTED: &str = "5c1e64a5c5b44fd5b5a0a8bfb0f4d3f6";
+/// The daemon ends because it was asked to.
+pub const STOPPED: &str = "e0b8a2d7f3d14d0d9c5c64d1a4cf3b92";
+/// The daemon ends because something broke: the bus, the name, the configuration at the start.
+pub const FAILED: &str = "a87b1f0c6a2e4be39d5cf74a83ce9d10";
+/// The configuration was read again and is in force.
+pub const RELOADED: &str = "3f9d1c52e7b84e6fa0c4b2d86a915e7d";
+/// The configuration was read again and refused; the old one stays in force.
+pub const RELOAD_REFUSED: &str = "94c2d05b8f6a4f719e3ab7d1c05e28f4";
+/// A call went from one state to another: CALL_ID, PROVIDER, UID, OLD, NEW, REASON.
+pub const CALL_TRANSITION: &str = "7be4b6fd36fb4b5c9d2f3ac5a8a1f0d1";
+/// An app registered to provide calls.
+pub const PROVIDER_REGISTERED: &str = "0d4d2a1f6d4f4f0bb4b5f3b7f3a5b1c2";
+/// A provider unregistered or left the bus.
+pub const PROVIDER_LOST: &str = "c2f3d4e5a6b74c8d9e0f1a2b3c4d5e6f";
+/// A provider let a deadline pass: ACTION says for what.
+pub const PROVIDER_UNRESPONSIVE: &str = "5a0c8b6e1d2f4e3a9b7c6d5e4f3a2b1c";
+/// The audio was granted to a provider, or released by it.
+pub const AUDIO: &str = "e1f2a3b4c5d64e7f8a9b0c1d2e3f4a5b";

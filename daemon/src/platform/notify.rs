@@ -1,0 +1,69 @@
+//! The service manager: readiness, one line of status, the watchdog.
+//!
+//! Owns the `sd_notify` protocol. Without a manager (`$NOTIFY_SOCKET` unset) everything here does
+//! nothing. The watchdog must be fed by the loop that serves the bus, so that a loop that hangs is seen.
+
+use std::time::Duration;
+
+use sd_notify::NotifyState;
+use tracing::debug;
+
+/// The line for `systemctl status` when nothing is degraded.
+pub const OK: &str = "ok";
+
+/// What was told to the service manager last.
+#[derive(Debug, Default)]
+pub struct ServiceManager {
+    status: String,
+}
+
+impl ServiceManager {
+    /// Calls can come: the name is owned and the state restored. Also the end of a reload.
+    pub fn ready(&mut self, status: &str) {
+        self.status = status.to_owned();
+        send(&[NotifyState::Ready, NotifyState::Status(status)]);
+    }
+
+    /// The configuration is being read again; [`ServiceManager::ready`] follows in any case.
+    pub fn reloading(&self) {
+        // systemd orders reloads by this clock and fails one that comes without (Type=notify-reload).
+        match NotifyState::monotonic_usec_now() {
+            Ok(now) => send(&[NotifyState::Reloading, now]),
+            Err(error) => debug!(%error, "no monotonic clock to tell the service manager"),
+        }
+    }
+
+    /// [`OK`], or what is degraded and why; sent only when it changed. Nothing about people: every
+    /// user may read it.
+    pub fn status(&mut self, status: &str) {
+        if self.status != status {
+            self.status = status.to_owned();
+            send(&[NotifyState::Status(status)]);
+        }
+    }
+
+    /// The daemon is leaving; the line says why.
+    pub fn stopping(&self, why: &str) {
+        send(&[NotifyState::Stopping, NotifyState::Status(why)]);
+    }
+
+    /// The loop is alive.
+    pub fn feed_watchdog(&self) {
+        send(&[NotifyState::Watchdog]);
+    }
+}
+
+/// How often the watchdog wants to be fed, if there is one: half of its patience, as sd_watchdog_enabled(3)
+/// recommends, so that one late turn is not fatal.
+pub fn watchdog_interval() -> Option<Duration> {
+    let mut patience = 0;
+    // The environment stays as it is: changing it is unsafe while other threads may read it.
+    (sd_notify::watchdog_enabled(false, &mut patience) && patience > 0)
+        .then(|| Duration::from_micros(patience / 2))
+}
+
+fn send(states: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(false, states) {
+        debug!(%error, "the service manager did not take a notification");
+    }
+}
