@@ -1,0 +1,172 @@
+//! A call, as the arbiter shows it.
+
+use callarbiter_dbus::{
+    AnswerPlan, CallRef, Dict,
+    names::CallPath,
+    words::{CallState, Capability, Direction, EndReason, Holder, Silenced},
+};
+use uuid::Uuid;
+
+use crate::{
+    Private,
+    properties::{Properties, group_number, provider_number},
+};
+
+/// A call.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Call {
+    /// Its object: what names it without doubt.
+    pub object: CallPath,
+    /// The UUID that its provider chose.
+    pub id: Uuid,
+    /// The number of its provider.
+    pub provider: Option<u32>,
+    /// The app id of its provider.
+    pub app_id: String,
+    /// Who called whom.
+    pub direction: Direction,
+    /// Where it stands.
+    pub state: CallState,
+    /// Why it came to this state, in a few words.
+    pub reason: String,
+    /// The far end's address; empty where this client may not know.
+    pub remote_handle: Private,
+    /// The far end's name, as the app claims it.
+    pub display_name: Private,
+    /// Whether it has video.
+    pub has_video: bool,
+    /// Whether the microphone is muted.
+    pub muted: bool,
+    /// Whether the capture is silenced below the app as well.
+    pub mute_enforced: bool,
+    /// Who holds it; empty if nobody.
+    pub held_by: Vec<Holder>,
+    /// Whether the far end holds it.
+    pub remote_held: bool,
+    /// The number of its group; none while it rings.
+    pub group: Option<u32>,
+    /// What its provider can do with it.
+    pub capabilities: Vec<Capability>,
+    /// It rings behind another call.
+    pub waiting: bool,
+    /// Why it makes no sound while it rings.
+    pub silenced: Silenced,
+    /// Its app is gone, for now.
+    pub orphaned: bool,
+    /// An emergency call.
+    pub emergency: bool,
+    /// The app says that its media is encrypted.
+    pub encrypted: bool,
+    /// When it was reported or requested, µs since the epoch.
+    pub created_at: u64,
+    /// When it was first active, µs since the epoch; 0 for never.
+    pub connected_at: u64,
+    /// When it ended, µs since the epoch; 0 while it lives.
+    pub ended_at: u64,
+    /// Why it ended; none while it lives.
+    pub end_reason: Option<EndReason>,
+    /// Which rule, deadline or provider's words ended it.
+    pub end_detail: Private,
+    /// When it stops ringing, µs since the epoch; 0 for never.
+    pub ring_deadline: u64,
+    /// What answering it now would do.
+    pub answer_plan: AnswerPlan,
+    /// The revision of its last change.
+    pub revision: u64,
+}
+
+impl From<&Call> for CallRef {
+    fn from(call: &Call) -> Self {
+        call.object.into()
+    }
+}
+
+impl Call {
+    /// Whether its provider can do this with it.
+    pub fn can(&self, capability: &Capability) -> bool {
+        self.capabilities.contains(capability)
+    }
+
+    pub(crate) fn new(object: CallPath, properties: &Dict) -> Self {
+        let mut call = Call {
+            object,
+            id: object.uuid,
+            provider: object.provider,
+            app_id: String::new(),
+            direction: Direction::Other(String::new()),
+            state: CallState::Other(String::new()),
+            reason: String::new(),
+            remote_handle: Private::default(),
+            display_name: Private::default(),
+            has_video: false,
+            muted: false,
+            mute_enforced: false,
+            held_by: Vec::new(),
+            remote_held: false,
+            group: None,
+            capabilities: Vec::new(),
+            waiting: false,
+            silenced: Silenced::No,
+            orphaned: false,
+            emergency: false,
+            encrypted: false,
+            created_at: 0,
+            connected_at: 0,
+            ended_at: 0,
+            end_reason: None,
+            end_detail: Private::default(),
+            ring_deadline: 0,
+            answer_plan: AnswerPlan::default(),
+            revision: 0,
+        };
+        call.apply(properties);
+        call
+    }
+
+    pub(crate) fn apply(&mut self, properties: &Dict) {
+        let read = Properties(properties);
+        read.word("Direction", &mut self.direction);
+        read.word("State", &mut self.state);
+        read.word("Silenced", &mut self.silenced);
+        read.text("AppId", &mut self.app_id);
+        read.text("Reason", &mut self.reason);
+        read.word("RemoteHandle", &mut self.remote_handle);
+        read.word("DisplayName", &mut self.display_name);
+        read.word("EndDetail", &mut self.end_detail);
+        read.words("HeldBy", &mut self.held_by);
+        read.words("Capabilities", &mut self.capabilities);
+        for (name, flag) in [
+            ("HasVideo", &mut self.has_video),
+            ("Muted", &mut self.muted),
+            ("MuteEnforced", &mut self.mute_enforced),
+            ("RemoteHeld", &mut self.remote_held),
+            ("Waiting", &mut self.waiting),
+            ("Orphaned", &mut self.orphaned),
+            ("Emergency", &mut self.emergency),
+            ("Encrypted", &mut self.encrypted),
+        ] {
+            read.flag(name, flag);
+        }
+        for (name, time) in [
+            ("CreatedAt", &mut self.created_at),
+            ("ConnectedAt", &mut self.connected_at),
+            ("EndedAt", &mut self.ended_at),
+            ("RingDeadline", &mut self.ring_deadline),
+            ("Revision", &mut self.revision),
+        ] {
+            read.time(name, time);
+        }
+        if let Some(path) = read.path("Provider") {
+            self.provider = provider_number(path);
+        }
+        if let Some(path) = read.path("Group") {
+            self.group = group_number(path);
+        }
+        if let Some(reason) = read.text_of("EndReason") {
+            self.end_reason = (!reason.is_empty()).then(|| EndReason::from(reason));
+        }
+        if let Some(plan) = read.dict("AnswerPlan") {
+            self.answer_plan = AnswerPlan::from_dict(&plan);
+        }
+    }
+}

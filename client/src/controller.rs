@@ -1,0 +1,143 @@
+//! Control: transactions, plans, and a verb for each thing that is done with a call.
+//!
+//! Owns nothing but the words; how a transaction is followed to its end is [`crate::pursuit`].
+
+use callarbiter_dbus::{
+    Action, ActionResult, CallRef, Dict, Entries, ErrorKind, PlanStep, StartOptions,
+    TransactionOptions, Verb,
+    names::{CallPath, Object},
+    words::{CallState, Outcome},
+};
+use uuid::Uuid;
+
+use crate::{Connection, Error, Result, TransactionHandle, pursuit};
+
+/// Controls the calls of this user.
+///
+/// Every request carries a token, so that it is safe to send it again when the arbiter restarts in
+/// between; that happens by itself.
+#[derive(Clone, Debug)]
+pub struct Controller {
+    connection: Connection,
+}
+
+impl Controller {
+    /// A controller on this connection.
+    pub fn new(connection: &Connection) -> Self {
+        Controller { connection: connection.clone() }
+    }
+
+    /// Asks for several actions as a whole: they are accepted or refused together, and performed in
+    /// order, with what is implied (holding the call in the way, for example).
+    ///
+    /// Accepted is not done: that is [`TransactionHandle::finished`].
+    pub async fn transaction(
+        &self,
+        actions: impl IntoIterator<Item = Action>,
+        options: TransactionOptions,
+    ) -> Result<TransactionHandle> {
+        let actions: Entries = actions.into_iter().map(|action| action.to_wire()).collect();
+        TransactionHandle::request(&self.connection, actions, options).await
+    }
+
+    /// What a transaction would do now, implied steps included; nothing is done.
+    pub async fn plan(&self, actions: impl IntoIterator<Item = Action>) -> Result<Vec<PlanStep>> {
+        let actions: Entries = actions.into_iter().map(|action| action.to_wire()).collect();
+        let manager = self.connection.manager().await?;
+        Ok(PlanStep::list(&manager.plan_transaction(&actions, &Dict::new()).await?))
+    }
+
+    /// Places a call. Returns its object as soon as the arbiter accepted it, or, with `wait`, when
+    /// its provider placed it.
+    pub async fn start_call(&self, handle: &str, options: StartOptions) -> Result<CallPath> {
+        let token = options.token.unwrap_or_else(Uuid::new_v4);
+        let options = StartOptions { token: Some(token), ..options }.to_dict();
+        let path = pursuit::persist(&self.connection, async || {
+            Ok(self.connection.manager().await?.start_call(handle, &options).await?)
+        })
+        .await?;
+        match Object::parse(path.as_str()) {
+            Some(Object::Call(call)) => Ok(call),
+            _ => Err(Error::Unreadable("StartCall returned what is no call".into())),
+        }
+    }
+
+    /// Answers a ringing call; done when its provider said so.
+    pub async fn answer(&self, call: impl Into<CallRef>) -> Result<()> {
+        self.perform(Verb::Answer { call: call.into() }).await
+    }
+
+    /// Hangs up, declines or cancels, whatever the call's state.
+    pub async fn end(&self, call: impl Into<CallRef>) -> Result<()> {
+        self.perform(Verb::End { call: call.into(), reason: None, message: None }).await
+    }
+
+    /// Declines a call if it still rings: one that was answered meanwhile is left alone
+    /// ([`ErrorKind::StaleState`]).
+    pub async fn decline(&self, call: impl Into<CallRef>) -> Result<()> {
+        let end = Verb::End { call: call.into(), reason: None, message: None };
+        self.perform(Action::from(end).expecting(CallState::Ringing)).await
+    }
+
+    /// Holds a call, for the user: only the user resumes it.
+    pub async fn hold(&self, call: impl Into<CallRef>) -> Result<()> {
+        self.perform(Verb::SetHeld { call: call.into(), held: true }).await
+    }
+
+    /// Resumes a call.
+    pub async fn unhold(&self, call: impl Into<CallRef>) -> Result<()> {
+        self.perform(Verb::SetHeld { call: call.into(), held: false }).await
+    }
+
+    /// Mutes or unmutes the microphone for a call.
+    pub async fn set_muted(&self, call: impl Into<CallRef>, muted: bool) -> Result<()> {
+        self.perform(Verb::SetMuted { call: call.into(), muted }).await
+    }
+
+    /// Plays tones: `0-9 * # A-D`, and pauses.
+    pub async fn send_dtmf(&self, call: impl Into<CallRef>, digits: &str) -> Result<()> {
+        self.perform(Verb::PlayDtmf { call: call.into(), digits: digits.to_owned() }).await
+    }
+
+    /// Turns video on or off.
+    pub async fn set_video(&self, call: impl Into<CallRef>, video: bool) -> Result<()> {
+        self.perform(Verb::SetVideo { call: call.into(), video }).await
+    }
+
+    /// Joins the group of another call of the same provider.
+    pub async fn join(&self, call: impl Into<CallRef>, with: impl Into<CallRef>) -> Result<()> {
+        self.perform(Verb::SetGroup { call: call.into(), with: Some(with.into()) }).await
+    }
+
+    /// Leaves the group.
+    pub async fn leave(&self, call: impl Into<CallRef>) -> Result<()> {
+        self.perform(Verb::SetGroup { call: call.into(), with: None }).await
+    }
+
+    /// Stops the ringing, not the call.
+    pub async fn silence(&self, call: impl Into<CallRef>) -> Result<()> {
+        self.perform(Verb::Silence { call: call.into() }).await
+    }
+
+    /// Does one thing and waits until it is done: an action that was not fulfilled is its error.
+    pub async fn perform(&self, action: impl Into<Action>) -> Result<()> {
+        let transaction = self.transaction([action.into()], TransactionOptions::default()).await?;
+        all_fulfilled(transaction.finished().await?)
+    }
+}
+
+/// The first error of a finished transaction.
+fn all_fulfilled(results: Vec<ActionResult>) -> Result<()> {
+    match results.into_iter().find(|result| !result.is_fulfilled()) {
+        None => Ok(()),
+        Some(ActionResult { error: Some(error), .. }) => Err(Error::Refused(error)),
+        Some(ActionResult { outcome, .. }) => {
+            let kind = match outcome {
+                Outcome::TimedOut => ErrorKind::TimedOut,
+                Outcome::Cancelled => ErrorKind::Cancelled,
+                _ => ErrorKind::ActionFailed,
+            };
+            Err(Error::Refused(callarbiter_dbus::Error::new(kind, kind.meaning().trim())))
+        }
+    }
+}

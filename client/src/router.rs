@@ -1,0 +1,318 @@
+//! One reader of everything that arrives on a connection, and where each message goes.
+//!
+//! Owns the check that matters: only who owns the arbiter's name is listened to. It never waits for
+//! anybody, since one queue that is not emptied stops the whole connection.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+};
+
+use callarbiter_dbus::names::{BUS_NAME, PROVIDER_DELEGATE, TRANSACTION};
+use futures_util::StreamExt;
+use tokio::sync::{broadcast, mpsc, watch};
+use zbus::{
+    MatchRule, Message, MessageStream,
+    message::{Flags, Header, Sequence, Type},
+};
+
+const DRIVER: &str = "org.freedesktop.DBus";
+/// What an app may leave unread before it has to take a new snapshot.
+const BACKLOG: usize = 4096;
+/// Outcomes that may arrive before the one who waits for them looks.
+const FINISHED: usize = 256;
+
+/// Whether an arbiter is there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Presence {
+    Gone,
+    /// Its unique name.
+    Here(Arc<str>),
+    /// The connection is closed.
+    Closed,
+}
+
+/// Who gets what.
+pub(crate) struct Routes {
+    presence: watch::Sender<Presence>,
+    table: Mutex<Table>,
+    finished: broadcast::Sender<Message>,
+    next: AtomicU64,
+    /// Held while `Subscribe` or `Unsubscribe` is under way: the arbiter counts one for a connection.
+    pub subscription: tokio::sync::Mutex<()>,
+}
+
+#[derive(Default)]
+struct Table {
+    delegates: HashMap<String, mpsc::UnboundedSender<Message>>,
+    signals: HashMap<u64, Sink>,
+    /// Where in the stream of messages the owner was last heard of.
+    owner_at: Sequence,
+}
+
+struct Sink {
+    queue: mpsc::Sender<Message>,
+    lost: Arc<AtomicBool>,
+}
+
+/// The signals of the arbiter for one reader, which may be slow.
+pub(crate) struct Signals {
+    queue: mpsc::Receiver<Message>,
+    lost: Arc<AtomicBool>,
+    key: u64,
+    routes: Arc<Routes>,
+}
+
+/// The calls for one delegate; the path is free again when it is dropped.
+pub(crate) struct DelegateCalls {
+    queue: mpsc::UnboundedReceiver<Message>,
+    path: String,
+    routes: Arc<Routes>,
+}
+
+impl Default for Routes {
+    fn default() -> Self {
+        Routes {
+            presence: watch::Sender::new(Presence::Gone),
+            table: Mutex::default(),
+            finished: broadcast::Sender::new(FINISHED),
+            next: AtomicU64::new(1),
+            subscription: tokio::sync::Mutex::default(),
+        }
+    }
+}
+
+impl Routes {
+    pub fn presence(&self) -> watch::Receiver<Presence> {
+        self.presence.subscribe()
+    }
+
+    /// The signals `Finished`, for who asked for a transaction.
+    pub fn finished(&self) -> broadcast::Receiver<Message> {
+        self.finished.subscribe()
+    }
+
+    pub fn signals(self: &Arc<Self>) -> Signals {
+        let (sender, queue) = mpsc::channel(BACKLOG);
+        let lost = Arc::new(AtomicBool::new(false));
+        let key = self.next.fetch_add(1, Ordering::Relaxed);
+        self.table().signals.insert(key, Sink { queue: sender, lost: lost.clone() });
+        Signals { queue, lost, key, routes: self.clone() }
+    }
+
+    /// Whether anybody on this connection follows the arbiter.
+    pub fn is_followed(&self) -> bool {
+        !self.table().signals.is_empty()
+    }
+
+    /// A new delegate at a path of its own.
+    pub fn delegate(self: &Arc<Self>) -> DelegateCalls {
+        let (sender, queue) = mpsc::unbounded_channel();
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        let path = format!("/org/callarbiter/Delegate/{number}");
+        self.table().delegates.insert(path.clone(), sender);
+        DelegateCalls { queue, path, routes: self.clone() }
+    }
+
+    /// What the bus answered to the question who owns the name.
+    pub fn owner_was(&self, owner: String, position: Sequence) {
+        self.owner(Presence::Here(owner.into()), position);
+    }
+
+    fn owner(&self, presence: Presence, position: Sequence) {
+        let mut table = self.table();
+        if position < table.owner_at {
+            return;
+        }
+        table.owner_at = position;
+        self.presence.send_if_modified(|known| {
+            let new = *known != presence && *known != Presence::Closed;
+            if new {
+                *known = presence;
+            }
+            new
+        });
+    }
+
+    fn closed(&self) {
+        self.presence.send_replace(Presence::Closed);
+        let mut table = self.table();
+        table.delegates.clear();
+        table.signals.clear();
+    }
+
+    fn table(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_arbiter(&self, sender: &str) -> bool {
+        matches!(&*self.presence.borrow(), Presence::Here(owner) if **owner == *sender)
+    }
+}
+
+impl Signals {
+    /// The next signal; none when the connection is closed. Loses nothing if dropped.
+    pub async fn next(&mut self) -> Option<Message> {
+        self.queue.recv().await
+    }
+
+    /// Whether signals were dropped since the last [`Signals::restart`], and all before that were read.
+    pub fn has_lost(&self) -> bool {
+        self.lost.load(Ordering::Acquire) && self.queue.is_empty()
+    }
+
+    /// From here on every signal counts again.
+    pub fn restart(&self) {
+        self.lost.store(false, Ordering::Release);
+    }
+}
+
+impl Drop for Signals {
+    fn drop(&mut self) {
+        self.routes.table().signals.remove(&self.key);
+    }
+}
+
+impl DelegateCalls {
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    pub async fn next(&mut self) -> Option<Message> {
+        self.queue.recv().await
+    }
+}
+
+impl Drop for DelegateCalls {
+    fn drop(&mut self) {
+        self.routes.table().delegates.remove(&self.path);
+    }
+}
+
+/// The rule by which the bus tells that the arbiter came or went.
+pub(crate) fn name_rule() -> zbus::Result<MatchRule<'static>> {
+    MatchRule::builder()
+        .msg_type(Type::Signal)
+        .sender(DRIVER)
+        .interface(DRIVER)
+        .member("NameOwnerChanged")
+        .add_arg(BUS_NAME)
+        .build()
+}
+
+/// The task that reads.
+pub(crate) struct Router {
+    bus: zbus::Connection,
+    routes: Arc<Routes>,
+}
+
+impl Router {
+    pub fn new(bus: zbus::Connection, routes: Arc<Routes>) -> Self {
+        Router { bus, routes }
+    }
+
+    pub async fn run(self, mut messages: MessageStream) {
+        while let Some(Ok(message)) = messages.next().await {
+            match message.message_type() {
+                Type::Signal => self.signal(message),
+                Type::MethodCall => self.method_call(message).await,
+                Type::MethodReturn | Type::Error => {}
+            }
+        }
+        self.routes.closed();
+    }
+
+    fn signal(&self, message: Message) {
+        let header = message.header();
+        let Some(sender) = header.sender() else { return };
+        if sender.as_str() == DRIVER {
+            self.name_owner_changed(&message, &header);
+        } else if self.routes.is_arbiter(sender.as_str()) {
+            if header.interface().is_some_and(|interface| interface.as_str() == TRANSACTION) {
+                // Fails where nobody waits for a transaction.
+                let _ = self.routes.finished.send(message.clone());
+            }
+            for sink in self.routes.table().signals.values() {
+                // After the first loss nothing is worth queueing until the reader starts again.
+                if !sink.lost.load(Ordering::Acquire)
+                    && sink.queue.try_send(message.clone()).is_err()
+                {
+                    sink.lost.store(true, Ordering::Release);
+                }
+            }
+        }
+    }
+
+    fn name_owner_changed(&self, message: &Message, header: &Header<'_>) {
+        if header.member().is_none_or(|member| member.as_str() != "NameOwnerChanged") {
+            return;
+        }
+        let body = message.body();
+        if let Ok((BUS_NAME, _, owner)) = body.deserialize::<(&str, &str, &str)>() {
+            let presence = match owner {
+                "" => Presence::Gone,
+                owner => Presence::Here(owner.into()),
+            };
+            self.routes.owner(presence, message.recv_position());
+        }
+    }
+
+    async fn method_call(&self, message: Message) {
+        let header = message.header();
+        let interface = header.interface().map_or("", |interface| interface.as_str());
+        let member = header.member().map_or("", |member| member.as_str());
+        let answer = match (interface, member) {
+            (PROVIDER_DELEGATE, _) => self.delegate_call(&message, &header).map(|()| None),
+            ("org.freedesktop.DBus.Peer", "Ping") => Ok(None),
+            ("org.freedesktop.DBus.Introspectable", "Introspect") => {
+                Ok(Some(self.describe(&header)))
+            }
+            _ => Err(("org.freedesktop.DBus.Error.UnknownMethod", "there is no such method here")),
+        };
+        if header.primary().flags().contains(Flags::NO_REPLY_EXPECTED) {
+            return;
+        }
+        let sent = match answer {
+            Ok(None) => self.bus.reply(&header, &()).await,
+            Ok(Some(text)) => self.bus.reply(&header, &text).await,
+            Err((name, text)) => self.bus.reply_error(&header, name, &text).await,
+        };
+        if let Err(error) = sent {
+            tracing::debug!(%error, "a reply could not be sent");
+        }
+    }
+
+    fn delegate_call(
+        &self,
+        message: &Message,
+        header: &Header<'_>,
+    ) -> Result<(), (&'static str, &'static str)> {
+        let sender = header.sender().map_or("", |sender| sender.as_str());
+        if !self.routes.is_arbiter(sender) {
+            tracing::warn!(sender, "refused a delegate call that is not from the call arbiter");
+            return Err((
+                "org.freedesktop.DBus.Error.AccessDenied",
+                "only the owner of org.callarbiter.Calls1 may call a provider's delegate",
+            ));
+        }
+        let path = header.path().map_or("", |path| path.as_str());
+        match self.routes.table().delegates.get(path) {
+            Some(delegate) if delegate.send(message.clone()).is_ok() => Ok(()),
+            _ => Err((
+                "org.freedesktop.DBus.Error.UnknownObject",
+                "no delegate is registered at this path",
+            )),
+        }
+    }
+
+    fn describe(&self, header: &Header<'_>) -> String {
+        let path = header.path().map_or("", |path| path.as_str());
+        match self.routes.table().delegates.contains_key(path) {
+            true => callarbiter_dbus::xml::PROVIDER_DELEGATE.to_owned(),
+            false => "<node/>".to_owned(),
+        }
+    }
+}
