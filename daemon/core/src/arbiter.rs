@@ -1,10 +1,15 @@
-//! The arbiter: all domains, and what is shared between them (seats, the next deadline).
+//! The arbiter: all domains, and what is shared between them: seats, sleep, the next deadline.
+//!
+//! Owns the way of an input to its domain. Rules about calls are the domain's.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
+};
 
-use crate::{CallId, ProviderId, TransactionId};
 use crate::{
-    Caller, Domain, Due, Effect, Input, Now, PlannedStep, Requested, Result, Settings, Time, Uid,
+    CallId, Caller, DoNotDisturb, Domain, Due, Effect, Error, Input, Now, Peer, Phase, PlannedStep,
+    ProviderId, Refusal, Requested, Result, Role, Settings, Time, TransactionId, Uid,
 };
 
 /// What an accepted input gives back to its sender.
@@ -24,31 +29,106 @@ pub enum Reply {
 #[derive(Debug, Default)]
 pub struct Arbiter {
     domains: BTreeMap<Uid, Domain>,
-    settings: Settings,
+    settings: Arc<Settings>,
+    /// Whose domain a registered connection is in.
+    peers: HashMap<Peer, Uid>,
+    /// Who has each seat.
+    seats: BTreeMap<Arc<str>, Option<Uid>>,
+    /// The first deadline of each domain.
+    deadlines: BTreeSet<(Time, Uid)>,
+    suspended: bool,
 }
 
 impl Arbiter {
     /// An arbiter without calls.
     pub fn new(settings: Settings) -> Self {
-        Arbiter { settings, ..Arbiter::default() }
+        Arbiter { settings: Arc::new(settings), ..Arbiter::default() }
     }
 
     /// One input; its effects are added to `effects` in the order in which they must be carried out.
-    /// A refusal means that nothing changed (what a report records about itself excepted).
+    /// A refusal means that nothing changed.
     pub fn handle(&mut self, now: Now, input: Input, effects: &mut Vec<Effect>) -> Result<Reply> {
-        let _ = (now, input, effects);
-        Ok(Reply::Done)
+        // What is due comes first, so that an answer after its deadline is late by any order of wake-ups.
+        self.tick(now, effects);
+        match input {
+            Input::Register { caller, registration } => {
+                let reply =
+                    self.turn(now, caller.uid, effects, |d| d.register(caller, registration));
+                if reply.is_ok() {
+                    self.peers.insert(caller.peer, caller.uid);
+                }
+                reply
+            }
+            Input::Provider { caller, provider, word } => {
+                self.turn(now, caller.uid, effects, |d| d.word(caller, provider, word))
+            }
+            Input::Request { caller, actions, token } => {
+                self.turn(now, caller.uid, effects, |d| d.accept(caller, actions, token))
+            }
+            Input::Cancel { caller, transaction } => self.turn(now, caller.uid, effects, |d| {
+                d.cancel(caller, transaction).map(|()| Reply::Done)
+            }),
+            Input::TakeRoles { caller, roles } => {
+                let reply = self.turn(now, caller.uid, effects, |d| d.take_roles(caller, &roles));
+                if reply.is_ok() {
+                    self.peers.insert(caller.peer, caller.uid);
+                }
+                reply
+            }
+            Input::SetDoNotDisturb { caller, mode } => {
+                self.turn(now, caller.uid, effects, |d| d.set_do_not_disturb(caller, mode))
+            }
+            Input::PeerLost { peer } => {
+                if let Some(uid) = self.peers.remove(&peer) {
+                    self.quietly(now, uid, effects, |d| d.lose(peer));
+                }
+                Ok(Reply::Done)
+            }
+            Input::Seats { uid, seats } => {
+                self.domain_mut(uid).seats = seats;
+                self.look_at_seats(now, effects);
+                Ok(Reply::Done)
+            }
+            Input::Foreground { seat, uid } => {
+                self.seats.insert(seat, uid);
+                self.look_at_seats(now, effects);
+                Ok(Reply::Done)
+            }
+            Input::Suspend(suspended) => {
+                self.suspended = suspended;
+                self.everywhere(now, effects, |d| d.set_suspended(suspended));
+                Ok(Reply::Done)
+            }
+            Input::Settings(settings) => {
+                self.settings = Arc::from(settings);
+                let settings = self.settings.clone();
+                self.everywhere(now, effects, |d| {
+                    d.settings = settings.clone();
+                    d.authorize_again();
+                });
+                Ok(Reply::Done)
+            }
+            Input::Tick => Ok(Reply::Done),
+        }
     }
 
     /// The same validation and plan as a request, nothing done.
     pub fn plan(&self, caller: Caller, actions: &[Requested]) -> Result<Vec<PlannedStep>> {
-        let _ = (caller, actions);
-        Ok(Vec::new())
+        let nothing;
+        let domain = match self.domains.get(&caller.uid) {
+            Some(domain) => domain,
+            None => {
+                nothing = Domain::new(caller.uid, self.settings.clone());
+                &nothing
+            }
+        };
+        domain.validate(caller, actions).map(|accepted| accepted.steps)
     }
 
     /// When to come back with [`Input::Tick`], and why.
     pub fn next_deadline(&self) -> Option<(Time, Due)> {
-        None
+        let (_, uid) = self.deadlines.first()?;
+        self.domains.get(uid)?.next_deadline()
     }
 
     /// What a domain looks like; none if it never had anything.
@@ -59,5 +139,186 @@ impl Arbiter {
     /// The rules in force.
     pub fn settings(&self) -> &Settings {
         &self.settings
+    }
+
+    fn domain_mut(&mut self, uid: Uid) -> &mut Domain {
+        let (settings, suspended) = (&self.settings, self.suspended);
+        self.domains.entry(uid).or_insert_with(|| {
+            let mut domain = Domain::new(uid, settings.clone());
+            domain.suspended = suspended;
+            domain
+        })
+    }
+
+    /// One input of one domain.
+    fn turn(
+        &mut self,
+        now: Now,
+        uid: Uid,
+        effects: &mut Vec<Effect>,
+        input: impl FnOnce(&mut Domain) -> Result<Reply>,
+    ) -> Result<Reply> {
+        let domain = self.domain_mut(uid);
+        let before = domain.next_deadline();
+        domain.begin(now);
+        let reply = input(domain);
+        domain.drive();
+        domain.flush(effects);
+        #[cfg(debug_assertions)]
+        domain.verify();
+        let after = domain.next_deadline();
+        let seated = !domain.seats.is_empty();
+        if before != after {
+            if let Some((at, _)) = before {
+                self.deadlines.remove(&(at, uid));
+            }
+            if let Some((at, _)) = after {
+                self.deadlines.insert((at, uid));
+            }
+        }
+        if seated {
+            self.open_gates(now, uid, effects);
+        }
+        reply
+    }
+
+    fn quietly(
+        &mut self,
+        now: Now,
+        uid: Uid,
+        effects: &mut Vec<Effect>,
+        input: impl FnOnce(&mut Domain),
+    ) {
+        let done = self.turn(now, uid, effects, |d| {
+            input(d);
+            Ok(Reply::Done)
+        });
+        debug_assert!(done.is_ok());
+    }
+
+    fn everywhere(
+        &mut self,
+        now: Now,
+        effects: &mut Vec<Effect>,
+        mut input: impl FnMut(&mut Domain),
+    ) {
+        for uid in self.domains.keys().copied().collect::<Vec<_>>() {
+            self.quietly(now, uid, effects, &mut input);
+        }
+    }
+
+    /// Everything whose time has come.
+    fn tick(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        while let Some((at, uid)) =
+            self.deadlines.first().copied().filter(|(at, _)| *at <= now.mono)
+        {
+            let mut due = None;
+            self.quietly(now, uid, effects, |d| {
+                due = d.timers.pop(now.mono);
+                if let Some(due) = due {
+                    d.passed(due);
+                }
+            });
+            if due.is_none() {
+                self.deadlines.remove(&(at, uid));
+            }
+        }
+    }
+
+    fn look_at_seats(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        let seats = std::mem::take(&mut self.seats);
+        let has = |uid: Uid, seat: &Arc<str>| seats.get(seat).copied().flatten() == Some(uid);
+        let all: Vec<(Uid, bool)> = self
+            .domains
+            .values()
+            .map(|d| (d.uid, !d.seats.is_empty() && !d.seats.iter().any(|s| has(d.uid, s))))
+            .collect();
+        // Who leaves releases before who comes is granted.
+        for wanted in [true, false] {
+            for (uid, background) in all.iter().copied().filter(|(_, b)| *b == wanted) {
+                if wanted {
+                    self.quietly(now, uid, effects, |d| d.set_background(background));
+                }
+            }
+        }
+        self.seats = seats;
+        for (uid, _) in all.iter().filter(|(_, background)| !background) {
+            let gate = self.is_gated(*uid);
+            self.quietly(now, *uid, effects, |d| {
+                d.audio_gate = gate;
+                d.set_background(false);
+            });
+        }
+    }
+
+    /// Another domain of one of its seats has, or is giving back, the audio.
+    fn is_gated(&self, uid: Uid) -> bool {
+        let Some(domain) = self.domains.get(&uid) else { return false };
+        self.domains.values().any(|other| {
+            other.uid != uid
+                && other.audio.phase != Phase::Idle
+                && other.seats.iter().any(|s| domain.seats.contains(s))
+        })
+    }
+
+    /// One domain of a seat moved: others may be waiting for its audio.
+    fn open_gates(&mut self, now: Now, moved: Uid, effects: &mut Vec<Effect>) {
+        let others: Vec<Uid> = self
+            .domains
+            .values()
+            .filter(|d| d.uid != moved && !d.seats.is_empty())
+            .map(|d| d.uid)
+            .collect();
+        for uid in others {
+            let gate = self.is_gated(uid);
+            let Some(domain) = self.domains.get_mut(&uid) else { continue };
+            if std::mem::replace(&mut domain.audio_gate, gate) && !gate {
+                self.quietly(now, uid, effects, |_| {});
+            }
+        }
+    }
+}
+
+impl Domain {
+    fn passed(&mut self, due: Due) {
+        match due {
+            Due::Request(id) => self.request_timed_out(id),
+            Due::Ring(id) => self.ring_timed_out(id),
+            Due::Progress(id) => self.no_progress(id),
+            Due::Grace(id) => self.grace_over(id),
+            Due::Forget(id) => self.forget_transaction(id),
+        }
+    }
+
+    fn take_roles(&mut self, caller: Caller, roles: &[Role]) -> Result<Reply> {
+        if !caller.agent || caller.sandboxed {
+            return Err(Refusal::new(
+                Error::AccessDenied,
+                "agents run unsandboxed in a user unit that the administrator lists under \
+                 [agents] units",
+            ));
+        }
+        for role in roles {
+            let holders = self.roles.entry(*role).or_default();
+            if holders.contains(&caller.peer) {
+                continue;
+            }
+            if *role != Role::Ui {
+                let (uid, role) = (self.uid, *role);
+                let lost = holders.drain(..).map(|peer| Effect::RoleLost { uid, peer, role });
+                self.turn.effects.extend(lost);
+            }
+            holders.push(caller.peer);
+        }
+        Ok(Reply::Done)
+    }
+
+    fn set_do_not_disturb(&mut self, caller: Caller, mode: DoNotDisturb) -> Result<Reply> {
+        if !self.roles.get(&Role::Dnd).is_some_and(|holders| holders.contains(&caller.peer)) {
+            let why = "only the holder of role `dnd` says what the desktop's do-not-disturb is";
+            return Err(Refusal::new(Error::AccessDenied, why));
+        }
+        self.do_not_disturb = mode;
+        Ok(Reply::Done)
     }
 }

@@ -15,6 +15,8 @@ pub struct AudioSession {
     pub since: u64,
     /// The agent in the session makes others keep quiet.
     pub enforced: bool,
+    /// The number of the last change.
+    pub revision: u64,
 }
 
 /// Where the hand-over of the audio stands.

@@ -70,10 +70,15 @@ pub struct Call {
     pub correlation: Option<Arc<str>>,
     /// The app's own id of the contact.
     pub contact: Private,
+    /// The number of its last change.
+    pub revision: u64,
     /// What is being asked of its provider, and what waits for it.
     pub(crate) requests: Vec<RequestId>,
-    /// It is active without the audio and its provider would not hold it: not asked again until the
-    /// focus changes.
+    /// Until when it rings, if nobody tries to answer it.
+    pub(crate) ring_until: Time,
+    /// Why it will have ended, while it is ending.
+    pub(crate) ending: Option<EndReason>,
+    /// Its provider would not hold it: not asked again until the focus changes.
     pub(crate) left_active: bool,
     /// When it was last held: the newest is resumed first.
     pub(crate) held_at: u64,

@@ -1,88 +1,307 @@
 //! A domain: one user's calls, providers, groups, transactions and audio. Nothing crosses.
+//!
+//! Owns the data and how readers see it. What happens to it is decided in the modules beside this
+//! one, each an `impl Domain` about one subject; what changed in a turn is collected in
+//! [`crate::turn`].
 
-use crate::{
-    AudioSession, Call, CallId, DoNotDisturb, Group, GroupId, Provider, ProviderId, Transaction,
-    TransactionId,
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    sync::Arc,
 };
 
-/// One user's state, as readers see it: what was removed can be read until the next input.
+use uuid::Uuid;
+
+use crate::{
+    AudioSession, Authorization, Call, CallId, CallRef, CallState, Caller, DoNotDisturb, Group,
+    GroupId, Millis, Now, Object, Origin, Peer, Provider, ProviderId, RequestId, Role, Settings,
+    Transaction, TransactionId, Uid,
+    batch::Batch,
+    focus::Vacated,
+    lane::Lane,
+    memory::{Tokens, Tombstones},
+    request::{Past, Request},
+    timers::{Due, Timers},
+    turn::Turn,
+};
+
+/// One user's state. What was removed can be read until the next input.
 #[derive(Debug, Default)]
 pub struct Domain {
-    revision: u64,
+    pub(crate) uid: Uid,
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) now: Now,
+    pub(crate) revision: u64,
+    pub(crate) providers: BTreeMap<ProviderId, Provider>,
+    pub(crate) calls: BTreeMap<CallId, Call>,
+    pub(crate) by_uuid: BTreeSet<(Uuid, CallId)>,
+    pub(crate) groups: BTreeMap<GroupId, Group>,
+    pub(crate) transactions: BTreeMap<TransactionId, Transaction>,
+    pub(crate) unfinished: u32,
+    pub(crate) lane: Lane,
+    pub(crate) focus: Option<GroupId>,
+    pub(crate) vacated: Option<Vacated>,
+    pub(crate) audio: AudioSession,
+    /// The provider was told that these have the audio; and the request that waits for its word.
+    pub(crate) audio_told: Option<(ProviderId, Vec<Uuid>)>,
+    pub(crate) audio_request: Option<RequestId>,
+    /// Another domain of the seat still has the audio.
+    pub(crate) audio_gate: bool,
+    pub(crate) requests: BTreeMap<RequestId, Request>,
+    pub(crate) past: VecDeque<Past>,
+    pub(crate) batches: BTreeMap<u32, Batch>,
+    pub(crate) timers: Timers,
+    pub(crate) tombstones: Tombstones,
+    pub(crate) tokens: Tokens,
+    pub(crate) roles: BTreeMap<Role, Vec<Peer>>,
+    pub(crate) do_not_disturb: DoNotDisturb,
+    pub(crate) seats: Vec<Arc<str>>,
+    pub(crate) background: bool,
+    pub(crate) suspended: bool,
+    pub(crate) next: Next,
+    pub(crate) turn: Turn,
 }
 
-/// One thing that waits for a time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Due {}
+/// Numbers that were never used.
+#[derive(Debug, Default)]
+pub(crate) struct Next {
+    provider: u32,
+    call: u32,
+    group: u32,
+    transaction: u32,
+    request: u64,
+    batch: u32,
+    pub held: u64,
+}
 
-/// A step of a plan, asked for or implied.
-#[derive(Clone, Debug)]
-pub struct PlannedStep {
-    /// What would be done.
-    pub action: crate::Action,
-    /// Nobody asked for it: it makes room.
-    pub implicit: bool,
+impl Next {
+    pub fn provider(&mut self) -> ProviderId {
+        self.provider += 1;
+        ProviderId(self.provider)
+    }
+    pub fn call(&mut self) -> CallId {
+        self.call += 1;
+        CallId(self.call)
+    }
+    pub fn group(&mut self) -> GroupId {
+        self.group += 1;
+        GroupId(self.group)
+    }
+    pub fn transaction(&mut self) -> TransactionId {
+        self.transaction += 1;
+        TransactionId(self.transaction)
+    }
+    pub fn request(&mut self) -> RequestId {
+        self.request += 1;
+        RequestId(self.request)
+    }
+    pub fn batch(&mut self) -> u32 {
+        self.batch += 1;
+        self.batch
+    }
+    pub fn held(&mut self) -> u64 {
+        self.held += 1;
+        self.held
+    }
+    /// Whether this request was ever made.
+    pub fn knows(&self, request: RequestId) -> bool {
+        (1..=self.request).contains(&request.0)
+    }
 }
 
 impl Domain {
+    pub(crate) fn new(uid: Uid, settings: Arc<Settings>) -> Self {
+        Domain { uid, settings, ..Domain::default() }
+    }
+
     /// The number of the last change.
     pub fn revision(&self) -> u64 {
         self.revision
     }
+
     /// Live calls, in the order of their numbers.
     pub fn calls(&self) -> impl Iterator<Item = &Call> {
-        std::iter::empty()
+        self.calls.values()
     }
+
     /// One call.
-    pub fn call(&self, _id: CallId) -> Option<&Call> {
-        None
+    pub fn call(&self, id: CallId) -> Option<&Call> {
+        self.calls.get(&id).or_else(|| self.turn.gone_calls.iter().find(|c| c.id == id))
     }
-    /// A live call by what the bus calls it.
-    pub fn find(&self, _call: crate::CallRef) -> Option<&Call> {
-        None
+
+    /// A live call by what the bus calls it; none where two are meant.
+    pub fn find(&self, call: CallRef) -> Option<&Call> {
+        match call {
+            CallRef::Id(id) => self.calls.get(&id),
+            CallRef::Of(provider, uuid) => self.of_uuid(uuid).find(|c| c.provider == provider),
+            CallRef::Uuid(uuid) => {
+                let mut found = self.of_uuid(uuid);
+                let first = found.next()?;
+                found.next().is_none().then_some(first)
+            }
+        }
     }
+
     /// Providers, those in their grace included.
     pub fn providers(&self) -> impl Iterator<Item = &Provider> {
-        std::iter::empty()
+        self.providers.values()
     }
+
     /// One provider.
-    pub fn provider(&self, _id: ProviderId) -> Option<&Provider> {
-        None
+    pub fn provider(&self, id: ProviderId) -> Option<&Provider> {
+        self.providers.get(&id).or_else(|| self.turn.gone_providers.iter().find(|p| p.id == id))
     }
-    /// Groups.
+
+    /// Groups, in the order of their numbers.
     pub fn groups(&self) -> impl Iterator<Item = &Group> {
-        std::iter::empty()
+        self.groups.values()
     }
+
     /// One group.
-    pub fn group(&self, _id: GroupId) -> Option<&Group> {
-        None
+    pub fn group(&self, id: GroupId) -> Option<&Group> {
+        self.groups.get(&id).or_else(|| self.turn.gone_groups.iter().find(|g| g.id == id))
     }
+
+    /// The state of a group in one word: that of its most engaged call.
+    pub fn group_state(&self, id: GroupId) -> &'static str {
+        let states = || self.members(id).map(|c| c.state);
+        if states().any(|s| s == CallState::Active) {
+            "active"
+        } else if states().any(|s| s.is_dialing() || s == CallState::Starting) {
+            "dialing"
+        } else if states().any(|s| s == CallState::Held) {
+            "held"
+        } else {
+            "ending"
+        }
+    }
+
     /// Transactions that can be read.
     pub fn transactions(&self) -> impl Iterator<Item = &Transaction> {
-        std::iter::empty()
+        self.transactions.values()
     }
+
     /// One transaction.
-    pub fn transaction(&self, _id: TransactionId) -> Option<&Transaction> {
-        None
+    pub fn transaction(&self, id: TransactionId) -> Option<&Transaction> {
+        let gone = || self.turn.gone_transactions.iter().find(|t| t.id == id);
+        self.transactions.get(&id).or_else(gone)
     }
+
     /// Who has the audio.
     pub fn audio(&self) -> &AudioSession {
-        unimplemented!()
+        &self.audio
     }
+
     /// The group that has, or by right would have, the audio.
     pub fn focus(&self) -> Option<GroupId> {
-        None
+        self.focus
     }
+
     /// What the desktop's do-not-disturb says.
     pub fn do_not_disturb(&self) -> DoNotDisturb {
-        DoNotDisturb::Off
+        self.do_not_disturb
     }
-    /// The state of a group in one word: `dialing`, `active`, `held` or `ending`.
-    pub fn group_state(&self, _id: GroupId) -> &'static str {
-        ""
+
+    /// Whether this user has the seat, or needs none.
+    pub fn is_foreground(&self) -> bool {
+        !self.background
     }
-    /// Live and allowed numbers of what is bounded.
+
+    /// How many there are of what is bounded.
     pub fn usage(&self) -> [(&'static str, u32); 4] {
-        [("calls", 0), ("providers", 0), ("transactions", 0), ("tombstones", 0)]
+        let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        [
+            ("calls", count(self.calls.len())),
+            ("providers", count(self.providers.len())),
+            ("transactions", self.unfinished),
+            ("tombstones", count(self.tombstones.len())),
+        ]
+    }
+
+    /// The first deadline.
+    pub fn next_deadline(&self) -> Option<(crate::Time, Due)> {
+        self.timers.next()
+    }
+
+    pub(crate) fn of_uuid(&self, uuid: Uuid) -> impl Iterator<Item = &Call> {
+        self.by_uuid
+            .range((uuid, CallId(0))..=(uuid, CallId(u32::MAX)))
+            .filter_map(|(_, id)| self.calls.get(id))
+    }
+
+    pub(crate) fn members(&self, group: GroupId) -> impl Iterator<Item = &Call> {
+        let calls = self.groups.get(&group).map(|g| g.calls.as_slice()).unwrap_or_default();
+        calls.iter().filter_map(|id| self.calls.get(id))
+    }
+
+    pub(crate) fn calls_of(&self, provider: ProviderId) -> impl Iterator<Item = &Call> {
+        self.calls.values().filter(move |c| c.provider == provider)
+    }
+
+    pub(crate) fn call_ids_of(&self, provider: ProviderId) -> Vec<CallId> {
+        self.calls_of(provider).map(|c| c.id).collect()
+    }
+
+    /// A call that is about to change: it will be published if it differs afterwards.
+    pub(crate) fn call_mut(&mut self, id: CallId) -> Option<&mut Call> {
+        let call = self.calls.get_mut(&id)?;
+        self.turn.touch_call(call);
+        Some(call)
+    }
+
+    /// A provider that is about to change.
+    pub(crate) fn provider_mut(&mut self, id: ProviderId) -> Option<&mut Provider> {
+        let provider = self.providers.get_mut(&id)?;
+        self.turn.touch_provider(provider);
+        Some(provider)
+    }
+
+    /// A group that is about to change, by itself or through one of its calls.
+    pub(crate) fn group_mut(&mut self, id: GroupId) -> Option<&mut Group> {
+        self.turn.touch(Object::Group(id));
+        self.groups.get_mut(&id)
+    }
+
+    /// Whose wish this caller's requests are: derived, never declared.
+    pub(crate) fn origin(&self, caller: Caller) -> Origin {
+        let holds = |role| self.roles.get(&role).is_some_and(|peers| peers.contains(&caller.peer));
+        if holds(Role::Ui) {
+            Origin::UserInterface
+        } else if holds(Role::Headset) {
+            Origin::Headset
+        } else if self.providers.values().any(|p| p.peer == Some(caller.peer)) {
+            Origin::App
+        } else {
+            Origin::Controller
+        }
+    }
+
+    /// How long this provider has for an action.
+    pub(crate) fn allowed(&self, ask: &crate::Ask, tones: Millis) -> Millis {
+        use crate::Ask::*;
+        let d = &self.settings.deadlines;
+        match ask {
+            Start { .. } => d.start,
+            Answer { .. } => d.answer,
+            End { .. } => d.end,
+            SetHeld { .. } => d.set_held,
+            PlayDtmf { .. } => Millis(d.play_dtmf.0.saturating_add(tones.0)),
+            Transaction(steps) => {
+                let longest = steps.iter().map(|s| self.allowed(s, tones).0).max();
+                Millis(longest.unwrap_or(d.other.0))
+            }
+            AudioActivated { .. } => d.audio_grant,
+            AudioDeactivated { .. } => d.audio_release,
+            SetMuted { .. } | SetGroup { .. } | SetVideo { .. } | Reconcile { .. } => d.other,
+        }
+    }
+
+    pub(crate) fn authorization_of(&self, app: &str) -> Authorization {
+        use crate::AuthorizationPolicy::*;
+        let policy = &self.settings.policy;
+        match (policy.apps.get(app), policy.authorization) {
+            (Some(true), _) | (None, Allow) => Authorization::Authorized,
+            (Some(false), _) => Authorization::Restricted,
+            (None, Ask) => Authorization::NotDetermined,
+        }
     }
 }

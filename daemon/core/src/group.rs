@@ -13,4 +13,10 @@ pub struct Group {
     pub calls: Vec<CallId>,
     /// It has the audio.
     pub audio: bool,
+    /// The number of its last change.
+    pub revision: u64,
+    /// Counts the changes of `calls`.
+    pub(crate) membership: u64,
+    /// What readers were last shown: membership, state, audio.
+    pub(crate) shown: (u64, &'static str, bool),
 }

@@ -5,27 +5,42 @@
 //! subject; the words are those of the field (provider, controller, action, fulfil, hold, group).
 
 mod arbiter;
+mod attach;
 mod audio;
+mod batch;
 mod call;
 mod domain;
 mod effect;
+mod focus;
 mod group;
 mod ids;
 mod input;
+#[cfg(debug_assertions)]
+mod invariants;
+mod lane;
+mod life;
+mod memory;
+mod plan;
 mod private;
 mod provider;
 mod refusal;
+mod report;
+mod request;
+mod seat;
+mod session;
 mod settings;
 mod time;
+mod timers;
 pub mod tones;
 mod transaction;
+mod turn;
 
 pub use arbiter::{Arbiter, Reply};
 pub use audio::{AudioSession, Phase};
 pub use call::{
     AnswerPlan, Call, CallState, Capabilities, Direction, End, EndReason, HeldBy, Silenced,
 };
-pub use domain::{Domain, Due, PlannedStep};
+pub use domain::Domain;
 pub use effect::{Ask, Authorization, Change, Effect, Event, Happening, Notice, Object, Origin};
 pub use group::Group;
 pub use ids::{CallId, GroupId, Peer, ProviderId, RequestId, TransactionId, Uid};
@@ -33,6 +48,7 @@ pub use input::{
     Action, AppIdSource, CallRef, Caller, Claim, Configuration, DoNotDisturb, HoldModel, Input,
     Records, Registration, Requested, Ringer, Role, Update, Word,
 };
+pub use plan::PlannedStep;
 pub use private::Private;
 pub use provider::Provider;
 pub use refusal::{Error, Refusal, Result};
@@ -40,4 +56,5 @@ pub use settings::{
     AfterRemoteEnd, AuthorizationPolicy, Deadlines, Emergency, Limits, Policy, Settings, WhenBusy,
 };
 pub use time::{Millis, Now, Time};
+pub use timers::Due;
 pub use transaction::{Outcome, Step, Transaction};

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::{AppIdSource, Authorization, Configuration, Peer, ProviderId, RequestId, Time};
+use crate::{AppIdSource, Authorization, Configuration, Peer, ProviderId, RequestId};
 
 /// One registered provider, or one whose app went away and may come back.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,8 +23,8 @@ pub struct Provider {
     pub peer: Option<Peer>,
     /// It keeps its deadlines.
     pub responsive: bool,
-    /// While it is gone: until when its calls wait for it.
-    pub(crate) grace: Option<Time>,
+    /// The number of its last change.
+    pub revision: u64,
     /// It is back and is being asked which calls it still has.
     pub(crate) reconciling: Option<RequestId>,
     /// Calls that the user ended while it was gone: it is told when it is back.

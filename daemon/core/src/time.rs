@@ -29,7 +29,7 @@ impl Time {
 impl Add<Millis> for Time {
     type Output = Time;
     fn add(self, length: Millis) -> Time {
-        Time(self.0.saturating_add(u64::from(length.0) * 1000))
+        Time(self.0.saturating_add(length.micros()))
     }
 }
 
@@ -41,6 +41,10 @@ impl Now {
 }
 
 impl Millis {
+    fn micros(self) -> u64 {
+        u64::from(self.0) * 1000
+    }
+
     /// `n` seconds.
     pub const fn secs(n: u32) -> Millis {
         Millis(n * 1000)

@@ -15,6 +15,10 @@ pub struct Transaction {
     pub finished: bool,
     /// When it was accepted, µs since the epoch.
     pub created_at: u64,
+    /// The number of its last change.
+    pub revision: u64,
+    /// It moves the focus, so it takes its turn in the lane.
+    pub(crate) focus: bool,
 }
 
 /// An accepted action.
@@ -28,6 +32,22 @@ pub struct Step {
     pub expected: Option<CallState>,
     /// How it ended; none while it has not.
     pub outcome: Option<Outcome>,
+    /// How far it came while it has none.
+    pub(crate) stage: Stage,
+}
+
+/// How far an action came.
+#[derive(Clone, Debug, Default)]
+pub(crate) enum Stage {
+    /// It was not begun.
+    #[default]
+    Waiting,
+    /// Other calls are being held or ended first; so many of them, for so many rounds.
+    MakingRoom { open: usize, failed: Option<Outcome>, rounds: u8 },
+    /// The provider is being asked.
+    Asked,
+    /// The provider does it in one step with a later action.
+    Bundled,
 }
 
 /// How an action ended.

@@ -1,0 +1,279 @@
+//! Providers come, go, and come back for their calls.
+//!
+//! Owns registration, loss with its grace, and reconciliation: what the app says about its media wins,
+//! what the user wanted wins about intent.
+
+use crate::{
+    AppIdSource, Ask, Authorization, CallId, CallState, Caller, Claim, Configuration, Domain,
+    Effect, EndReason, Error, Happening, HeldBy, Object, Peer, Provider, ProviderId, Refusal,
+    Registration, Reply, RequestId, Result, request::Verdict, timers::Due,
+};
+
+impl Domain {
+    /// `RegisterProvider`.
+    pub(crate) fn register(&mut self, caller: Caller, wanted: Registration) -> Result<Reply> {
+        let same = |p: &&Provider| p.app == wanted.app && p.instance == wanted.instance;
+        let known = self.providers.values().find(same).map(|p| (p.id, p.peer));
+        match known {
+            Some((id, Some(peer))) if peer == caller.peer => {
+                self.configure(id, wanted.configuration);
+                return Ok(Reply::Provider(id));
+            }
+            Some((_, Some(_))) => {
+                return Err(Refusal::new(
+                    Error::AlreadyRegistered,
+                    format!(
+                        "another connection is registered as {}; use the key `instance` to tell \
+                         several of one app apart",
+                        wanted.app
+                    ),
+                ));
+            }
+            Some((id, None)) => {
+                self.attach_again(id, caller.peer, wanted.source, wanted.configuration);
+                return Ok(Reply::Provider(id));
+            }
+            None => {}
+        }
+        let limit = self.settings.limits.providers;
+        if self.providers.len() >= limit as usize {
+            let why = format!("{limit} providers are registered (limit `providers`)");
+            return Err(Refusal::new(Error::LimitExceeded, why));
+        }
+        let id = self.next.provider();
+        let provider = Provider {
+            id,
+            authorization: self.authorization_of(&wanted.app),
+            app: wanted.app,
+            source: wanted.source,
+            instance: wanted.instance,
+            configuration: wanted.configuration,
+            peer: Some(caller.peer),
+            responsive: true,
+            revision: 0,
+            reconciling: None,
+            owed_ends: Vec::new(),
+        };
+        self.providers.insert(id, provider);
+        self.turn.added(Object::Provider(id));
+        self.log(id, None, Happening::Registered);
+        Ok(Reply::Provider(id))
+    }
+
+    fn attach_again(
+        &mut self,
+        id: ProviderId,
+        peer: Peer,
+        source: AppIdSource,
+        configuration: Configuration,
+    ) {
+        let calls: Vec<_> = self.calls_of(id).map(|c| (c.uuid, c.state)).collect();
+        let Some(provider) = self.provider_mut(id) else { return };
+        provider.peer = Some(peer);
+        provider.source = source;
+        provider.configuration = configuration;
+        provider.responsive = true;
+        let owed = std::mem::take(&mut provider.owed_ends);
+        self.log(id, None, Happening::Registered);
+        if calls.is_empty() {
+            self.timers.disarm(Due::Grace(id));
+        } else {
+            let request = self.ask_aside(id, Ask::Reconcile { calls });
+            if let Some(provider) = self.providers.get_mut(&id) {
+                provider.reconciling = Some(request);
+            }
+        }
+        for uuid in owed {
+            self.ask_to_end(id, uuid, EndReason::LocalEnded);
+        }
+    }
+
+    pub(crate) fn configure(&mut self, id: ProviderId, configuration: Configuration) {
+        if let Some(provider) = self.provider_mut(id) {
+            provider.configuration = configuration;
+        }
+    }
+
+    /// A connection is gone: everything it had is orphaned before anything is judged.
+    pub(crate) fn lose(&mut self, peer: Peer) {
+        for peers in self.roles.values_mut() {
+            peers.retain(|p| *p != peer);
+        }
+        let lost: Vec<ProviderId> =
+            self.providers.values().filter(|p| p.peer == Some(peer)).map(|p| p.id).collect();
+        for id in &lost {
+            if let Some(provider) = self.provider_mut(*id) {
+                provider.peer = None;
+                provider.reconciling = None;
+            }
+            for call in self.call_ids_of(*id) {
+                if let Some(call) = self.call_mut(call) {
+                    call.orphaned = true;
+                }
+            }
+            self.log(*id, None, Happening::Lost);
+        }
+        for id in lost {
+            self.after_loss(id);
+        }
+    }
+
+    fn after_loss(&mut self, id: ProviderId) {
+        let open: Vec<RequestId> =
+            self.requests.iter().filter(|(_, r)| r.provider == id).map(|(r, _)| *r).collect();
+        for request in open.into_iter().rev() {
+            let why = Refusal::new(Error::ProviderGone, "the call's app is gone");
+            self.conclude(request, Verdict::Dropped(why));
+        }
+        self.audio_lost(id);
+        for call in self.call_ids_of(id) {
+            let Some((uuid, CallState::Ending)) = self.calls.get(&call).map(|c| (c.uuid, c.state))
+            else {
+                continue;
+            };
+            let reason = self.calls.get(&call).and_then(|c| c.ending);
+            self.end_call(call, reason.unwrap_or(EndReason::LocalEnded), "");
+            self.owe_end(id, uuid);
+        }
+        let grace = self.now.mono + self.settings.deadlines.grace;
+        if self.providers.contains_key(&id) {
+            self.timers.arm(Due::Grace(id), grace);
+        }
+        self.forget_provider_if_done(id);
+    }
+
+    /// The app must hear of this end when it is back.
+    pub(crate) fn owe_end(&mut self, provider: ProviderId, uuid: uuid::Uuid) {
+        let attached = self.providers.get(&provider).is_some_and(|p| p.peer.is_some());
+        if attached {
+            self.ask_to_end(provider, uuid, EndReason::LocalEnded);
+        } else if let Some(provider) = self.providers.get_mut(&provider) {
+            provider.owed_ends.push(uuid);
+        }
+    }
+
+    /// A provider without connection is kept for its calls and for what it must still hear.
+    pub(crate) fn forget_provider_if_done(&mut self, id: ProviderId) {
+        let done = self.providers.get(&id).is_some_and(|p| {
+            p.peer.is_none() && p.owed_ends.is_empty() && self.calls_of(id).next().is_none()
+        });
+        if done {
+            self.forget_provider(id);
+        }
+    }
+
+    fn forget_provider(&mut self, id: ProviderId) {
+        self.timers.disarm(Due::Grace(id));
+        self.turn.gone_providers.extend(self.providers.remove(&id));
+    }
+
+    /// The app did not come back, or did not say which calls it still has.
+    pub(crate) fn grace_over(&mut self, id: ProviderId) {
+        if let Some(provider) = self.providers.get_mut(&id) {
+            provider.owed_ends.clear();
+            provider.reconciling = None;
+        }
+        let lost: Vec<CallId> = self.calls_of(id).filter(|c| c.orphaned).map(|c| c.id).collect();
+        for call in lost {
+            self.end_call(call, EndReason::ProviderLost, "its app did not come back for it");
+        }
+        self.forget_provider_if_done(id);
+    }
+
+    /// The app said which calls it still has, and in which state.
+    pub(crate) fn reconciled(&mut self, id: ProviderId, claims: Vec<Claim>) {
+        self.timers.disarm(Due::Grace(id));
+        if let Some(provider) = self.providers.get_mut(&id) {
+            provider.reconciling = None;
+        }
+        for call in self.call_ids_of(id) {
+            let Some((uuid, true)) = self.calls.get(&call).map(|c| (c.uuid, c.orphaned)) else {
+                continue;
+            };
+            match claims.iter().find(|claim| claim.uuid == uuid) {
+                Some(claim) => self.reclaim(call, claim.state),
+                None => {
+                    self.end_call(call, EndReason::ProviderLost, "its app came back without it");
+                }
+            }
+        }
+    }
+
+    /// A call has its app again, in the state that the app states.
+    pub(crate) fn reclaim(&mut self, id: CallId, stated: CallState) {
+        use CallState::*;
+        let taken = self.is_taken(id);
+        let Some(call) = self.call_mut(id) else { return };
+        call.orphaned = false;
+        let (was, can_hold) = (call.state, call.can.hold);
+        match (was, stated) {
+            (Ringing | Answering, Ringing) | (Held, Held) => return,
+            (_, Ringing) if was != stated => {
+                let uuid = self.calls.get(&id).map(|c| (c.provider, c.uuid));
+                self.end_call(id, EndReason::Failed, "its app lost track of it");
+                if let Some((provider, uuid)) = uuid {
+                    self.ask_to_end(provider, uuid, EndReason::Failed);
+                }
+                return;
+            }
+            (_, Held) => return self.became_held(id, HeldBy::USER, "held by its app"),
+            _ => self.transition(id, stated, "its app is back"),
+        }
+        if stated == Active && taken {
+            if can_hold {
+                let members: Vec<CallId> = vec![id];
+                self.hold(&members, HeldBy::ARBITER, None, crate::Origin::Policy);
+            } else {
+                let reason = Some(EndReason::LocalEnded);
+                let message = crate::Private::default();
+                self.end_by_request(id, reason, message, None, crate::Origin::Policy);
+            }
+        } else if stated.is_eligible() && self.focus.is_none() {
+            self.focus_on_call(id);
+        }
+    }
+
+    /// Another call took the focus meanwhile, or is about to.
+    fn is_taken(&self, id: CallId) -> bool {
+        let group = self.calls.get(&id).and_then(|c| c.group);
+        let other = self.focus.is_some_and(|f| Some(f) != group);
+        other || self.lane.running.is_some()
+    }
+
+    /// `Unregister`: its live calls end.
+    pub(crate) fn unregister(&mut self, id: ProviderId) {
+        for call in self.call_ids_of(id) {
+            self.end_call(call, EndReason::Failed, "its app unregistered");
+        }
+        if let Some(provider) = self.provider_mut(id) {
+            provider.peer = None;
+            provider.owed_ends.clear();
+        }
+        let open: Vec<RequestId> =
+            self.requests.iter().filter(|(_, r)| r.provider == id).map(|(r, _)| *r).collect();
+        for request in open {
+            self.drop_request(request);
+        }
+        self.audio_lost(id);
+        self.forget_provider_if_done(id);
+    }
+
+    /// The rules may have changed for apps that are registered; live calls go on.
+    pub(crate) fn authorize_again(&mut self) {
+        let ids: Vec<ProviderId> = self.providers.keys().copied().collect();
+        for id in ids {
+            let Some(provider) = self.providers.get(&id) else { continue };
+            let authorization: Authorization = self.authorization_of(&provider.app);
+            if authorization == provider.authorization {
+                continue;
+            }
+            let Some(provider) = self.provider_mut(id) else { continue };
+            provider.authorization = authorization;
+            if let Some(peer) = provider.peer {
+                let uid = self.uid;
+                let told = Effect::AuthorizationSet { uid, peer, provider: id, authorization };
+                self.turn.effects.push(told);
+            }
+        }
+    }
+}

@@ -1,0 +1,342 @@
+//! A call's life: its birth, its transitions, its end, and the deadlines of its states.
+//!
+//! Owns what is true of every transition, whoever caused it. It never decides that one happens.
+
+use uuid::Uuid;
+
+use crate::{
+    AnswerPlan, Call, CallId, CallState, Change, Direction, End, EndReason, Error, GroupId,
+    Happening, HeldBy, Millis, Object, Private, ProviderId, Refusal, Silenced, Update,
+    domain::Domain, focus::Vacated, group::Group, request::Verdict, timers::Due, turn,
+};
+
+/// What a new call is made of.
+pub(crate) struct Birth {
+    pub uuid: Uuid,
+    pub provider: ProviderId,
+    pub direction: Direction,
+    pub state: CallState,
+    pub reason: &'static str,
+}
+
+impl Domain {
+    /// A call that was not there before.
+    pub(crate) fn new_call(&mut self, birth: Birth, update: &Update) -> CallId {
+        let Birth { uuid, provider, direction, state, reason } = birth;
+        let id = self.next.call();
+        let rings = update.ring_timeout.unwrap_or(self.settings.deadlines.ringing);
+        let call = Call {
+            id,
+            uuid,
+            qualified: self.of_uuid(uuid).next().is_some(),
+            provider,
+            direction,
+            state,
+            reason,
+            handle: update.handle.clone().unwrap_or_default(),
+            name: update.name.clone().unwrap_or_default(),
+            video: update.video.unwrap_or(false),
+            muted: false,
+            held_by: HeldBy::NONE,
+            remote_held: false,
+            group: None,
+            can: update.capabilities(Default::default()),
+            waiting: false,
+            silenced: Silenced::No,
+            orphaned: false,
+            emergency: false,
+            encrypted: update.encrypted.unwrap_or(false),
+            created_at: self.now.wall,
+            connected_at: 0,
+            ended_at: 0,
+            end: None,
+            ring_deadline: None,
+            ring_deadline_wall: 0,
+            answer_plan: AnswerPlan::default(),
+            correlation: update.correlation.clone().filter(|c| !c.is_empty()),
+            contact: update.contact.clone().unwrap_or_default(),
+            revision: 0,
+            requests: Vec::new(),
+            ring_until: self.now.mono + rings,
+            ending: None,
+            left_active: false,
+            held_at: 0,
+        };
+        self.by_uuid.insert((uuid, id));
+        self.calls.insert(id, call);
+        self.turn.added(Object::Call(id));
+        self.entered(id, None, state);
+        id
+    }
+
+    /// One state after another, with everything that goes with it.
+    pub(crate) fn transition(&mut self, id: CallId, new: CallState, reason: &'static str) {
+        let Some(call) = self.call_mut(id) else { return };
+        let (old, provider) = (call.state, call.provider);
+        if old == new {
+            return;
+        }
+        call.state = new;
+        call.reason = reason;
+        if old == CallState::Held {
+            call.held_by = HeldBy::NONE;
+        }
+        self.entered(id, Some(old), new);
+        self.moment(Change::Transition { call: id, old, new, reason });
+        self.log(provider, Some(id), Happening::Transition { old, new, reason });
+    }
+
+    /// Deadlines and marks of the state that a call is in now.
+    fn entered(&mut self, id: CallId, old: Option<CallState>, state: CallState) {
+        let now = self.now;
+        self.timers.disarm(Due::Ring(id));
+        self.timers.disarm(Due::Progress(id));
+        if state.is_dialing() {
+            self.timers.arm(Due::Progress(id), now.mono + self.settings.deadlines.dialing);
+        }
+        let again = now.mono + self.settings.deadlines.ringing_again;
+        let held = if state == CallState::Held { self.next.held() } else { 0 };
+        let Some(call) = self.calls.get_mut(&id) else { return };
+        match state {
+            CallState::Ringing => {
+                let until = match old {
+                    Some(CallState::Answering) => call.ring_until.max(again),
+                    _ => call.ring_until,
+                };
+                call.ring_deadline = Some(until);
+                call.ring_deadline_wall = now.wall_at(until);
+                self.timers.arm(Due::Ring(id), until);
+                return;
+            }
+            CallState::Active => {
+                call.left_active = false;
+                if call.connected_at == 0 {
+                    call.connected_at = now.wall;
+                }
+            }
+            CallState::Held => {
+                call.held_at = held;
+                // A call that is held was connected, also when nobody saw it happen.
+                if call.connected_at == 0 {
+                    call.connected_at = now.wall;
+                }
+            }
+            CallState::Ended => call.ended_at = now.wall,
+            _ => {}
+        }
+        turn::stop_ringing(call);
+        if state.is_dialing() || matches!(state, CallState::Active | CallState::Held) {
+            self.give_group(id);
+        }
+    }
+
+    /// A call is on hold now: its provider said so, or it is taken as such.
+    pub(crate) fn became_held(&mut self, id: CallId, by: HeldBy, reason: &'static str) {
+        self.transition(id, CallState::Held, reason);
+        let by = if by.is_empty() { HeldBy::USER } else { by };
+        let mut still = by;
+        // What asked for it may be over by the time the provider did it.
+        if !self.suspended {
+            still = still.without(HeldBy::SUSPEND);
+        }
+        if !self.background {
+            still = still.without(HeldBy::SEAT);
+        }
+        if still.is_empty() {
+            still = HeldBy::ARBITER;
+        }
+        if let Some(call) = self.call_mut(id) {
+            call.held_by = call.held_by.with(still);
+        }
+        if by.contains(HeldBy::USER) {
+            self.user_held(id);
+        }
+    }
+
+    /// The user does not want this call now: if that was the focus, the focus is free.
+    pub(crate) fn user_held(&mut self, id: CallId) {
+        let group = self.calls.get(&id).and_then(|c| c.group);
+        let engaged = group.is_some_and(|g| self.members(g).any(|c| c.state.is_eligible()));
+        if group.is_some() && group == self.focus && !engaged {
+            self.vacate(Vacated::Keep);
+        }
+    }
+
+    /// Every call beyond ringing is in a group.
+    fn give_group(&mut self, id: CallId) {
+        let Some(call) = self.calls.get(&id).filter(|c| c.group.is_none()) else { return };
+        let provider = call.provider;
+        let group = self.new_group(provider, vec![id]);
+        if let Some(call) = self.calls.get_mut(&id) {
+            call.group = Some(group);
+        }
+    }
+
+    fn new_group(&mut self, provider: ProviderId, calls: Vec<CallId>) -> GroupId {
+        let id = self.next.group();
+        let shown = (0, "", false);
+        let group = Group { id, provider, calls, audio: false, revision: 0, membership: 0, shown };
+        self.groups.insert(id, group);
+        self.turn.added(Object::Group(id));
+        id
+    }
+
+    /// A call joined another's group, or left its own.
+    pub(crate) fn regroup(&mut self, id: CallId, with: Option<CallId>) {
+        let Some(call) = self.calls.get(&id) else { return };
+        let (provider, from) = (call.provider, call.group);
+        let to = match with {
+            Some(with) => match self.calls.get(&with).and_then(|c| c.group) {
+                Some(group) => group,
+                None => return,
+            },
+            None => self.new_group(provider, Vec::new()),
+        };
+        if from == Some(to) {
+            return;
+        }
+        if let Some(group) = from.and_then(|g| self.group_mut(g)) {
+            group.calls.retain(|c| *c != id);
+            group.membership += 1;
+        }
+        if let Some(group) = self.group_mut(to) {
+            group.calls.push(id);
+            group.membership += 1;
+        }
+        if let Some(call) = self.call_mut(id) {
+            call.group = Some(to);
+        }
+        // The last one takes the audio along: nobody hears a gap.
+        if self.audio.holder == from && from.is_some_and(|g| self.members(g).next().is_none()) {
+            self.move_audio(to);
+        }
+        let engaged = |d: &Domain, g| d.members(g).any(|c| c.state.is_eligible());
+        if from.is_some() && from == self.focus && engaged(self, to) {
+            self.focus_on(to);
+        }
+        if self.focus == Some(to) && engaged(self, to) {
+            let held = self.members(to).filter(|c| c.state == CallState::Held);
+            let held: Vec<CallId> = held.map(|c| c.id).collect();
+            self.resume(&held, None, crate::Origin::Policy);
+        }
+    }
+
+    /// The end, for ever. Requests for the call are dropped; its provider is not asked here.
+    pub(crate) fn end_call(&mut self, id: CallId, reason: EndReason, detail: &str) {
+        let Some(call) = self.calls.get(&id).filter(|c| c.state != CallState::Ended) else {
+            return;
+        };
+        let (provider, connected) = (call.provider, call.connected_at != 0);
+        let open = call.requests.clone();
+        self.transition(id, CallState::Ended, reason.name());
+        for request in open.into_iter().rev() {
+            let why = Refusal::new(Error::AlreadyEnded, "the call has ended");
+            self.conclude(request, Verdict::Dropped(why));
+        }
+        let Some(call) = self.call_mut(id) else { return };
+        call.end = Some(End { reason, detail: Private::from(detail) });
+        call.orphaned = false;
+        let group = call.group;
+        self.remember(id, self.settings.deadlines.memory);
+        if let Some(group) = group.and_then(|g| self.group_mut(g)) {
+            group.calls.retain(|c| *c != id);
+            group.membership += 1;
+        }
+        let Some(call) = self.calls.remove(&id) else { return };
+        self.by_uuid.remove(&(call.uuid, id));
+        self.turn.gone_calls.push(call);
+        if let Some(group) = group
+            && self.focus == Some(group)
+            && self.members(group).next().is_none()
+        {
+            self.vacate(self.vacated_by(reason, connected));
+        }
+        self.target_lost(id);
+        self.forget_provider_if_done(provider);
+    }
+
+    fn vacated_by(&self, reason: EndReason, connected: bool) -> Vacated {
+        use crate::AfterRemoteEnd;
+        let local = matches!(reason, EndReason::LocalEnded | EndReason::Declined);
+        let resume = self.settings.policy.after_remote_end == AfterRemoteEnd::Resume;
+        if local || !connected || resume { Vacated::Resume } else { Vacated::Keep }
+    }
+
+    /// The same call, carried by another provider too: one answer serves all.
+    pub(crate) fn end_siblings(&mut self, id: CallId, reason: EndReason) {
+        for sibling in self.siblings(id) {
+            let Some(call) = self.calls.get(&sibling) else { continue };
+            let (provider, uuid, orphaned) = (call.provider, call.uuid, call.orphaned);
+            self.end_call(sibling, reason, "the same call through another app");
+            if !orphaned {
+                self.ask_to_end(provider, uuid, reason);
+            }
+        }
+    }
+
+    /// Ringing calls that policy believes to be the same as this one.
+    fn siblings(&self, id: CallId) -> Vec<CallId> {
+        let Some(call) = self.calls.get(&id) else { return Vec::new() };
+        let Some(correlation) = &call.correlation else { return Vec::new() };
+        let same = |other: &&Call| {
+            other.id != id
+                && other.provider != call.provider
+                && other.state.is_incoming_pending()
+                && other.correlation.as_ref() == Some(correlation)
+                && self.may_correlate(call.provider, other.provider)
+        };
+        self.calls.values().filter(same).map(|c| c.id).collect()
+    }
+
+    /// Whether a new call is one that the user already answered through another app.
+    pub(crate) fn answered_sibling(&self, id: CallId) -> bool {
+        let Some(call) = self.calls.get(&id) else { return false };
+        call.correlation.is_some()
+            && self.calls.values().any(|other| {
+                other.provider != call.provider
+                    && other.direction == Direction::Incoming
+                    && matches!(other.state, CallState::Active | CallState::Held)
+                    && other.correlation == call.correlation
+                    && self.may_correlate(call.provider, other.provider)
+            })
+    }
+
+    fn may_correlate(&self, a: ProviderId, b: ProviderId) -> bool {
+        let app = |id| self.providers.get(&id).map(|p| &p.app);
+        let (Some(a), Some(b)) = (app(a), app(b)) else { return false };
+        self.settings.policy.correlated.iter().any(|set| set.contains(a) && set.contains(b))
+    }
+
+    fn remember(&mut self, id: CallId, length: Millis) {
+        let Some(call) = self.calls.get(&id) else { return };
+        let Some(provider) = self.providers.get(&call.provider) else { return };
+        let until = self.now.mono + length;
+        let limit = self.settings.limits.tombstones;
+        self.tombstones.add(call.uuid, &provider.app, &provider.instance, until, limit);
+    }
+
+    /// A call stopped ringing by itself.
+    pub(crate) fn ring_timed_out(&mut self, id: CallId) {
+        self.give_up(id, EndReason::Unanswered, "nobody answered in time");
+    }
+
+    /// A call that was being set up made no progress.
+    pub(crate) fn no_progress(&mut self, id: CallId) {
+        let reason = match self.calls.get(&id).map(|c| c.state) {
+            Some(CallState::Alerting) => EndReason::Unanswered,
+            _ => EndReason::Failed,
+        };
+        self.give_up(id, reason, "no progress in time");
+    }
+
+    fn give_up(&mut self, id: CallId, reason: EndReason, detail: &str) {
+        let Some(call) = self.calls.get(&id) else { return };
+        let (provider, uuid, orphaned) = (call.provider, call.uuid, call.orphaned);
+        self.end_call(id, reason, detail);
+        if orphaned {
+            self.owe_end(provider, uuid);
+        } else {
+            self.ask_to_end(provider, uuid, reason);
+        }
+    }
+}

@@ -1,0 +1,336 @@
+//! Words of providers: what happened at their end. A fact is never refused.
+//!
+//! Owns what each report means in each state. Nonsense (a dialing call that was active) is refused and
+//! changes nothing; what an app did by itself is adopted.
+
+use uuid::Uuid;
+
+use crate::{
+    Ask, Call, CallId, CallState, Caller, Direction, DoNotDisturb, Domain, EndReason, Error,
+    HeldBy, Private, ProviderId, Refusal, Reply, Result, Silenced, Update, Word, life::Birth,
+    request::Verdict,
+};
+
+impl Domain {
+    /// A registered provider speaks.
+    pub(crate) fn word(&mut self, caller: Caller, id: ProviderId, word: Word) -> Result<Reply> {
+        let Some(provider) = self.providers.get(&id) else {
+            return Err(Refusal::new(Error::UnknownProvider, "there is no such provider"));
+        };
+        if provider.peer != Some(caller.peer) {
+            let why = "only the connection that registered this provider may speak for it";
+            return Err(Refusal::new(Error::AccessDenied, why));
+        }
+        let silent = !provider.responsive;
+        let reply = match word {
+            Word::Incoming { uuid, update } => self.incoming(id, uuid, update),
+            Word::Live { uuid, direction, state, update } => {
+                self.live(id, uuid, direction, state, update)
+            }
+            Word::Update { uuid, update } => self.update(id, uuid, &update),
+            Word::State { uuid, state, remote_held } => self.state(id, uuid, state, remote_held),
+            Word::Ended { uuid, reason, detail } => self.ended(id, uuid, reason, &detail),
+            Word::Fulfil { request, calls } => {
+                self.fulfil(id, request, calls).map(|()| Reply::Done)
+            }
+            Word::Fail { request, error, message } => {
+                self.fail(id, request, &error, &message).map(|()| Reply::Done)
+            }
+            Word::Progress { request, extend } => {
+                self.progress(id, request, extend).map(|()| Reply::Done)
+            }
+            Word::Configure(configuration) => {
+                self.configure(id, configuration);
+                Ok(Reply::Done)
+            }
+            Word::Unregister => {
+                self.unregister(id);
+                Ok(Reply::Done)
+            }
+        };
+        if silent
+            && reply.is_ok()
+            && let Some(provider) = self.provider_mut(id)
+        {
+            provider.responsive = true;
+        }
+        reply
+    }
+
+    /// `ReportIncomingCall`.
+    fn incoming(&mut self, id: ProviderId, uuid: Uuid, update: Update) -> Result<Reply> {
+        let existing = self.of_uuid(uuid).find(|c| c.provider == id);
+        if let Some(call) = existing.map(|c| (c.id, c.direction, c.orphaned)) {
+            return match call {
+                (call, Direction::Incoming, orphaned) => {
+                    if orphaned {
+                        self.reclaim(call, CallState::Ringing);
+                    }
+                    Ok(Reply::Call(call))
+                }
+                _ => {
+                    let why = format!("call {uuid} is live and outgoing; choose a new UUID");
+                    Err(Refusal::new(Error::UuidInUse, why))
+                }
+            };
+        }
+        self.may_report(id, uuid, true)?;
+        if self.do_not_disturb == DoNotDisturb::Refuse {
+            let why = "the user does not want to be disturbed; tell the far end `busy`";
+            return Err(Refusal::new(Error::FilteredByDoNotDisturb, why));
+        }
+        let birth = Birth {
+            uuid,
+            provider: id,
+            direction: Direction::Incoming,
+            state: CallState::Ringing,
+            reason: "reported",
+        };
+        let call = self.new_call(birth, &update);
+        if self.do_not_disturb == DoNotDisturb::Quiet
+            && let Some(call) = self.calls.get_mut(&call)
+        {
+            call.silenced = Silenced::DoNotDisturb;
+        }
+        if self.answered_sibling(call) {
+            let reason = EndReason::AnsweredElsewhere;
+            self.end_call(call, reason, "the same call through another app");
+            self.ask_to_end(id, uuid, reason);
+        }
+        Ok(Reply::Call(call))
+    }
+
+    /// Limits, consent, UUID: what a new call must pass.
+    fn may_report(&self, id: ProviderId, uuid: Uuid, rings: bool) -> Result<()> {
+        let Some(provider) = self.providers.get(&id) else {
+            return Err(Refusal::new(Error::UnknownProvider, "there is no such provider"));
+        };
+        let limits = &self.settings.limits;
+        if self.calls.len() >= limits.calls as usize {
+            let why =
+                format!("{} calls are live (limit `calls`); tell the far end `busy`", limits.calls);
+            return Err(Refusal::new(Error::Busy, why));
+        }
+        let ringing = self.calls_of(id).filter(|c| c.state.is_incoming_pending()).count();
+        let most = limits.ringing_per_provider;
+        if rings && ringing >= most as usize {
+            let why = format!(
+                "{most} calls of {} ring already (limit `ringing-per-provider`); tell the far end \
+                 `busy`",
+                provider.app
+            );
+            return Err(Refusal::new(Error::Busy, why));
+        }
+        self.is_authorized(provider)?;
+        self.is_fresh(provider, uuid)
+    }
+
+    /// `ReportCall`: outgoing, or live before the arbiter knew of it.
+    fn live(
+        &mut self,
+        id: ProviderId,
+        uuid: Uuid,
+        direction: Direction,
+        state: CallState,
+        update: Update,
+    ) -> Result<Reply> {
+        use CallState::*;
+        if direction == Direction::Incoming && state == Ringing {
+            return self.incoming(id, uuid, update);
+        }
+        if direction == Direction::Incoming && state.is_dialing() && state != Connecting {
+            let why = format!("an incoming call cannot be {}", state.name());
+            return Err(Refusal::new(Error::InvalidState, why));
+        }
+        let known = self.of_uuid(uuid).find(|c| c.provider == id).map(|c| (c.id, c.direction));
+        if let Some((call, theirs)) = known {
+            if theirs != direction {
+                let why = format!("call {uuid} is live in the other direction; choose a new UUID");
+                return Err(Refusal::new(Error::UuidInUse, why));
+            }
+            self.state(id, uuid, Some(state), None)?;
+            return Ok(Reply::Call(call));
+        }
+        self.may_report(id, uuid, false)?;
+        let born = if state == Held { Active } else { state };
+        let first = if born == Active { Connecting } else { born };
+        let birth = Birth { uuid, provider: id, direction, state: first, reason: "reported" };
+        let call = self.new_call(birth, &update);
+        match state {
+            Active => self.active_unasked(call, "reported active"),
+            Held => self.became_held(call, HeldBy::USER, "reported held"),
+            _ if self.focus.is_none() => self.focus_on_call(call),
+            _ => {}
+        }
+        Ok(Reply::Call(call))
+    }
+
+    /// `UpdateCall`.
+    fn update(&mut self, id: ProviderId, uuid: Uuid, update: &Update) -> Result<Reply> {
+        let call = self.own(id, uuid)?.id;
+        let now = self.now;
+        let Some(call) = self.call_mut(call) else { return Ok(Reply::Done) };
+        call.can = update.capabilities(call.can);
+        if let Some(handle) = &update.handle {
+            call.handle = handle.clone();
+        }
+        if let Some(name) = &update.name {
+            call.name = name.clone();
+        }
+        if let Some(video) = update.video {
+            call.video = video;
+        }
+        if let Some(correlation) = &update.correlation {
+            call.correlation = Some(correlation.clone()).filter(|c| !c.is_empty());
+        }
+        if let Some(contact) = &update.contact {
+            call.contact = contact.clone();
+        }
+        if let Some(encrypted) = update.encrypted {
+            call.encrypted = encrypted;
+        }
+        if let Some(rings) = update.ring_timeout
+            && call.state == CallState::Ringing
+        {
+            let until = now.mono + rings;
+            call.ring_until = until;
+            call.ring_deadline = Some(until);
+            call.ring_deadline_wall = now.wall_at(until);
+            let due = crate::timers::Due::Ring(call.id);
+            self.timers.arm(due, until);
+        }
+        Ok(Reply::Done)
+    }
+
+    /// `ReportState`.
+    fn state(
+        &mut self,
+        id: ProviderId,
+        uuid: Uuid,
+        state: Option<CallState>,
+        remote_held: Option<bool>,
+    ) -> Result<Reply> {
+        let call = self.own(id, uuid)?;
+        let (call, orphaned) = (call.id, call.orphaned);
+        match state {
+            Some(state) if orphaned => self.reclaim(call, state),
+            Some(state) => self.fact(call, state)?,
+            None => {}
+        }
+        if let Some(held) = remote_held
+            && let Some(call) = self.call_mut(call)
+        {
+            call.remote_held = held;
+        }
+        Ok(Reply::Done)
+    }
+
+    /// A call is in this state now, says its provider.
+    fn fact(&mut self, id: CallId, stated: CallState) -> Result<()> {
+        use CallState::*;
+        let Some(call) = self.calls.get(&id) else { return Ok(()) };
+        let was = call.state;
+        match (was, stated) {
+            _ if was == stated => {}
+            // It is on its way out, or being answered: the next word is the one that counts.
+            (Ending, _) | (Answering, Connecting) => {}
+            (Ringing | Answering, Active) => {
+                let answered = |a: &Ask| matches!(a, Ask::Answer { .. } | Ask::Transaction(_));
+                match self.asked(id, answered) {
+                    Some(request) => self.conclude(request, Verdict::Fulfilled),
+                    None => {
+                        self.active_unasked(id, "answered at its app");
+                        self.end_siblings(id, EndReason::AnsweredElsewhere);
+                    }
+                }
+            }
+            (Launching | Starting, Dialing | Alerting | Connecting | Active) => {
+                let Some(request) = self.asked(id, |a| matches!(a, Ask::Start { .. })) else {
+                    return Err(out_of_order(call, stated));
+                };
+                self.conclude(request, Verdict::Fulfilled);
+                self.transition(id, stated, "reported by its app");
+            }
+            (Dialing, Alerting | Connecting | Active)
+            | (Alerting, Connecting | Active)
+            | (Connecting, Active) => self.connects(id, stated),
+            (Active, Held) => {
+                match self.asked(id, |a| matches!(a, Ask::SetHeld { held: true, .. })) {
+                    Some(request) => self.conclude(request, Verdict::Fulfilled),
+                    None => {
+                        let by = if self.is_bundled(id) { HeldBy::ARBITER } else { HeldBy::USER };
+                        self.became_held(id, by, "held at its app");
+                    }
+                }
+            }
+            (Held, Active) => {
+                match self.asked(id, |a| matches!(a, Ask::SetHeld { held: false, .. })) {
+                    Some(request) => self.conclude(request, Verdict::Fulfilled),
+                    None => self.active_unasked(id, "resumed at its app"),
+                }
+            }
+            _ => return Err(out_of_order(call, stated)),
+        }
+        Ok(())
+    }
+
+    /// An outgoing call comes nearer to its far end.
+    fn connects(&mut self, id: CallId, stated: CallState) {
+        let group = self.calls.get(&id).and_then(|c| c.group);
+        if stated == CallState::Active && group != self.focus {
+            self.active_unasked(id, "reported by its app");
+        } else {
+            self.transition(id, stated, "reported by its app");
+        }
+    }
+
+    /// Its network holds it in the step that answers, or resumes, another call.
+    fn is_bundled(&self, id: CallId) -> bool {
+        self.requests.values().any(|r| r.bundled.contains(&id))
+    }
+
+    /// `ReportEnded`.
+    fn ended(
+        &mut self,
+        id: ProviderId,
+        uuid: Uuid,
+        reason: EndReason,
+        detail: &Private,
+    ) -> Result<Reply> {
+        let call = self.of_uuid(uuid).find(|c| c.provider == id);
+        let Some((call, ending)) = call.map(|c| (c.id, c.ending)) else {
+            if let Some(provider) = self.providers.get(&id) {
+                let until = self.now.mono + self.settings.deadlines.late_push;
+                let limit = self.settings.limits.tombstones;
+                self.tombstones.add(uuid, &provider.app, &provider.instance, until, limit);
+            }
+            return Ok(Reply::Done);
+        };
+        // The user hung up first, whatever the far end did in the same moment.
+        self.end_call(call, ending.unwrap_or(reason), detail.reveal());
+        Ok(Reply::Done)
+    }
+
+    fn own(&self, id: ProviderId, uuid: Uuid) -> Result<&Call> {
+        if let Some(call) = self.of_uuid(uuid).find(|c| c.provider == id) {
+            return Ok(call);
+        }
+        let provider = self.providers.get(&id);
+        let over =
+            provider.is_some_and(|p| self.tombstones.has(uuid, &p.app, &p.instance, self.now.mono));
+        Err(match over {
+            true => Refusal::new(Error::AlreadyEnded, format!("call {uuid} has ended already")),
+            false => Refusal::new(
+                Error::UnknownCall,
+                format!("this provider has no call {uuid}; report it first"),
+            ),
+        })
+    }
+}
+
+fn out_of_order(call: &Call, stated: CallState) -> Refusal {
+    Refusal::new(
+        Error::InvalidState,
+        format!("call {} is {}; it cannot become {}", call.uuid, call.state.name(), stated.name()),
+    )
+}

@@ -1,0 +1,66 @@
+//! The seat and sleep: what holds the focus when the user or the machine goes away.
+//!
+//! Owns `seat` and `suspend` in `HeldBy`. The focus itself stays where it is.
+
+use crate::{CallId, CallState, Domain, GroupId, HeldBy, Origin};
+
+impl Domain {
+    /// The user's session came to, or left, the foreground of its seats.
+    pub(crate) fn set_background(&mut self, background: bool) {
+        if std::mem::replace(&mut self.background, background) == background || background {
+            return;
+        }
+        self.not_held_by(HeldBy::SEAT);
+    }
+
+    /// The machine is about to sleep, or is awake.
+    pub(crate) fn set_suspended(&mut self, suspended: bool) {
+        if std::mem::replace(&mut self.suspended, suspended) == suspended {
+            return;
+        }
+        if !suspended {
+            return self.not_held_by(HeldBy::SUSPEND);
+        }
+        let active: Vec<GroupId> = self
+            .groups
+            .keys()
+            .copied()
+            .filter(|g| self.members(*g).any(|c| c.state == CallState::Active))
+            .collect();
+        for group in active {
+            self.hold_group(group, HeldBy::SUSPEND);
+        }
+    }
+
+    /// In the background the focus is held, once; what cannot be held is silent all the same.
+    pub(crate) fn hold_for_seat(&mut self, group: GroupId) -> bool {
+        let open = self.members(group).any(|c| c.state == CallState::Active && !c.left_active);
+        open && self.hold_group(group, HeldBy::SEAT)
+    }
+
+    fn hold_group(&mut self, group: GroupId, by: HeldBy) -> bool {
+        let stays = |c: &crate::Call| {
+            c.orphaned || c.emergency || c.state == CallState::Active && !c.can.hold
+        };
+        if self.members(group).any(stays) {
+            return false;
+        }
+        let members: Vec<CallId> = self.members(group).map(|c| c.id).collect();
+        self.hold(&members, by, None, Origin::Policy);
+        true
+    }
+
+    /// What held the focus is taken away; others stay on hold for the arbiter or the user to decide.
+    fn not_held_by(&mut self, by: HeldBy) {
+        let held: Vec<CallId> =
+            self.calls.values().filter(|c| c.held_by.contains(by)).map(|c| c.id).collect();
+        for id in held {
+            let focus = self.focus;
+            let Some(call) = self.call_mut(id) else { continue };
+            call.held_by = call.held_by.without(by);
+            if call.held_by.is_empty() && (focus.is_none() || call.group != focus) {
+                call.held_by = if focus.is_some() { HeldBy::ARBITER } else { HeldBy::USER };
+            }
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! The audio session's hand-over: release, then grant, each acknowledged, over time, or moot.
+//!
+//! Owns phases and generations. Who should have the audio follows from the focus alone.
+
+use crate::{
+    Ask, Call, CallId, CallState, Domain, GroupId, Happening, HeldBy, Object, Origin, Phase,
+    ProviderId, RequestId,
+};
+
+impl Domain {
+    /// One step towards the right holder. True if something happened.
+    pub(crate) fn audio_step(&mut self) -> bool {
+        let wanted = self.audio_wanted();
+        match self.audio.phase {
+            Phase::Idle => match wanted {
+                Some(group) if !self.audio_gate => {
+                    self.grant(group);
+                    true
+                }
+                _ => false,
+            },
+            Phase::Releasing => false,
+            Phase::Granting | Phase::Granted if wanted != self.audio.holder => {
+                self.release();
+                true
+            }
+            Phase::Granting | Phase::Granted => self.refresh_grant(),
+        }
+    }
+
+    /// The group that should have the audio now.
+    fn audio_wanted(&self) -> Option<GroupId> {
+        let group = self.focus?;
+        let may =
+            |c: &Call| c.state.is_eligible() && !c.orphaned && (!self.background || c.emergency);
+        self.members(group).any(may).then_some(group)
+    }
+
+    fn eligible(&self, group: GroupId) -> Vec<uuid::Uuid> {
+        self.members(group).filter(|c| c.state.is_eligible()).map(|c| c.uuid).collect()
+    }
+
+    fn grant(&mut self, group: GroupId) {
+        let Some(provider) = self.groups.get(&group).map(|g| g.provider) else { return };
+        self.audio.holder = Some(group);
+        self.audio.generation += 1;
+        self.audio.enforced = false;
+        self.enter(Phase::Granting);
+        let uuids = self.eligible(group);
+        self.mark(group, true);
+        self.log(provider, None, Happening::AudioGranted);
+        self.activate(provider, uuids);
+        // The microphone is as the user left it, whatever the app did meanwhile.
+        let muted: Vec<(CallId, uuid::Uuid)> = self
+            .members(group)
+            .filter(|c| c.muted && c.state == CallState::Active)
+            .map(|c| (c.id, c.uuid))
+            .collect();
+        for (id, uuid) in muted {
+            let ask = Ask::SetMuted { uuid, muted: true };
+            self.ask(id, ask, HeldBy::NONE, None, Origin::Policy);
+        }
+    }
+
+    /// A call joined or left the holder: its app is told anew, in the same generation.
+    fn refresh_grant(&mut self) -> bool {
+        let Some(group) = self.audio.holder else { return false };
+        let uuids = self.eligible(group);
+        let Some((provider, told)) = &self.audio_told else { return false };
+        if *told == uuids {
+            return false;
+        }
+        let provider = *provider;
+        self.activate(provider, uuids);
+        true
+    }
+
+    fn activate(&mut self, provider: ProviderId, uuids: Vec<uuid::Uuid>) {
+        self.drop_audio_request();
+        self.audio_told = Some((provider, uuids.clone()));
+        let generation = self.audio.generation;
+        self.audio_request =
+            Some(self.ask_aside(provider, Ask::AudioActivated { uuids, generation }));
+    }
+
+    fn release(&mut self) {
+        self.drop_audio_request();
+        let Some((provider, uuids)) = self.audio_told.take() else { return self.released() };
+        if self.providers.get(&provider).is_none_or(|p| p.peer.is_none()) {
+            return self.released();
+        }
+        self.enter(Phase::Releasing);
+        let generation = self.audio.generation;
+        self.audio_request =
+            Some(self.ask_aside(provider, Ask::AudioDeactivated { uuids, generation }));
+        if let Some(group) = self.audio.holder {
+            self.mark(group, false);
+        }
+    }
+
+    /// The holder stopped, took too long, or is gone.
+    fn released(&mut self) {
+        if let Some(group) = self.audio.holder.take() {
+            self.mark(group, false);
+            if let Some(provider) = self.groups.get(&group).map(|g| g.provider) {
+                self.log(provider, None, Happening::AudioReleased);
+            }
+        }
+        self.audio_told = None;
+        self.audio_request = None;
+        self.enter(Phase::Idle);
+    }
+
+    /// A word, or silence, about the request that the hand-over waits for.
+    pub(crate) fn audio_answered(&mut self, request: RequestId) {
+        if self.audio_request != Some(request) {
+            return;
+        }
+        self.audio_request = None;
+        match self.audio.phase {
+            Phase::Granting => self.enter(Phase::Granted),
+            Phase::Releasing => self.released(),
+            Phase::Idle | Phase::Granted => {}
+        }
+    }
+
+    /// The holder's connection is gone: nothing to wait for.
+    pub(crate) fn audio_lost(&mut self, provider: ProviderId) {
+        let holder = self.audio.holder.and_then(|g| self.groups.get(&g));
+        if holder.is_some_and(|g| g.provider == provider) {
+            self.drop_audio_request();
+            self.released();
+        }
+    }
+
+    /// The holder's last call joined another group.
+    pub(crate) fn move_audio(&mut self, to: GroupId) {
+        if let Some(from) = self.audio.holder.replace(to) {
+            self.mark(from, false);
+        }
+        self.mark(to, self.audio.phase != Phase::Releasing);
+    }
+
+    fn drop_audio_request(&mut self) {
+        if let Some(request) = self.audio_request.take() {
+            self.drop_request(request);
+        }
+    }
+
+    fn enter(&mut self, phase: Phase) {
+        self.audio.phase = phase;
+        self.audio.since = self.now.wall;
+    }
+
+    fn mark(&mut self, group: GroupId, audio: bool) {
+        self.turn.touch(Object::Group(group));
+        if let Some(group) = self.groups.get_mut(&group) {
+            group.audio = audio;
+        }
+    }
+}

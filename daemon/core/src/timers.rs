@@ -1,0 +1,63 @@
+//! What waits for a time. Owns the order of deadlines; what happens then is decided elsewhere.
+
+use std::collections::{BTreeSet, HashMap};
+
+use crate::{CallId, ProviderId, RequestId, Time, TransactionId};
+
+/// One thing that waits for a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Due {
+    /// A provider must have answered.
+    Request(RequestId),
+    /// A call stops ringing.
+    Ring(CallId),
+    /// A call that is being set up must have made progress.
+    Progress(CallId),
+    /// A provider that went away must be back.
+    Grace(ProviderId),
+    /// A finished transaction is forgotten.
+    Forget(TransactionId),
+}
+
+/// At most one deadline for each thing.
+#[derive(Debug, Default)]
+pub(crate) struct Timers {
+    order: BTreeSet<(Time, Due)>,
+    at: HashMap<Due, Time>,
+}
+
+impl Timers {
+    /// Sets or moves the deadline.
+    pub fn arm(&mut self, due: Due, at: Time) {
+        self.disarm(due);
+        self.order.insert((at, due));
+        self.at.insert(due, at);
+    }
+
+    /// No deadline any more.
+    pub fn disarm(&mut self, due: Due) {
+        if let Some(at) = self.at.remove(&due) {
+            self.order.remove(&(at, due));
+        }
+    }
+
+    /// Its deadline.
+    pub fn at(&self, due: Due) -> Option<Time> {
+        self.at.get(&due).copied()
+    }
+
+    /// The first deadline.
+    pub fn next(&self) -> Option<(Time, Due)> {
+        self.order.first().copied()
+    }
+
+    /// Takes one that has passed.
+    pub fn pop(&mut self, now: Time) -> Option<Due> {
+        let (at, due) = self.next()?;
+        if at > now {
+            return None;
+        }
+        self.disarm(due);
+        Some(due)
+    }
+}
