@@ -15,7 +15,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use callarbiter_core::{AuthorizationPolicy, Settings};
+use callarbiter_core::Settings;
 
 pub use problem::ConfigError;
 
@@ -57,12 +57,13 @@ impl Default for Config {
     }
 }
 
+#[cfg(feature = "embedded")]
 impl Config {
     /// For a private bus on which there is nobody to ask and no service manager: every app may provide
     /// calls, every process without a wall may be an agent.
     pub fn for_private_bus() -> Config {
         let mut config = Config::default();
-        config.settings.policy.authorization = AuthorizationPolicy::Allow;
+        config.settings.policy.authorization = callarbiter_core::AuthorizationPolicy::Allow;
         config.access.agents_anywhere = true;
         config
     }
@@ -81,14 +82,11 @@ impl Sources {
         Sources { defaults: Config::default(), layers }
     }
 
-    /// No file.
-    pub fn none() -> Sources {
-        Sources { defaults: Config::default(), layers: Vec::new() }
-    }
-
-    /// With other values for what no file says.
-    pub fn with_defaults(self, defaults: Config) -> Sources {
-        Sources { defaults, ..self }
+    /// This file, if there is one, over what suits a private bus.
+    #[cfg(feature = "embedded")]
+    pub fn for_private_bus(file: Option<PathBuf>) -> Sources {
+        let layers = file.map(|file| Layer { file, required: true }).into_iter().collect();
+        Sources { defaults: Config::for_private_bus(), layers }
     }
 
     /// Reads everything again; the first mistake refuses all of it.

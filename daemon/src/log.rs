@@ -19,7 +19,6 @@ use std::{
 use tracing::{field::Field, level_filters::LevelFilter};
 use tracing_journald::{Priority, PriorityMappings};
 use tracing_subscriber::{
-    field::MakeExt,
     filter::Targets,
     fmt::format::{self, Writer},
     layer::{Layered, SubscriberExt},
@@ -79,20 +78,19 @@ fn leads_to_journal(stream: &str) -> bool {
 }
 
 fn on_stderr(filtered: Layered<Targets, Registry>) {
-    let fields = format::debug_fn(write_field).delimited(" ");
     let layer = tracing_subscriber::fmt::layer()
         .compact()
-        .fmt_fields(fields)
+        .fmt_fields(format::debug_fn(write_field))
         .with_ansi(io::stderr().is_terminal())
         .with_writer(io::stderr);
     filtered.with(layer).init();
 }
 
-/// As `tracing` does it, without the numbers that only the journal understands.
+/// The message, which comes first, and the fields, without the numbers that only the journal understands.
 fn write_field(writer: &mut Writer<'_>, field: &Field, value: &dyn fmt::Debug) -> fmt::Result {
     match field.name() {
         "message_id" => Ok(()),
         "message" => write!(writer, "{value:?}"),
-        name => write!(writer, "{name}={value:?}"),
+        name => write!(writer, " {name}={value:?}"),
     }
 }

@@ -1,16 +1,180 @@
-//! The daemon.
-mod bus {
-    #[derive(Clone, Debug, Default, PartialEq)]
-    pub struct Access {
-        pub agent_units: std::collections::BTreeSet<String>,
-        pub agents_anywhere: bool,
-        pub controllers: std::collections::BTreeSet<String>,
-    }
-}
+//! callarbiterd: the call arbiter as a system service.
+//!
+//! Owns how the parts are put together, and the exit status. What a part does is in its module; no part
+//! knows this file.
+
+mod bus;
 mod cli;
 mod config;
 #[cfg(feature = "embedded")]
 mod embedded;
 mod log;
 mod platform;
-fn main() {}
+mod run;
+
+use std::{
+    env,
+    io::{self, Write},
+    num::NonZeroUsize,
+    process::ExitCode,
+};
+
+use anyhow::{Context, Result, anyhow};
+use tokio::sync::mpsc;
+use tracing::{error, info, warn};
+use zbus::{Connection, connection::Builder};
+
+use crate::{
+    cli::{Bus, Command, Options},
+    config::{Config, Sources},
+    log::ids,
+    platform::{
+        notify,
+        signals::{Request, Signals},
+    },
+    run::Control,
+};
+
+/// Messages that may wait in the daemon while it works on one: what the bus delivers in one read, many
+/// times over. More stay in the socket, where they slow their senders down and nobody else.
+const QUEUED_MESSAGES: usize = 1024;
+
+fn main() -> ExitCode {
+    let options = match cli::parse(env::args_os().skip(1)) {
+        Ok(Command::Serve(options)) => options,
+        Ok(Command::Help) => return print(cli::HELP),
+        Ok(Command::Version) => {
+            return print(concat!("callarbiterd ", env!("CARGO_PKG_VERSION"), "\n"));
+        }
+        Err(error) => {
+            eprintln!("callarbiterd: {error}\nTry \"callarbiterd --help\".");
+            return ExitCode::from(2);
+        }
+    };
+    log::start(options.log.clone());
+    match arbitrate(options) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let reason = format!("{error:#}");
+            notify::stopping(&reason);
+            error!(message_id = ids::FAILED, "{reason}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// A reader that has left is no reason to fail.
+fn print(text: &str) -> ExitCode {
+    let mut stdout = io::stdout();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => ExitCode::FAILURE,
+        _ => ExitCode::SUCCESS,
+    }
+}
+
+/// One thread: the order in which the bus delivers is the order in which everything happens.
+fn arbitrate(options: Options) -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.context("the event loop cannot be made")?.block_on(serve(options))
+}
+
+async fn serve(options: Options) -> Result<()> {
+    let signals = Signals::catch().context("signals cannot be caught")?;
+    let sources = sources(&options);
+    let config = sources.load()?;
+    let bus = reach(&options.bus).await?;
+    let (control, commands) = mpsc::unbounded_channel();
+    let listener = tokio::spawn(obey(signals, sources, control));
+    let served = run::serve(bus.connection.clone(), config, commands, || bus.announce()).await;
+    listener.abort();
+    Ok(served?)
+}
+
+fn sources(options: &Options) -> Sources {
+    match (&options.bus, options.config.clone()) {
+        #[cfg(feature = "embedded")]
+        (Bus::Embedded, file) => Sources::for_private_bus(file),
+        (_, Some(file)) => Sources::only(file),
+        (_, None) => Sources::installed(),
+    }
+}
+
+/// The bus, and what must live as long as the connection to it.
+struct Reached {
+    connection: Connection,
+    #[cfg(feature = "embedded")]
+    own: Option<embedded::EmbeddedBus>,
+}
+
+async fn reach(bus: &Bus) -> Result<Reached> {
+    #[cfg(feature = "embedded")]
+    let mut own = None;
+    let (builder, name) = match bus {
+        Bus::System => (Builder::system(), "the system bus".to_owned()),
+        Bus::Session => (Builder::session(), "the session bus".to_owned()),
+        Bus::At(address) => (Builder::address(address.clone()), format!("the bus at {address}")),
+        #[cfg(feature = "embedded")]
+        Bus::Embedded => {
+            let bus = own.insert(embedded::EmbeddedBus::start().await?);
+            (Builder::address(bus.address().clone()), "the embedded bus".to_owned())
+        }
+    };
+    let queue = NonZeroUsize::new(QUEUED_MESSAGES).unwrap_or(NonZeroUsize::MIN);
+    let connection = builder.max_queued(queue).build().await;
+    // Not as a context: this error tells its causes itself.
+    let connection = connection.map_err(|error| anyhow!("{name} cannot be reached: {error}"))?;
+    Ok(Reached {
+        connection,
+        #[cfg(feature = "embedded")]
+        own,
+    })
+}
+
+impl Reached {
+    fn announce(&self) {
+        info!(message_id = ids::STARTED, "serving");
+        #[cfg(feature = "embedded")]
+        if let Some(bus) = &self.own {
+            print(&format!("{}\n", bus.address()));
+        }
+        notify::ready(notify::OK);
+    }
+}
+
+/// Turns signals into commands until the loop that takes them is gone.
+async fn obey(mut signals: Signals, sources: Sources, control: mpsc::UnboundedSender<Control>) {
+    loop {
+        let command = match signals.next().await {
+            Request::Stop(signal) => {
+                info!(message_id = ids::STOPPED, "{signal} asks for the end");
+                notify::stopping(signal);
+                Control::Stop
+            }
+            Request::Reload => match reload(&sources) {
+                Some(config) => Control::Configure(Box::new(config)),
+                None => continue,
+            },
+        };
+        if control.send(command).is_err() {
+            return;
+        }
+    }
+}
+
+/// A configuration with a mistake is as if it had not been written.
+fn reload(sources: &Sources) -> Option<Config> {
+    notify::reloading();
+    let loaded = sources.load();
+    match &loaded {
+        Ok(_) => {
+            info!(message_id = ids::RELOADED, "the configuration was read again");
+            notify::ready(notify::OK);
+        }
+        Err(error) => {
+            let message = format!("{error}; the old configuration stays in force");
+            warn!(message_id = ids::RELOAD_REFUSED, "{message}");
+            notify::ready(&message);
+        }
+    }
+    loaded.ok()
+}

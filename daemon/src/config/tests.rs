@@ -3,7 +3,7 @@
 
 use std::{fs, sync::Arc};
 
-use callarbiter_core::{AfterRemoteEnd, Millis, WhenBusy};
+use callarbiter_core::{AfterRemoteEnd, AuthorizationPolicy, Millis, WhenBusy};
 use tempfile::TempDir;
 
 use super::{
@@ -159,8 +159,8 @@ fn layers_and_drop_ins_are_merged_in_order() {
     file("etc/c.toml.d/notes.txt", "not read");
 
     let layer = |file: PathBuf| Layer { file, required: false };
-    let mut sources = Sources::none();
-    sources.layers = vec![layer(vendor), layer(admin), layer(top.path().join("missing.toml"))];
+    let layers = vec![layer(vendor), layer(admin), layer(top.path().join("missing.toml"))];
+    let sources = Sources { defaults: Config::default(), layers };
     let config = sources.load().unwrap();
     let limits = &config.settings.limits;
     assert_eq!((limits.calls, limits.providers, limits.actions), (1, 3, 2));
@@ -173,9 +173,6 @@ fn layers_and_drop_ins_are_merged_in_order() {
 fn a_file_that_was_asked_for_must_exist() {
     let refused = Sources::only("/nonexistent/c.toml".into()).load().unwrap_err().to_string();
     assert!(refused.starts_with("/nonexistent/c.toml: cannot be read"), "{refused}");
-    assert_eq!(Sources::none().load().unwrap(), Config::default());
-    let private = Sources::none().with_defaults(Config::for_private_bus()).load().unwrap();
-    assert_eq!(private.settings.policy.authorization, AuthorizationPolicy::Allow);
 }
 
 #[test]
@@ -183,9 +180,22 @@ fn a_star_lets_every_process_be_an_agent() {
     let config = loaded("[agents]\nunits = [\"*\", \"a.service\"]").unwrap();
     assert!(config.access.agents_anywhere);
     assert_eq!(config.access.agent_units.len(), 1);
-    let private = Sources::none().with_defaults(Config::for_private_bus()).load().unwrap();
-    assert!(private.access.agents_anywhere);
     assert!(!Config::default().access.agents_anywhere);
+}
+
+#[cfg(feature = "embedded")]
+#[test]
+fn a_private_bus_is_open_unless_its_file_says_otherwise() {
+    let open = Sources::for_private_bus(None).load().unwrap();
+    assert_eq!(open.settings.policy.authorization, AuthorizationPolicy::Allow);
+    assert!(open.access.agents_anywhere);
+
+    let top = TempDir::new().unwrap();
+    let file = top.path().join("c.toml");
+    fs::write(&file, "authorization = \"ask\"\n[agents]\nunits = []").unwrap();
+    let closed = Sources::for_private_bus(Some(file)).load().unwrap();
+    assert_eq!(closed.settings.policy.authorization, AuthorizationPolicy::Ask);
+    assert!(!closed.access.agents_anywhere);
 }
 
 /// The shipped file with its keys made live; prose has a space after its `#`.

@@ -11,46 +11,29 @@ use tracing::debug;
 /// The line for `systemctl status` when nothing is degraded.
 pub const OK: &str = "ok";
 
-/// What was told to the service manager last.
-#[derive(Debug, Default)]
-pub struct ServiceManager {
-    status: String,
+/// Calls can come, the name is owned; also the end of a reload. `status` is [`OK`], or what is degraded
+/// and why; nothing about people, since every user may read it.
+pub fn ready(status: &str) {
+    send(&[NotifyState::Ready, NotifyState::Status(status)]);
 }
 
-impl ServiceManager {
-    /// Calls can come: the name is owned and the state restored. Also the end of a reload.
-    pub fn ready(&mut self, status: &str) {
-        self.status = status.to_owned();
-        send(&[NotifyState::Ready, NotifyState::Status(status)]);
+/// The configuration is being read again; [`ready`] follows in any case.
+pub fn reloading() {
+    // systemd orders reloads by this clock and fails one that comes without (Type=notify-reload).
+    match NotifyState::monotonic_usec_now() {
+        Ok(now) => send(&[NotifyState::Reloading, now]),
+        Err(error) => debug!(%error, "no monotonic clock to tell the service manager"),
     }
+}
 
-    /// The configuration is being read again; [`ServiceManager::ready`] follows in any case.
-    pub fn reloading(&self) {
-        // systemd orders reloads by this clock and fails one that comes without (Type=notify-reload).
-        match NotifyState::monotonic_usec_now() {
-            Ok(now) => send(&[NotifyState::Reloading, now]),
-            Err(error) => debug!(%error, "no monotonic clock to tell the service manager"),
-        }
-    }
+/// The daemon is leaving; the status says why.
+pub fn stopping(status: &str) {
+    send(&[NotifyState::Stopping, NotifyState::Status(status)]);
+}
 
-    /// [`OK`], or what is degraded and why; sent only when it changed. Nothing about people: every
-    /// user may read it.
-    pub fn status(&mut self, status: &str) {
-        if self.status != status {
-            self.status = status.to_owned();
-            send(&[NotifyState::Status(status)]);
-        }
-    }
-
-    /// The daemon is leaving; the line says why.
-    pub fn stopping(&self, why: &str) {
-        send(&[NotifyState::Stopping, NotifyState::Status(why)]);
-    }
-
-    /// The loop is alive.
-    pub fn feed_watchdog(&self) {
-        send(&[NotifyState::Watchdog]);
-    }
+/// The loop is alive.
+pub fn feed_watchdog() {
+    send(&[NotifyState::Watchdog]);
 }
 
 /// How often the watchdog wants to be fed, if there is one: half of its patience, as sd_watchdog_enabled(3)

@@ -3,6 +3,8 @@
 //! Pure: text in, [`Identity`] out. A user's own processes may choose among the names below their service
 //! manager, so these tell programs apart, not attackers; a sandboxed app cannot leave its own.
 
+use callarbiter_dbus::limits::is_app_id;
+
 use super::{Identity, Sandbox};
 
 /// Reads the file's text; `own` is the container in which this daemon runs.
@@ -149,13 +151,6 @@ fn unescape(text: &str) -> Option<String> {
     }
     bytes.extend_from_slice(rest.as_bytes());
     String::from_utf8(bytes).ok()
-}
-
-/// What the contract accepts as an app id; anything else tells nothing.
-fn is_app_id(text: &str) -> bool {
-    (1..=255).contains(&text.len())
-        && !text.starts_with('.')
-        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte))
 }
 
 fn is_number(text: &str) -> bool {
