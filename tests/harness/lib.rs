@@ -23,6 +23,7 @@ mod bus;
 mod peer;
 mod process;
 mod provider;
+pub mod sip;
 mod user;
 mod wait;
 
