@@ -26,14 +26,17 @@ mod provider;
 mod refusal;
 mod report;
 mod request;
+mod rights;
 mod seat;
 mod session;
 mod settings;
+mod steps;
 mod time;
 mod timers;
 pub mod tones;
 mod transaction;
 mod turn;
+mod words;
 
 pub use arbiter::{Arbiter, Reply};
 pub use audio::{AudioSession, Phase};

@@ -1,0 +1,311 @@
+//! Who may ask for what, and whether it makes sense: the questions about one action.
+//!
+//! Owns authority, capabilities, and the fit of an action to a state. Changes nothing. What an action
+//! needs of other calls is [`crate::plan`]'s.
+
+use crate::{
+    Action, Authorization, Call, CallRef, CallState, Caller, Domain, EndReason, Error, Origin,
+    Private, Provider, Refusal, Result,
+};
+
+impl Domain {
+    pub(crate) fn queue_has_room(&self, call: &Call, action: &Action) -> Result<()> {
+        let limit = self.settings.limits.requests_per_call;
+        let ends = matches!(action, Action::End { .. });
+        if ends || call.requests.len() < limit as usize {
+            return Ok(());
+        }
+        Err(Refusal::new(
+            Error::LimitExceeded,
+            format!("{limit} requests wait for call {} already; try again later", call.uuid),
+        ))
+    }
+
+    /// Whether an action makes sense for a call in its present state.
+    pub(crate) fn fits(&self, call: &Call, action: &Action) -> Result<()> {
+        use CallState::*;
+        let state = call.state;
+        if call.orphaned && !matches!(action, Action::End { .. } | Action::Silence { .. }) {
+            return Err(gone());
+        }
+        let connected = matches!(state, Active | Held);
+        let ok = match action {
+            Action::Start { .. } => true,
+            Action::Answer { .. } => {
+                matches!(state, Ringing | Answering)
+                    || connected && call.direction == crate::Direction::Incoming
+            }
+            Action::End { .. } => state != Ended,
+            Action::SetHeld { .. } => connected,
+            Action::SetMuted { .. } => connected || state.is_dialing(),
+            Action::SetGroup { .. } => connected,
+            Action::PlayDtmf { .. } => state == Active,
+            Action::SetVideo { .. } => connected,
+            Action::Silence { .. } => state == Ringing,
+        };
+        if !ok {
+            return Err(Refusal::new(
+                if state == Ended { Error::AlreadyEnded } else { Error::InvalidState },
+                format!("call {} is {}; {}", call.uuid, state.name(), wants(action)),
+            ));
+        }
+        if let Action::End { reason: Some(reason), .. } = action {
+            let fitting = match state.is_incoming_pending() {
+                true => matches!(reason, EndReason::Declined | EndReason::LocalEnded),
+                false => *reason == EndReason::LocalEnded,
+            };
+            if !fitting {
+                return Err(Refusal::new(
+                    Error::InvalidArgument,
+                    format!(
+                        "`{}` is no reason to end a call that is {}; leave it out, or say \
+                         `declined` while it rings and `local-ended` afterwards",
+                        reason.name(),
+                        state.name()
+                    ),
+                ));
+            }
+        }
+        self.can_do(call, action)
+    }
+
+    fn can_do(&self, call: &Call, action: &Action) -> Result<()> {
+        let video =
+            || self.providers.get(&call.provider).is_some_and(|p| p.configuration.supports_video);
+        let (error, what) = match action {
+            Action::SetHeld { held: true, .. }
+                if !call.can.hold && call.state == CallState::Active =>
+            {
+                (Error::CannotHold, "be put on hold")
+            }
+            Action::SetGroup { .. } if !call.can.group => (Error::NotSupported, "be grouped"),
+            Action::PlayDtmf { .. } if !call.can.dtmf => (Error::NotSupported, "play tones"),
+            Action::SetVideo { video: true, .. } if !video() => (Error::NotSupported, "have video"),
+            _ => return Ok(()),
+        };
+        let why = format!("its app says that call {} cannot {what}", call.uuid);
+        Err(Refusal::new(error, why))
+    }
+
+    pub(crate) fn may_regroup(
+        &self,
+        caller: Caller,
+        call: &Call,
+        with: Option<CallRef>,
+    ) -> Result<()> {
+        let Some(with) = with else { return Ok(()) };
+        let other = self.named(with)?;
+        self.may_control(caller, other)?;
+        if other.provider != call.provider {
+            let why = "calls of different apps cannot be grouped yet; swap between them instead";
+            return Err(Refusal::new(Error::NotSupported, why));
+        }
+        if other.orphaned {
+            return Err(gone());
+        }
+        self.fits(other, &Action::SetGroup { call: CallRef::Id(other.id), with: None })?;
+        if other.id == call.id {
+            let why = "a call cannot join itself; name two different calls";
+            return Err(Refusal::new(Error::InvalidArgument, why));
+        }
+        let own = self.providers.get(&call.provider);
+        let own = own.and_then(|p| p.configuration.maximum_calls_per_group).unwrap_or(u32::MAX);
+        let most = self.settings.limits.calls_per_group.min(own);
+        let members = other.group.map_or(1, |g| self.members(g).count());
+        if call.group != other.group && members >= most as usize {
+            return Err(Refusal::new(
+                Error::MaximumCallsPerGroupReached,
+                format!("a group of this app has at most {most} calls"),
+            ));
+        }
+        Ok(())
+    }
+
+    /// The call that a caller named.
+    pub(crate) fn named(&self, call: CallRef) -> Result<&Call> {
+        if let Some(call) = self.find(call) {
+            return Ok(call);
+        }
+        let (CallRef::Uuid(uuid) | CallRef::Of(_, uuid)) = call else {
+            return Err(Refusal::new(Error::UnknownCall, "there is no such call"));
+        };
+        if matches!(call, CallRef::Uuid(_)) && self.of_uuid(uuid).count() > 1 {
+            let why = "two apps have a call of this UUID; name it by its object path";
+            return Err(Refusal::new(Error::InvalidArgument, why));
+        }
+        if self.tombstones.any(uuid, self.now.mono) {
+            let why = format!("call {uuid} has ended already");
+            return Err(Refusal::new(Error::AlreadyEnded, why));
+        }
+        Err(Refusal::new(Error::UnknownCall, format!("there is no call {uuid}")))
+    }
+
+    /// Whether a caller may act on a call.
+    pub(crate) fn may_control(&self, caller: Caller, call: &Call) -> Result<()> {
+        let own = self.providers.get(&call.provider).is_some_and(|p| p.peer == Some(caller.peer));
+        if own || caller.control && self.origin(caller) != Origin::App {
+            return Ok(());
+        }
+        let why = if caller.control {
+            "an app acts on its own calls only; a second connection acts as a controller"
+        } else {
+            "a sandboxed program acts on its own calls only, unless the administrator lists it \
+             under `control`"
+        };
+        Err(Refusal::new(Error::AccessDenied, why))
+    }
+
+    /// The provider through which a call would go.
+    pub(crate) fn start_through(
+        &self,
+        caller: Caller,
+        handle: &Private,
+        app: Option<&str>,
+    ) -> Result<&Provider> {
+        let attached = || self.providers.values().filter(|p| p.peer.is_some());
+        let own = |p: &&Provider| p.peer == Some(caller.peer);
+        let scheme = handle.reveal().split_once(':').map_or("", |(scheme, _)| scheme);
+        let takes = |p: &&Provider| {
+            let schemes = &p.configuration.schemes;
+            schemes.is_empty() || schemes.iter().any(|s| s.eq_ignore_ascii_case(scheme))
+        };
+        let allowed = |p: &&Provider| p.authorization == Authorization::Authorized;
+        let provider = match app {
+            Some(app) => {
+                let named = || attached().filter(|p| &*p.app == app);
+                named().find(own).or_else(|| named().next()).ok_or_else(|| {
+                    let why = format!("{app} is not registered; start the app first");
+                    Refusal::new(Error::UnknownProvider, why)
+                })?
+            }
+            None => {
+                let fitting = || attached().filter(takes).filter(allowed);
+                fitting().find(own).or_else(|| fitting().next()).ok_or_else(|| {
+                    let why = format!("no registered app places calls to `{scheme}:` addresses");
+                    Refusal::new(Error::UnknownProvider, why)
+                })?
+            }
+        };
+        if provider.peer != Some(caller.peer)
+            && (!caller.control || self.origin(caller) == Origin::App)
+        {
+            let why = "an app places calls through itself only";
+            return Err(Refusal::new(Error::AccessDenied, why));
+        }
+        if !takes(&provider) {
+            let why = format!("{} does not place calls to `{scheme}:` addresses", provider.app);
+            return Err(Refusal::new(Error::NotSupported, why));
+        }
+        Ok(provider)
+    }
+
+    pub(crate) fn is_emergency(&self, provider: &Provider, handle: &Private) -> bool {
+        let emergency = &self.settings.policy.emergency;
+        let dialed = handle.reveal();
+        let bare = dialed.split_once(':').map_or(dialed, |(_, rest)| rest);
+        emergency.providers.contains(&provider.app)
+            && emergency.handles.iter().any(|h| &**h == dialed || &**h == bare)
+    }
+
+    pub(crate) fn may_start(
+        &self,
+        provider: &Provider,
+        uuid: uuid::Uuid,
+        video: bool,
+        emergency: bool,
+        before: usize,
+    ) -> Result<()> {
+        self.is_authorized(provider)?;
+        self.is_fresh(provider, uuid)?;
+        if video && !provider.configuration.supports_video {
+            let why = format!("{} has no video; start without `has-video`", provider.app);
+            return Err(Refusal::new(Error::NotSupported, why));
+        }
+        let limit = self.settings.limits.calls;
+        if !emergency && self.calls.len() + before >= limit as usize {
+            let why = format!("{limit} calls are live (limit `calls`); end one first");
+            return Err(Refusal::new(Error::LimitExceeded, why));
+        }
+        Ok(())
+    }
+
+    pub(crate) fn is_authorized(&self, provider: &Provider) -> Result<()> {
+        if provider.authorization == Authorization::Authorized {
+            return Ok(());
+        }
+        Err(Refusal::new(
+            Error::NotAuthorized,
+            format!(
+                "{0} is not allowed to provide calls ({1}); an administrator allows it with \
+                 `\"{0}\" = \"allow\"` under [apps] in the arbiter's configuration",
+                provider.app,
+                provider.authorization.name()
+            ),
+        ))
+    }
+
+    /// A UUID is used once.
+    pub(crate) fn is_fresh(&self, provider: &Provider, uuid: uuid::Uuid) -> Result<()> {
+        if self.of_uuid(uuid).any(|c| c.provider == provider.id) {
+            let why = format!("call {uuid} is live; choose a new UUID for a new call");
+            return Err(Refusal::new(Error::UuidInUse, why));
+        }
+        if self.tombstones.has(uuid, &provider.app, &provider.instance, self.now.mono) {
+            let why = format!("call {uuid} has ended; choose a new UUID for a new call");
+            return Err(Refusal::new(Error::AlreadyEnded, why));
+        }
+        Ok(())
+    }
+
+    pub(crate) fn background_refusal(&self, emergency: bool) -> Option<Refusal> {
+        (self.background && !emergency).then(|| {
+            let why = "another user has the seat; switch to this session first";
+            Refusal::new(Error::Background, why)
+        })
+    }
+}
+
+impl Action {
+    /// The call that it is about; none for a start.
+    pub fn call(&self) -> Option<CallRef> {
+        match self {
+            Action::Start { .. } => None,
+            Action::Answer { call }
+            | Action::End { call, .. }
+            | Action::SetHeld { call, .. }
+            | Action::SetMuted { call, .. }
+            | Action::SetGroup { call, .. }
+            | Action::PlayDtmf { call, .. }
+            | Action::SetVideo { call, .. }
+            | Action::Silence { call } => Some(*call),
+        }
+    }
+}
+
+pub(crate) fn stale(expected: CallState, state: CallState) -> Refusal {
+    Refusal::new(
+        Error::StaleState,
+        format!("the call is {}, not {}; look again", state.name(), expected.name()),
+    )
+}
+
+pub(crate) fn gone() -> Refusal {
+    Refusal::new(
+        Error::ProviderGone,
+        "the call's app is away; it can only be ended until the app is back",
+    )
+}
+
+fn wants(action: &Action) -> &'static str {
+    match action {
+        Action::Start { .. } => "a start needs a new call",
+        Action::Answer { .. } => "only a ringing call can be answered",
+        Action::End { .. } => "it is over",
+        Action::SetHeld { .. } => "only a connected call can be held or resumed",
+        Action::SetMuted { .. } => "only a call with audio can be muted",
+        Action::SetGroup { .. } => "only connected calls can be grouped",
+        Action::PlayDtmf { .. } => "tones need an active call",
+        Action::SetVideo { .. } => "only a connected call can have video",
+        Action::Silence { .. } => "only a ringing call can be silenced",
+    }
+}

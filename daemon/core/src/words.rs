@@ -1,0 +1,150 @@
+//! A provider's words about a request: `Fulfil`, `Fail`, `Progress`, in time or late.
+//!
+//! Owns which word counts. What it does is [`crate::request`]'s.
+
+use crate::{
+    Ask, CallState, Claim, Domain, Error, Millis, Origin, Private, ProviderId, Refusal, RequestId,
+    Result, request::Verdict, timers::Due,
+};
+
+/// How often a provider may ask for more time.
+const EXTENSIONS: u8 = 3;
+
+impl Domain {
+    /// `Fulfil`.
+    pub(crate) fn fulfil(
+        &mut self,
+        provider: ProviderId,
+        id: RequestId,
+        claims: Option<Vec<Claim>>,
+    ) -> Result<()> {
+        if !self.is_open(provider, id)? {
+            return self.late(provider, id);
+        }
+        if self.providers.get(&provider).is_some_and(|p| p.reconciling == Some(id)) {
+            let claims = claims.ok_or_else(|| {
+                Refusal::new(
+                    Error::InvalidArgument,
+                    "a reconciliation is fulfilled with the key `calls`: the calls that you still \
+                     have, each with its `state`; an empty dictionary if there are none",
+                )
+            })?;
+            self.forget_request(id);
+            self.reconciled(provider, claims);
+            return Ok(());
+        }
+        self.conclude(id, Verdict::Fulfilled);
+        Ok(())
+    }
+
+    /// `Fail`.
+    pub(crate) fn fail(
+        &mut self,
+        provider: ProviderId,
+        id: RequestId,
+        error: &str,
+        message: &Private,
+    ) -> Result<()> {
+        if !self.is_open(provider, id)? {
+            return Ok(());
+        }
+        let said = if message.is_empty() { error } else { message.reveal() };
+        let refusal = Refusal::new(Error::ActionFailed, format!("the provider said: {said}"));
+        self.conclude(id, Verdict::Failed(refusal));
+        Ok(())
+    }
+
+    /// `Progress`.
+    pub(crate) fn progress(
+        &mut self,
+        provider: ProviderId,
+        id: RequestId,
+        extend: Millis,
+    ) -> Result<()> {
+        if !self.is_open(provider, id)? {
+            return Err(too_late(id));
+        }
+        let Some(request) = self.requests.get_mut(&id) else { return Ok(()) };
+        if request.extensions >= EXTENSIONS {
+            return Err(Refusal::new(
+                Error::LimitExceeded,
+                format!("a request can be extended {EXTENSIONS} times, this one was"),
+            ));
+        }
+        request.extensions += 1;
+        let more = Millis(extend.0.min(request.length.0));
+        if let Some(at) = self.timers.at(Due::Request(id)) {
+            self.timers.arm(Due::Request(id), at + more);
+        }
+        Ok(())
+    }
+
+    /// Whether this provider was asked this and has not answered yet.
+    fn is_open(&self, provider: ProviderId, id: RequestId) -> Result<bool> {
+        let unknown = || {
+            Refusal::new(
+                Error::InvalidArgument,
+                "this provider was never sent a request of that id; use the id of the Perform call",
+            )
+        };
+        if let Some(request) = self.requests.get(&id) {
+            return if request.provider == provider && request.sent {
+                Ok(true)
+            } else {
+                Err(unknown())
+            };
+        }
+        match self.past.iter().find(|p| p.id == id) {
+            Some(past) if past.provider != provider => Err(unknown()),
+            _ if self.next.knows(id) => Ok(false),
+            _ => Err(unknown()),
+        }
+    }
+
+    /// A word about a request that is over: repeated, or a fact that comes late.
+    fn late(&mut self, provider: ProviderId, id: RequestId) -> Result<()> {
+        let Some(at) = self.past.iter().position(|p| p.id == id && p.provider == provider) else {
+            return Err(too_late(id));
+        };
+        let Some(past) = self.past.get_mut(at) else { return Err(too_late(id)) };
+        if !std::mem::replace(&mut past.open, false) {
+            return Ok(());
+        }
+        let (call, ask, by) = (past.call, past.ask.clone(), past.by);
+        let Some(call) = call.filter(|id| self.calls.get(id).is_some_and(|c| !c.orphaned)) else {
+            return Err(too_late(id));
+        };
+        let state = self.calls.get(&call).map(|c| c.state);
+        match (ask, state) {
+            (Ask::SetHeld { held: true, .. }, Some(CallState::Active)) => {
+                self.became_held(call, by, "held late");
+            }
+            (Ask::SetHeld { held: false, .. }, Some(CallState::Held)) => {
+                let by = self.calls.get(&call).map(|c| c.held_by).unwrap_or_default();
+                self.transition(call, CallState::Active, "resumed late");
+                self.hold(&[call], by, None, Origin::Policy);
+            }
+            (Ask::SetMuted { muted, .. }, _) => {
+                if let Some(call) = self.call_mut(call) {
+                    call.muted = muted;
+                }
+            }
+            (Ask::SetVideo { video, .. }, _) => {
+                if let Some(call) = self.call_mut(call) {
+                    call.video = video;
+                }
+            }
+            _ => {}
+        }
+        Err(too_late(id))
+    }
+}
+
+fn too_late(id: RequestId) -> Refusal {
+    Refusal::new(
+        Error::TimedOut,
+        format!(
+            "request {id} was decided without this word; what it says of a live call was noted"
+        ),
+    )
+}
