@@ -170,3 +170,11 @@ impl Call {
         }
     }
 }
+
+/// The UUID in a call's name.
+pub(crate) fn id_of(call: &CallRef) -> Uuid {
+    match call {
+        CallRef::Uuid(uuid) => *uuid,
+        CallRef::Object(path) => path.uuid,
+    }
+}

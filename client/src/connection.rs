@@ -52,6 +52,17 @@ pub(crate) struct Arbiter {
     epoch: Arc<str>,
 }
 
+impl Arbiter {
+    pub fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    /// Whether that one knows what this one knew.
+    pub fn carries_on_as(&self, successor: &Arbiter) -> bool {
+        self.epoch == successor.epoch
+    }
+}
+
 impl Drop for Link {
     fn drop(&mut self) {
         self.router.abort();
@@ -159,7 +170,7 @@ impl Connection {
         };
         let next = tokio::time::timeout(COMES_BACK_WITHIN, comes_back).await;
         let next = next.map_err(|_| Error::ArbiterGone)??;
-        if next.epoch == arbiter.epoch { Ok(next) } else { Err(Error::ArbiterGone) }
+        if arbiter.carries_on_as(&next) { Ok(next) } else { Err(Error::ArbiterGone) }
     }
 
     /// Waits until the name is no longer owned by this one.

@@ -1,5 +1,7 @@
 //! What else the arbiter shows: providers, groups, transactions, the audio session, itself.
 
+use std::collections::BTreeMap;
+
 use callarbiter_dbus::{
     ActionResult, Configuration, Dict, Fields,
     names::CallPath,
@@ -95,6 +97,10 @@ pub struct ManagerInfo {
     pub epoch: String,
     /// What it understands.
     pub features: Vec<String>,
+    /// Its bounds, as they were when the snapshot was taken.
+    pub limits: BTreeMap<String, u32>,
+    /// What of them this user used when the snapshot was taken.
+    pub usage: BTreeMap<String, u32>,
 }
 
 impl ProviderInfo {
@@ -223,5 +229,7 @@ impl ManagerInfo {
         if let Ok(Some(features)) = Fields::trusted(properties).texts("Features") {
             self.features = features.into_iter().map(str::to_owned).collect();
         }
+        read.numbers("Limits", &mut self.limits);
+        read.numbers("Usage", &mut self.usage);
     }
 }

@@ -3,6 +3,8 @@
 //! Owns the tolerant reading of them: where there is nothing to read, or something of a type that this
 //! version does not know, the target keeps its value.
 
+use std::collections::{BTreeMap, HashMap};
+
 use callarbiter_dbus::{
     ActionResult, Dict, Fields,
     names::{CallPath, Object},
@@ -58,6 +60,13 @@ impl<'a> Properties<'a> {
         match self.value(name)? {
             Variant::ObjectPath(path) => Some(path),
             _ => None,
+        }
+    }
+
+    pub(crate) fn numbers(&self, name: &str, target: &mut BTreeMap<String, u32>) {
+        let numbers = self.value(name).and_then(|value| value.try_clone().ok());
+        if let Some(Ok(numbers)) = numbers.map(HashMap::<String, u32>::try_from) {
+            *target = numbers.into_iter().collect();
         }
     }
 
