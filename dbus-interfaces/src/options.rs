@@ -84,7 +84,7 @@ impl fmt::Debug for StartOptions {
     }
 }
 
-/// Options of `Call.End`.
+/// Options of `Call.End`; `expected-state` is read apart, as in every action.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct EndOptions {
     /// Why; absent: what fits the call's state.
