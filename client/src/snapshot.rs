@@ -205,3 +205,6 @@ impl Snapshot {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
