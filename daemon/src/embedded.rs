@@ -2,6 +2,8 @@
 //!
 //! Owns a busd in a thread of its own and the private directory of its socket, and takes both away again.
 //! It has no policy and no activation and loses calls to names that nobody owns: no bus for a system.
+//! `busctl --address=…` works with it, except for `monitor NAME` and `--match=sender=NAME` of a well-known
+//! name; plain `monitor`, `monitor :busd.1` (the arbiter) and `--match=path=…` do.
 
 use std::{
     env, fs, io,

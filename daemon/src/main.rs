@@ -15,7 +15,6 @@ mod run;
 use std::{
     env,
     io::{self, Write},
-    num::NonZeroUsize,
     process::ExitCode,
 };
 
@@ -34,10 +33,6 @@ use crate::{
     },
     run::Control,
 };
-
-/// Messages that may wait in the daemon while it works on one: what the bus delivers in one read, many
-/// times over. More stay in the socket, where they slow their senders down and nobody else.
-const QUEUED_MESSAGES: usize = 1024;
 
 fn main() -> ExitCode {
     let options = match cli::parse(env::args_os().skip(1)) {
@@ -119,10 +114,9 @@ async fn reach(bus: &Bus) -> Result<Reached> {
             (Builder::address(bus.address().clone()), "the embedded bus".to_owned())
         }
     };
-    let queue = NonZeroUsize::new(QUEUED_MESSAGES).unwrap_or(NonZeroUsize::MIN);
-    let connection = builder.max_queued(queue).build().await;
     // Not as a context: this error tells its causes itself.
-    let connection = connection.map_err(|error| anyhow!("{name} cannot be reached: {error}"))?;
+    let connection =
+        builder.build().await.map_err(|error| anyhow!("{name} cannot be reached: {error}"))?;
     Ok(Reached {
         connection,
         #[cfg(feature = "embedded")]

@@ -60,7 +60,7 @@ fn user_unit<'a>(path: &[&'a str]) -> Option<&'a str> {
             .and_then(|rest| rest.strip_suffix(".service"))
             .is_some_and(is_number)
     };
-    let manager = path.iter().position(|name| is_manager(&name))?;
+    let manager = path.iter().position(is_manager)?;
     let unit = path.iter().skip(manager + 1).find(|name| !name.ends_with(".slice"))?;
     (unit.ends_with(".service") || unit.ends_with(".scope")).then_some(*unit)
 }
