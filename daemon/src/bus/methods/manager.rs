@@ -1,0 +1,246 @@
+//! `Manager` and `AudioSession`: the root object.
+
+use callarbiter_core::{
+    Action, DoNotDisturb, Input, Peer, Registration, Reply, Requested, Role, TransactionId,
+};
+use callarbiter_dbus::{
+    Configuration, Dict, Entries, Error, ErrorKind, Fields, StartOptions, TransactionOptions,
+    limits, names, words,
+};
+use uuid::Uuid;
+use zbus::OwnedObjectPath;
+
+use crate::bus::{
+    dispatch::{Answer, arguments},
+    fault, parse,
+    peers::Client,
+    request::Request,
+    router::{Router, Turn},
+    views::Properties,
+    waits::{self, Awaited},
+};
+
+impl Router {
+    pub(in crate::bus) fn manager(
+        &mut self,
+        turn: &mut Turn,
+        request: &Request,
+        member: &str,
+    ) -> Answer {
+        let caller = request.client.caller;
+        match member {
+            "Subscribe" => {
+                let (options,): (Dict,) = arguments(request, member)?;
+                Fields::bounded(&options)?;
+                self.subscribers.subscribe(caller.uid, caller.peer)?;
+                let view = self.view(caller.uid);
+                Ok(request.reply(&(view.revision(), view.snapshot(&request.client, true))))
+            }
+            "Unsubscribe" => {
+                self.subscribers.unsubscribe(caller.uid, caller.peer);
+                Ok(request.reply(&()))
+            }
+            "RegisterProvider" => self.register_provider(turn, request, member),
+            "RegisterAgent" => {
+                let (_, roles, options): (OwnedObjectPath, Vec<String>, Dict) =
+                    arguments(request, member)?;
+                Fields::bounded(&options)?;
+                if roles.is_empty() {
+                    return Err(Error::invalid_argument("no role is named; which should it be?"));
+                }
+                let roles =
+                    roles.iter().map(|role| known_role(role)).collect::<Result<Vec<_>, _>>()?;
+                self.input(turn, Input::TakeRoles { caller, roles })?;
+                Ok(request.reply(&Properties::new()))
+            }
+            "RequestTransaction" => {
+                let (actions, options): (Entries, Dict) = arguments(request, member)?;
+                let options = TransactionOptions::from_dict(&options)?;
+                self.bounded(&actions)?;
+                let actions = parse::actions(&self.view(caller.uid), &actions)?;
+                self.request(turn, request, actions, options.token, options.wait, |_, id, _| {
+                    Awaited::Transaction(names::transaction_path(id.0))
+                })
+            }
+            "PlanTransaction" => {
+                let (actions, options): (Entries, Dict) = arguments(request, member)?;
+                TransactionOptions::from_dict(&options)?;
+                self.bounded(&actions)?;
+                let view = self.view(caller.uid);
+                let actions = parse::actions(&view, &actions)?;
+                let steps = self.arbiter.plan(caller, &actions);
+                let steps = steps.map_err(|refusal| fault::refused(&refusal))?;
+                let open = request.client.sees_all();
+                Ok(request.reply(&parse::plan(view.domain, &steps, open)))
+            }
+            "StartCall" => self.start_call(turn, request, member),
+            "SetDoNotDisturb" => {
+                let (on, options): (bool, Dict) = arguments(request, member)?;
+                let quiet = Fields::bounded(&options)?.flag("quiet")?.unwrap_or(false);
+                let mode = match (on, quiet) {
+                    (false, _) => DoNotDisturb::Off,
+                    (true, true) => DoNotDisturb::Quiet,
+                    (true, false) => DoNotDisturb::Refuse,
+                };
+                self.input(turn, Input::SetDoNotDisturb { caller, mode })?;
+                Ok(request.reply(&()))
+            }
+            _ => Err(fault::unknown_method(names::MANAGER, member)),
+        }
+    }
+
+    pub(in crate::bus) fn audio_session(&mut self, member: &str) -> Answer {
+        match member {
+            "SelectEndpoint" => Err(Error::new(
+                ErrorKind::NotSupported,
+                "this version knows no endpoints; choose one in the sound settings",
+            )),
+            _ => Err(fault::unknown_method(names::AUDIO_SESSION, member)),
+        }
+    }
+
+    fn register_provider(&mut self, turn: &mut Turn, request: &Request, member: &str) -> Answer {
+        let (app, delegate, given): (String, OwnedObjectPath, Dict) = arguments(request, member)?;
+        let mut given = Configuration::from_dict(&given)?;
+        let instance = given.instance.take().unwrap_or_default();
+        let (app, source) = app_id(&request.client, &app)?;
+        let configuration = parse::configuration(given, Default::default());
+        let registration = Registration { app, source, instance: instance.into(), configuration };
+        let caller = request.client.caller;
+        let Reply::Provider(id) = self.input(turn, Input::Register { caller, registration })?
+        else {
+            return Err(fault::internal());
+        };
+        self.delegates.insert((caller.uid, id), delegate);
+        let view = self.view(caller.uid);
+        let provider = view.domain.and_then(|domain| domain.provider(id));
+        let authorization = provider.map(|provider| provider.authorization).unwrap_or_default();
+        let state = Properties::from([
+            ("authorization", authorization.name().into()),
+            ("epoch", self.epoch.clone().into()),
+        ]);
+        Ok(request.reply(&(names::provider_path(id.0), state)))
+    }
+
+    fn start_call(&mut self, turn: &mut Turn, request: &Request, member: &str) -> Answer {
+        let (handle, options): (String, Dict) = arguments(request, member)?;
+        let options = StartOptions::from_dict(&options)?;
+        let handle = parse::text("handle", &handle, limits::HANDLE_BYTES)?;
+        if handle.is_empty() {
+            return Err(Error::invalid_argument("the handle is empty; whom should be called?"));
+        }
+        let uuid = options.call.unwrap_or_else(Uuid::new_v4);
+        let provider = options.provider.map(Into::into);
+        let action = Action::Start { uuid, handle, provider, video: options.has_video };
+        let actions = vec![Requested { action, expected: None }];
+        self.request(turn, request, actions, options.token, options.wait, |router, id, call| {
+            let view = router.view(request.client.caller.uid);
+            let call = call.map(|call| view.path_of_call(call)).unwrap_or_else(|| {
+                // A repeated token whose call is over: the path that it had.
+                let transaction = view.domain.and_then(|domain| domain.transaction(id));
+                let uuid = transaction.and_then(started).unwrap_or(uuid);
+                names::call_object_path(uuid, None)
+            });
+            Awaited::Call(call)
+        })
+    }
+
+    /// A transaction, replied to when it is accepted or, if it waits, when it is finished.
+    pub(in crate::bus) fn request(
+        &mut self,
+        turn: &mut Turn,
+        request: &Request,
+        actions: Vec<Requested>,
+        token: Option<Uuid>,
+        wait: bool,
+        awaited: impl FnOnce(&Router, TransactionId, Option<callarbiter_core::CallId>) -> Awaited,
+    ) -> Answer {
+        let caller = request.client.caller;
+        if wait {
+            self.waits.admit(caller.uid)?;
+        }
+        let Reply::Transaction(id, call) =
+            self.input(turn, Input::Request { caller, actions, token })?
+        else {
+            return Err(fault::internal());
+        };
+        let awaited = awaited(self, id, call);
+        self.remember_requester(request, id);
+        if !wait {
+            return Ok(waits::reply(request, &awaited, None));
+        }
+        let transaction = self.arbiter.domain(caller.uid).and_then(|domain| domain.transaction(id));
+        if transaction.is_none_or(|transaction| transaction.finished) {
+            return Ok(waits::reply(request, &awaited, transaction));
+        }
+        self.waits.add(turn.now, request.clone(), id, awaited);
+        Ok(None)
+    }
+
+    fn remember_requester(&mut self, request: &Request, id: TransactionId) {
+        let caller = request.client.caller;
+        let known = self.arbiter.domain(caller.uid).is_some_and(|d| d.transaction(id).is_some());
+        if known {
+            let first: Peer = caller.peer;
+            self.requesters.entry((caller.uid, id)).or_insert(first);
+        }
+    }
+
+    fn bounded(&self, actions: &Entries) -> Result<(), Error> {
+        let most = self.arbiter.settings().limits.actions as usize;
+        if actions.len() <= most {
+            return Ok(());
+        }
+        Err(fault::limit(format!(
+            "a transaction has at most {most} actions, this one has {}",
+            actions.len()
+        )))
+    }
+}
+
+fn started(transaction: &callarbiter_core::Transaction) -> Option<Uuid> {
+    transaction.actions.iter().find_map(|step| match step.action {
+        Action::Start { uuid, .. } => Some(uuid),
+        _ => None,
+    })
+}
+
+/// The app id and where it comes from: what is derived counts, and nobody may say something else.
+fn app_id(
+    client: &Client,
+    declared: &str,
+) -> Result<(std::sync::Arc<str>, callarbiter_core::AppIdSource), Error> {
+    use callarbiter_core::AppIdSource;
+    match &client.app {
+        Some((app, source)) if declared == app.as_ref() => Ok((app.clone(), *source)),
+        Some((app, source)) => Err(Error::new(
+            ErrorKind::AccessDenied,
+            match source {
+                AppIdSource::Sandbox => format!(
+                    "this app runs in the sandbox of {app} and can register under that id only"
+                ),
+                _ => format!(
+                    "this program runs in the unit of {app} and can register under that id only; \
+                     start it in a unit of its own: systemd-run --user --scope PROGRAM"
+                ),
+            },
+        )),
+        None if !limits::is_app_id(declared) => Err(Error::invalid_argument(format!(
+            "an app id has letters, digits, `.`, `_` and `-`, at most {} of them, and no dot first",
+            limits::APP_ID_BYTES
+        ))),
+        None => Ok((declared.into(), AppIdSource::Declared)),
+    }
+}
+
+fn known_role(role: &str) -> Result<Role, Error> {
+    match words::Role::from(role) {
+        words::Role::UserInterface => Ok(Role::Ui),
+        words::Role::Headset => Ok(Role::Headset),
+        words::Role::DoNotDisturb => Ok(Role::Dnd),
+        words::Role::Other(_) => Err(Error::new(
+            ErrorKind::NotSupported,
+            format!("this version knows the roles {}", words::Role::KNOWN.join(", ")),
+        )),
+    }
+}

@@ -1,0 +1,126 @@
+//! `Provider`: what a registered app says.
+
+use callarbiter_core::{CallState, Direction, Input, Millis, ProviderId, Reply, Word};
+use callarbiter_dbus::{
+    Configuration, Dict, EndDetails, Error, ErrorKind, Fields, StateDetails, limits, names,
+};
+
+use crate::bus::{
+    dispatch::{Answer, arguments},
+    fault, parse,
+    request::Request,
+    router::{Router, Turn},
+};
+
+/// What `ReportState` may say.
+const FACTS: &[CallState] =
+    &[CallState::Alerting, CallState::Connecting, CallState::Active, CallState::Held];
+
+impl Router {
+    pub(in crate::bus) fn provider(
+        &mut self,
+        turn: &mut Turn,
+        request: &Request,
+        id: ProviderId,
+        member: &str,
+    ) -> Answer {
+        let word = match member {
+            "ReportIncomingCall" => {
+                let (uuid, update): (String, Dict) = arguments(request, member)?;
+                Word::Incoming { uuid: parse::uuid(&uuid)?, update: parse::update(&update)? }
+            }
+            "ReportCall" => live(request, member)?,
+            "UpdateCall" => {
+                let (uuid, update): (String, Dict) = arguments(request, member)?;
+                Word::Update { uuid: parse::uuid(&uuid)?, update: parse::update(&update)? }
+            }
+            "ReportState" => {
+                let (uuid, state, details): (String, String, Dict) = arguments(request, member)?;
+                let state = match state.as_str() {
+                    "" => None,
+                    word => Some(parse::reported_state(word, FACTS)?),
+                };
+                let remote_held = StateDetails::from_dict(&details)?.remote_held;
+                Word::State { uuid: parse::uuid(&uuid)?, state, remote_held }
+            }
+            "ReportEnded" => {
+                let (uuid, reason, details): (String, String, Dict) = arguments(request, member)?;
+                let detail = EndDetails::from_dict(&details)?.message.unwrap_or_default();
+                Word::Ended {
+                    uuid: parse::uuid(&uuid)?,
+                    reason: parse::end_reason(&reason)?,
+                    detail: detail.as_str().into(),
+                }
+            }
+            "Fulfil" => {
+                let (text, results): (String, Dict) = arguments(request, member)?;
+                Fields::bounded(&results)?;
+                let calls = parse::claims(&results)?;
+                Word::Fulfil { request: self.requests.parse(&text)?, calls }
+            }
+            "Fail" => {
+                let (text, error, message): (String, String, String) = arguments(request, member)?;
+                let error = parse::text("error's name", &error, limits::APP_ID_BYTES)?;
+                Word::Fail {
+                    request: self.requests.parse(&text)?,
+                    error: error.reveal().into(),
+                    message: parse::text("message", &message, limits::MESSAGE_BYTES)?,
+                }
+            }
+            "Progress" => {
+                let (text, extend): (String, u32) = arguments(request, member)?;
+                Word::Progress { request: self.requests.parse(&text)?, extend: Millis(extend) }
+            }
+            "UpdateConfiguration" => {
+                let (given,): (Dict,) = arguments(request, member)?;
+                let given = Configuration::from_dict(&given)?;
+                let domain = self.arbiter.domain(request.client.caller.uid);
+                let before = domain
+                    .and_then(|domain| domain.provider(id))
+                    .map(|provider| provider.configuration.clone())
+                    .unwrap_or_default();
+                Word::Configure(parse::configuration(given, before))
+            }
+            "RequestAuthorization" => return self.authorization(request, id),
+            "Unregister" => Word::Unregister,
+            _ => return Err(fault::unknown_method(names::PROVIDER, member)),
+        };
+        let caller = request.client.caller;
+        match self.input(turn, Input::Provider { caller, provider: id, word })? {
+            Reply::Call(call) => Ok(request.reply(&self.view(caller.uid).path_of_call(call))),
+            _ => Ok(request.reply(&())),
+        }
+    }
+
+    /// Asking is left to the consent agent; until there is one, the answer is what is known now.
+    fn authorization(&self, request: &Request, id: ProviderId) -> Answer {
+        let caller = request.client.caller;
+        let provider = self.arbiter.domain(caller.uid).and_then(|domain| domain.provider(id));
+        match provider {
+            Some(provider) if provider.peer == Some(caller.peer) => {
+                Ok(request.reply(&provider.authorization.name()))
+            }
+            _ => Err(Error::new(
+                ErrorKind::AccessDenied,
+                "only the app that registered this provider may ask for it",
+            )),
+        }
+    }
+}
+
+fn live(request: &Request, member: &str) -> Result<Word, Error> {
+    use CallState::{Active, Alerting, Connecting, Dialing, Held, Ringing};
+    let (uuid, direction, state, update): (String, String, String, Dict) =
+        arguments(request, member)?;
+    let direction = parse::direction(&direction)?;
+    let allowed: &[CallState] = match direction {
+        Direction::Incoming => &[Ringing, Connecting, Active, Held],
+        Direction::Outgoing => &[Dialing, Alerting, Connecting, Active, Held],
+    };
+    Ok(Word::Live {
+        uuid: parse::uuid(&uuid)?,
+        direction,
+        state: parse::reported_state(&state, allowed)?,
+        update: parse::update(&update)?,
+    })
+}

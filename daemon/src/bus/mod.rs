@@ -1,0 +1,30 @@
+//! The arbiter on the bus: messages in, messages out, nothing in between that waits.
+//!
+//! Owns everything that knows D-Bus: who the callers are, what they may see, how their words become
+//! inputs of the core and its effects become messages. Decides nothing about calls, and does no I/O:
+//! [`Router`] is given messages and the time, and [`crate::run`] reads and writes the socket.
+
+mod admission;
+mod contract;
+mod copies;
+mod delegate;
+mod dispatch;
+mod fault;
+mod introspect;
+mod journal;
+mod methods;
+mod parse;
+mod peers;
+mod properties;
+mod publish;
+mod request;
+mod router;
+mod subscribers;
+mod views;
+mod waits;
+
+#[cfg(test)]
+mod tests;
+
+pub use peers::Access;
+pub use router::{Fatal, Router};

@@ -1,0 +1,317 @@
+//! Who is on the other end: every connection that speaks is identified before it is heard.
+//!
+//! Owns the connections: their numbers, identities, and what they sent before they were identified. An
+//! identity is asked of the bus once a connection and forgotten when it leaves. A name that died is never
+//! seen again: identification asks the bus about each new name, its answer and the news of the death
+//! arrive in the order in which the bus knew them, and it gives no answer about the dead.
+
+use std::{
+    collections::{BTreeSet, HashMap, VecDeque},
+    num::NonZeroU32,
+    os::fd::AsFd,
+    sync::Arc,
+};
+
+use callarbiter_core::{AppIdSource, Caller, Peer, Uid};
+use tracing::{debug, warn};
+use zbus::{
+    Message, OwnedVariant, Signature, Variant,
+    names::{OwnedUniqueName, UniqueName},
+};
+
+use super::admission;
+use crate::platform::identity::{Identity, identify};
+
+/// What the administrator allows beyond the rules for everybody.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Access {
+    /// User units whose processes may take agent roles.
+    pub agent_units: BTreeSet<String>,
+    /// Any unsandboxed process may take them: for private buses, which one person uses for trying out.
+    pub agents_anywhere: bool,
+    /// App ids of sandboxed apps that may control other apps' calls.
+    pub controllers: BTreeSet<String>,
+}
+
+/// An identified connection.
+#[derive(Debug)]
+pub struct Client {
+    /// Its unique name.
+    pub name: OwnedUniqueName,
+    /// Who it is to the core.
+    pub caller: Caller,
+    /// Its app id, where something more than its own word says so.
+    pub app: Option<(Arc<str>, AppIdSource)>,
+}
+
+impl Client {
+    /// It sees everything of its user.
+    pub fn sees_all(&self) -> bool {
+        self.caller.control
+    }
+}
+
+/// What becomes of a message.
+#[derive(Debug)]
+pub enum Admission {
+    /// Its sender is known.
+    Known(Arc<Client>),
+    /// It waits for its sender to be identified; the question to the bus, if it has not been sent.
+    Parked(Option<Message>),
+    /// Too much of its sender waits already.
+    Refused,
+}
+
+enum Standing {
+    Asked { parked: VecDeque<Message>, bytes: usize },
+    Known(Arc<Client>),
+}
+
+/// All connections that have spoken.
+#[derive(Default)]
+pub struct Peers {
+    standing: HashMap<OwnedUniqueName, Standing>,
+    names: HashMap<Peer, OwnedUniqueName>,
+    questions: HashMap<NonZeroU32, OwnedUniqueName>,
+    parked: usize,
+    numbered: u64,
+}
+
+impl Peers {
+    /// Lets a message in, parks it, or refuses it.
+    pub fn admit(&mut self, sender: &UniqueName<'_>, message: &Message) -> Admission {
+        let size = message.data().len();
+        match self.standing.get_mut(sender.as_str()) {
+            Some(Standing::Known(client)) => Admission::Known(client.clone()),
+            Some(Standing::Asked { parked, bytes }) => {
+                if parked.len() >= admission::PARKED_PER_PEER
+                    || *bytes + size > admission::PARKED_BYTES_PER_PEER
+                    || self.parked >= admission::PARKED
+                {
+                    return Admission::Refused;
+                }
+                parked.push_back(message.clone());
+                *bytes += size;
+                self.parked += 1;
+                Admission::Parked(None)
+            }
+            None if self.parked >= admission::PARKED => Admission::Refused,
+            None => {
+                let question = match credentials_of(sender) {
+                    Ok(question) => question,
+                    Err(error) => {
+                        warn!(%error, "the bus cannot be asked about a connection");
+                        return Admission::Refused;
+                    }
+                };
+                let name: OwnedUniqueName = sender.to_owned().into();
+                self.questions.insert(question.primary_header().serial_num(), name.clone());
+                let parked = VecDeque::from([message.clone()]);
+                self.standing.insert(name, Standing::Asked { parked, bytes: size });
+                self.parked += 1;
+                Admission::Parked(Some(question))
+            }
+        }
+    }
+
+    /// The bus answered a question: what waited for it may go on, in its order. `None` if it was not
+    /// ours; no client if the connection has left or the bus knows no user behind it.
+    pub fn answered(
+        &mut self,
+        question: NonZeroU32,
+        answer: &Message,
+        access: &Access,
+    ) -> Option<(Option<Arc<Client>>, VecDeque<Message>)> {
+        let name = self.questions.remove(&question)?;
+        let parked = match self.standing.remove(&name) {
+            Some(Standing::Asked { parked, .. }) => parked,
+            // It left before the bus answered.
+            _ => return Some((None, VecDeque::new())),
+        };
+        self.parked = self.parked.saturating_sub(parked.len());
+        let peer = Peer(self.numbered);
+        let Some(client) = identified(peer, name.clone(), answer, access) else {
+            return Some((None, parked));
+        };
+        self.numbered += 1;
+        let client = Arc::new(client);
+        self.names.insert(peer, name.clone());
+        self.standing.insert(name, Standing::Known(client.clone()));
+        Some((Some(client), parked))
+    }
+
+    /// A connection left the bus; its number, if it had one.
+    pub fn left(&mut self, name: &str) -> Option<Arc<Client>> {
+        match self.standing.remove(name)? {
+            Standing::Known(client) => {
+                self.names.remove(&client.caller.peer);
+                Some(client)
+            }
+            Standing::Asked { parked, .. } => {
+                self.parked = self.parked.saturating_sub(parked.len());
+                None
+            }
+        }
+    }
+
+    /// The name of a connection that is still there.
+    pub fn name(&self, peer: Peer) -> Option<&OwnedUniqueName> {
+        self.names.get(&peer)
+    }
+
+    /// An identified connection that is still there.
+    pub fn client(&self, peer: Peer) -> Option<&Arc<Client>> {
+        match self.standing.get(self.names.get(&peer)?)? {
+            Standing::Known(client) => Some(client),
+            Standing::Asked { .. } => None,
+        }
+    }
+}
+
+fn credentials_of(name: &UniqueName<'_>) -> zbus::Result<Message> {
+    Message::method_call("/org/freedesktop/DBus", "GetConnectionCredentials")
+        .destination("org.freedesktop.DBus")
+        .interface("org.freedesktop.DBus")
+        .build(&name.as_str())
+}
+
+fn identified(
+    peer: Peer,
+    name: OwnedUniqueName,
+    answer: &Message,
+    access: &Access,
+) -> Option<Client> {
+    let body = answer.body();
+    if answer.message_type() != zbus::message::Type::MethodReturn || *body.signature() != "a{sv}" {
+        return None;
+    }
+    let credentials: HashMap<String, OwnedVariant> = body.deserialize().ok()?;
+    let number = |key: &str| match credentials.get(key).map(|value| &**value) {
+        Some(Variant::U32(number)) => Some(*number),
+        _ => None,
+    };
+    let uid = number("UnixUserID")?;
+    let pidfd = match credentials.get("ProcessFD").map(|value| &**value) {
+        Some(Variant::Fd(fd)) => Some(fd.as_fd()),
+        _ => None,
+    };
+    let identity = match number("ProcessID") {
+        Some(pid) => identify(pid, uid, pidfd).unwrap_or_else(|error| {
+            // Not worth more: it happens with every short-lived process.
+            debug!(%error, "a caller could not be identified");
+            Identity::unknown()
+        }),
+        None => Identity::unknown(),
+    };
+    Some(client(peer, Uid(uid), name, &identity, access))
+}
+
+fn client(
+    peer: Peer,
+    uid: Uid,
+    name: OwnedUniqueName,
+    identity: &Identity,
+    access: &Access,
+) -> Client {
+    let sandboxed = identity.sandboxed();
+    let app = identity.app_id().map(|(app, source)| (Arc::from(app), source));
+    let listed = identity.unit.as_ref().is_some_and(|unit| access.agent_units.contains(unit));
+    let permitted = identity.app.as_ref().is_some_and(|app| access.controllers.contains(app));
+    let caller = Caller {
+        uid,
+        peer,
+        sandboxed,
+        control: !sandboxed || permitted,
+        agent: !sandboxed && (listed || access.agents_anywhere),
+    };
+    Client { name, caller, app }
+}
+
+/// Whether a body has these types.
+pub fn has_types(message: &Message, types: &Signature) -> bool {
+    message.body().signature() == types
+}
+
+/// The types of a body as interface files write them.
+pub fn body_types(message: &Message) -> String {
+    message.body().signature().to_string_no_parens()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+    use super::*;
+    use crate::platform::identity::Sandbox;
+
+    fn message(n: usize) -> Message {
+        Message::method_call("/", "Ping").sender(":1.5").build(&vec![0u8; n]).unwrap()
+    }
+
+    #[test]
+    fn parks_in_order_and_asks_once() {
+        let mut peers = Peers::default();
+        let sender = UniqueName::try_from(":1.5").unwrap();
+        let (first, second) = (message(1), message(2));
+        let Admission::Parked(Some(question)) = peers.admit(&sender, &first) else { panic!() };
+        assert!(matches!(peers.admit(&sender, &second), Admission::Parked(None)));
+        let credentials = HashMap::from([("UnixUserID", Variant::from(1000u32))]);
+        let answer = Message::method_return(&question.header()).build(&credentials).unwrap();
+        let serial = question.primary_header().serial_num();
+        let (client, parked) = peers.answered(serial, &answer, &Access::default()).unwrap();
+        let client = client.unwrap();
+        assert_eq!(client.caller.uid, Uid(1000));
+        assert!(client.caller.sandboxed, "without a pid nothing is known, so nothing is trusted");
+        assert_eq!(parked.len(), 2);
+        assert_eq!(parked[0].body().len(), first.body().len());
+        assert_eq!(peers.parked, 0);
+        assert!(matches!(peers.admit(&sender, &first), Admission::Known(_)));
+        assert!(peers.answered(serial, &answer, &Access::default()).is_none());
+    }
+
+    #[test]
+    fn refuses_what_is_too_much_before_it_knows_who() {
+        let mut peers = Peers::default();
+        let sender = UniqueName::try_from(":1.5").unwrap();
+        for _ in 0..admission::PARKED_PER_PEER {
+            assert!(matches!(peers.admit(&sender, &message(1)), Admission::Parked(_)));
+        }
+        assert!(matches!(peers.admit(&sender, &message(1)), Admission::Refused));
+        assert!(peers.left(":1.5").is_none());
+        assert_eq!(peers.parked, 0);
+    }
+
+    #[test]
+    fn nobody_is_heard_after_it_left() {
+        let mut peers = Peers::default();
+        let sender = UniqueName::try_from(":1.5").unwrap();
+        let Admission::Parked(Some(question)) = peers.admit(&sender, &message(1)) else { panic!() };
+        peers.left(":1.5");
+        let credentials = HashMap::from([("UnixUserID", Variant::from(1000u32))]);
+        let answer = Message::method_return(&question.header()).build(&credentials).unwrap();
+        let serial = question.primary_header().serial_num();
+        let (client, parked) = peers.answered(serial, &answer, &Access::default()).unwrap();
+        assert!(client.is_none() && parked.is_empty());
+    }
+
+    #[test]
+    fn a_wall_keeps_from_roles_and_from_others_unless_the_administrator_says_so() {
+        let name: OwnedUniqueName = UniqueName::try_from(":1.5").unwrap().into();
+        let access = Access {
+            agent_units: BTreeSet::from(["callarbiter-agent.service".to_owned()]),
+            agents_anywhere: false,
+            controllers: BTreeSet::from(["org.x.Panel".to_owned()]),
+        };
+        let who = |identity: &Identity| client(Peer(0), Uid(1), name.clone(), identity, &access);
+        let agent =
+            Identity { unit: Some("callarbiter-agent.service".to_owned()), ..Identity::default() };
+        assert!(who(&agent).caller.agent && who(&agent).sees_all());
+        assert!(!who(&Identity::default()).caller.agent);
+        let panel = Identity {
+            sandbox: Some(Sandbox::Flatpak),
+            app: Some("org.x.Panel".to_owned()),
+            ..Identity::default()
+        };
+        assert!(who(&panel).sees_all() && !who(&panel).caller.agent);
+        assert!(!who(&Identity { app: None, ..panel }).sees_all());
+    }
+}

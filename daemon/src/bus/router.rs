@@ -1,0 +1,353 @@
+//! The router: one message in, the messages that follow from it out, in wire order.
+//!
+//! Owns the core and everything that ties it to connections, and the order of a turn: the reply, the
+//! replies that it sets free, then what is asked of providers and told to subscribers, as the core
+//! ordered it. Never waits for anything.
+
+use std::collections::HashMap;
+
+use callarbiter_core::{
+    Arbiter, Effect, Input, Millis, Now, Object, Peer, ProviderId, Reply, Settings, Time,
+    TransactionId, Uid,
+};
+use callarbiter_dbus::{Error, limits, names};
+use thiserror::Error as ThisError;
+use tracing::{debug, error, warn};
+use uuid::Uuid;
+use zbus::{Message, OwnedObjectPath, message::Type};
+
+use super::{
+    delegate::{Delegate, Requests},
+    fault, journal,
+    peers::{Access, Admission, Peers},
+    request::{Request, error_reply},
+    subscribers::Subscribers,
+    waits::Waits,
+};
+
+const BUS: &str = "org.freedesktop.DBus";
+
+/// How long a subscriber whose queue is full is left alone before it is asked again.
+const ASK_AGAIN: Millis = Millis::secs(1);
+
+/// Why the daemon cannot go on.
+#[derive(Debug, ThisError)]
+pub enum Fatal {
+    /// Somebody else answers under our name now, or nobody.
+    #[error("the bus took the name {} away", names::BUS_NAME)]
+    NameLost,
+}
+
+/// The arbiter between its connections.
+pub struct Router {
+    pub(super) arbiter: Arbiter,
+    pub(super) peers: Peers,
+    pub(super) subscribers: Subscribers,
+    pub(super) waits: Waits,
+    pub(super) requests: Requests,
+    /// One start of the daemon.
+    pub(super) epoch: String,
+    /// Where each provider is asked.
+    pub(super) delegates: HashMap<(Uid, ProviderId), OwnedObjectPath>,
+    /// Who asked for a transaction: it hears of its end without a subscription.
+    pub(super) requesters: HashMap<(Uid, TransactionId), Peer>,
+    pub(super) machine_id: Option<String>,
+    access: Access,
+    /// Subscribers to be asked again, and when.
+    ask_again: Vec<(Time, Uid, Peer)>,
+}
+
+/// What one message or deadline causes.
+pub struct Turn {
+    pub(super) now: Now,
+    effects: Vec<Effect>,
+    replies: Vec<Message>,
+    rest: Vec<Message>,
+}
+
+impl Turn {
+    fn new(now: Now) -> Self {
+        Turn { now, effects: Vec::new(), replies: Vec::new(), rest: Vec::new() }
+    }
+}
+
+impl Router {
+    /// An arbiter without calls.
+    pub fn new(settings: Settings, access: Access, machine_id: Option<String>) -> Self {
+        Router {
+            arbiter: Arbiter::new(settings),
+            peers: Peers::default(),
+            subscribers: Subscribers::default(),
+            waits: Waits::default(),
+            requests: Requests::new(),
+            epoch: Uuid::new_v4().to_string(),
+            delegates: HashMap::new(),
+            requesters: HashMap::new(),
+            machine_id,
+            access,
+            ask_again: Vec::new(),
+        }
+    }
+
+    /// One message from the bus.
+    pub fn receive(
+        &mut self,
+        now: Now,
+        message: &Message,
+        out: &mut Vec<Message>,
+    ) -> Result<(), Fatal> {
+        match message.message_type() {
+            Type::MethodCall => self.called(now, message, out),
+            Type::Signal => return self.signalled(now, message, out),
+            Type::MethodReturn | Type::Error => self.answered(now, message, out),
+        }
+        Ok(())
+    }
+
+    /// A deadline may have passed.
+    pub fn tick(&mut self, now: Now, out: &mut Vec<Message>) {
+        let mut turn = Turn::new(now);
+        turn.replies.extend(self.waits.expired(now.mono));
+        let (due, later): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.ask_again).into_iter().partition(|(at, ..)| *at <= now.mono);
+        self.ask_again = later;
+        for (_, uid, peer) in due {
+            self.ask_whether_read(uid, peer, &mut turn.rest);
+        }
+        if self.arbiter.next_deadline().is_some_and(|(at, _)| at <= now.mono) {
+            self.tell(&mut turn, Input::Tick);
+        }
+        self.finish(turn, out);
+    }
+
+    /// The next time at which [`Router::tick`] has something to do.
+    pub fn next_deadline(&self) -> Option<Time> {
+        let core = self.arbiter.next_deadline().map(|(at, _)| at);
+        let asks = self.ask_again.iter().map(|(at, ..)| *at).min();
+        [core, self.waits.next_deadline(), asks].into_iter().flatten().min()
+    }
+
+    /// New rules; calls are not touched. Who may do what is read anew for connections from now on.
+    pub fn configure(
+        &mut self,
+        now: Now,
+        settings: Settings,
+        access: Access,
+        out: &mut Vec<Message>,
+    ) {
+        self.access = access;
+        let mut turn = Turn::new(now);
+        self.tell(&mut turn, Input::Settings(Box::new(settings)));
+        self.finish(turn, out);
+    }
+
+    /// The daemon leaves, and its state with it: every provider drops what it knows from it.
+    pub fn farewell(&self, out: &mut Vec<Message>) {
+        for (uid, id) in self.delegates.keys() {
+            let provider = self.arbiter.domain(*uid).and_then(|domain| domain.provider(*id));
+            let peer = provider.and_then(|provider| provider.peer);
+            if let Some(reset) = peer.and_then(|peer| self.delegate(*uid, *id, peer)) {
+                out.extend(built(reset.reset()));
+            }
+        }
+    }
+
+    fn called(&mut self, now: Now, message: &Message, out: &mut Vec<Message>) {
+        let header = message.header();
+        let Some(sender) = header.sender() else { return };
+        if sender.as_str() == BUS {
+            return;
+        }
+        if message.body().len() > limits::BODY_BYTES {
+            let error = fault::limit(format!(
+                "a message has at most {} bytes of arguments, this one has {}",
+                limits::BODY_BYTES,
+                message.body().len()
+            ));
+            out.extend(error_reply(message, &error));
+            return;
+        }
+        match self.peers.admit(sender, message) {
+            Admission::Known(client) => {
+                self.heard(now, Request { message: message.clone(), client }, out);
+            }
+            Admission::Parked(question) => out.extend(question),
+            Admission::Refused => {
+                let error = fault::limit(
+                    "too many calls wait for the bus to say whose they are; wait for replies",
+                );
+                out.extend(error_reply(message, &error));
+            }
+        }
+    }
+
+    /// A call of an identified connection.
+    fn heard(&mut self, now: Now, request: Request, out: &mut Vec<Message>) {
+        let mut turn = Turn::new(now);
+        let reply =
+            self.dispatch(&mut turn, &request).unwrap_or_else(|error| request.error(&error));
+        turn.replies.extend(reply);
+        self.finish(turn, out);
+    }
+
+    /// One input of the core.
+    pub(super) fn input(&mut self, turn: &mut Turn, input: Input) -> Result<Reply, Error> {
+        self.arbiter
+            .handle(turn.now, input, &mut turn.effects)
+            .map_err(|refusal| fault::refused(&refusal))
+    }
+
+    /// One input to which nobody waits for an answer.
+    fn tell(&mut self, turn: &mut Turn, input: Input) {
+        if let Err(refusal) = self.input(turn, input) {
+            error!(?refusal, "the core refused a fact");
+        }
+    }
+
+    /// Carries out what the core decided, before its next input: it still knows what it removed.
+    fn finish(&mut self, mut turn: Turn, out: &mut Vec<Message>) {
+        for effect in std::mem::take(&mut turn.effects) {
+            self.carry_out(&mut turn, effect);
+        }
+        out.append(&mut turn.replies);
+        out.append(&mut turn.rest);
+    }
+
+    fn carry_out(&mut self, turn: &mut Turn, effect: Effect) {
+        match effect {
+            Effect::Publish { uid, revision, change } => {
+                self.publish(uid, revision, &change, &mut turn.rest);
+                if let callarbiter_core::Change::Removed(Object::Provider(id)) = change {
+                    self.delegates.remove(&(uid, id));
+                }
+            }
+            Effect::Finished { uid, transaction: id } => {
+                let transaction = self.arbiter.domain(uid).and_then(|d| d.transaction(id));
+                turn.replies.extend(self.waits.finished(uid, id, transaction));
+            }
+            Effect::Ask { uid, peer, provider, request, ask, deadline_ms, origin } => {
+                let request = self.requests.text(request);
+                if let Some(delegate) = self.delegate(uid, provider, peer) {
+                    let deadline = Millis(deadline_ms);
+                    turn.rest.extend(built(delegate.ask(&request, &ask, deadline, origin)));
+                }
+            }
+            Effect::TimedOut { uid, peer, provider, request, uuid, action } => {
+                let request = self.requests.text(request);
+                if let Some(delegate) = self.delegate(uid, provider, peer) {
+                    turn.rest.extend(built(delegate.timed_out(&request, uuid, action)));
+                }
+            }
+            Effect::AuthorizationSet { uid, peer, provider, authorization } => {
+                if let Some(delegate) = self.delegate(uid, provider, peer) {
+                    turn.rest.extend(built(delegate.authorization(authorization)));
+                }
+            }
+            Effect::RoleLost { peer, role, .. } => {
+                if let Some(name) = self.peers.name(peer) {
+                    let signal = Message::signal(names::ROOT_PATH, names::MANAGER, "RoleLost")
+                        .destination(name.as_ref())
+                        .build(&role.name());
+                    turn.rest.extend(built(signal));
+                }
+            }
+            Effect::Logged(event) => journal::write(&event),
+        }
+    }
+
+    /// Where a provider is asked; none if it has left, which the core hears of in its order.
+    fn delegate(&self, uid: Uid, provider: ProviderId, peer: Peer) -> Option<Delegate<'_>> {
+        let name = self.peers.name(peer)?;
+        let path = self.delegates.get(&(uid, provider))?;
+        Some(Delegate { name, path })
+    }
+
+    fn signalled(
+        &mut self,
+        now: Now,
+        message: &Message,
+        out: &mut Vec<Message>,
+    ) -> Result<(), Fatal> {
+        let header = message.header();
+        if header.sender().is_none_or(|sender| sender.as_str() != BUS) {
+            return Ok(());
+        }
+        let body = message.body();
+        match header.member().map(|member| member.as_str()) {
+            Some("NameOwnerChanged") if *body.signature() == "sss" => {
+                let Ok((name, _, owner)) = body.deserialize::<(&str, &str, &str)>() else {
+                    return Ok(());
+                };
+                if name.starts_with(':') && owner.is_empty() {
+                    self.left(now, name, out);
+                }
+            }
+            Some("NameLost")
+                if *body.signature() == "s"
+                    && body.deserialize::<&str>().is_ok_and(|name| name == names::BUS_NAME) =>
+            {
+                return Err(Fatal::NameLost);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn left(&mut self, now: Now, name: &str, out: &mut Vec<Message>) {
+        let Some(client) = self.peers.left(name) else { return };
+        let (uid, peer) = (client.caller.uid, client.caller.peer);
+        self.subscribers.left(uid, peer);
+        self.waits.left(peer);
+        self.requesters.retain(|_, requester| *requester != peer);
+        self.ask_again.retain(|(_, _, asked)| *asked != peer);
+        let mut turn = Turn::new(now);
+        self.tell(&mut turn, Input::PeerLost { peer });
+        self.finish(turn, out);
+    }
+
+    /// A reply or an error to something that we sent: an identity, a subscriber's word that it has read
+    /// everything, or the bus's that it could not deliver a signal.
+    fn answered(&mut self, now: Now, message: &Message, out: &mut Vec<Message>) {
+        let header = message.header();
+        let (Some(serial), Some(sender)) = (header.reply_serial(), header.sender()) else { return };
+        let from_bus = sender.as_str() == BUS;
+        if let Some((uid, peer)) = self.subscribers.question(serial) {
+            let from_it =
+                self.peers.name(peer).is_some_and(|name| name.as_str() == sender.as_str());
+            if from_it {
+                if self.subscribers.answered(serial) {
+                    self.resync(uid, peer, out);
+                }
+            } else if from_bus {
+                // Its queue is full: the question was lost as well.
+                self.subscribers.question_lost(serial);
+                self.ask_again.push((now.mono + ASK_AGAIN, uid, peer));
+            }
+            return;
+        }
+        if !from_bus {
+            return;
+        }
+        if let Some((client, parked)) = self.peers.answered(serial, message, &self.access) {
+            let Some(client) = client else {
+                if !parked.is_empty() {
+                    debug!("a connection is gone, or the bus knows no user behind it");
+                }
+                return;
+            };
+            for message in parked {
+                self.heard(now, Request { message, client: client.clone() }, out);
+            }
+        } else if message.message_type() == Type::Error
+            && let Some((uid, peer)) = self.subscribers.undelivered(serial)
+        {
+            warn!(uid = uid.0, "the bus dropped a signal to a subscriber that does not read");
+            self.ask_again.push((now.mono + ASK_AGAIN, uid, peer));
+        }
+    }
+}
+
+/// What cannot be built is a bug, and no reason to stop.
+fn built(message: zbus::Result<Message>) -> Option<Message> {
+    message.inspect_err(|reason| error!(%reason, "a message could not be built")).ok()
+}

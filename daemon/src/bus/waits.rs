@@ -1,0 +1,142 @@
+//! Replies that wait for an outcome: at most 20 s, then they say that it is not decided yet.
+//!
+//! Owns the waiting requests. What the outcome is, the transaction says.
+
+use std::collections::HashMap;
+
+use callarbiter_core::{Millis, Now, Outcome, Peer, Time, Transaction, TransactionId, Uid};
+use callarbiter_dbus::{Error, ErrorKind, limits::REPLY_WITHIN_MS};
+use zbus::{Message, ObjectPath};
+
+use super::{admission, fault, request::Request};
+
+/// What a waiting request gets.
+#[derive(Clone, Debug)]
+pub enum Awaited {
+    /// This path, whatever the outcomes are: `RequestTransaction`.
+    Transaction(ObjectPath<'static>),
+    /// This path if the call was placed or still is being: `StartCall`.
+    Call(ObjectPath<'static>),
+    /// Nothing if it was done: the verbs of a call.
+    Done,
+}
+
+struct Wait {
+    request: Request,
+    transaction: TransactionId,
+    until: Time,
+    awaited: Awaited,
+}
+
+/// All requests that wait.
+#[derive(Default)]
+pub struct Waits {
+    waiting: Vec<Wait>,
+    of_user: HashMap<Uid, usize>,
+}
+
+impl Waits {
+    /// Whether this user may have one more; asked before anything is done.
+    pub fn admit(&self, uid: Uid) -> Result<(), Error> {
+        if self.of_user.get(&uid).copied().unwrap_or(0) < admission::WAITS_PER_USER {
+            return Ok(());
+        }
+        Err(fault::limit(format!(
+            "{} calls of this user wait for their outcome already; ask again when one has its reply, \
+             or request a transaction without `wait` and watch it",
+            admission::WAITS_PER_USER
+        )))
+    }
+
+    /// Waits for a transaction.
+    pub fn add(
+        &mut self,
+        now: Now,
+        request: Request,
+        transaction: TransactionId,
+        awaited: Awaited,
+    ) {
+        *self.of_user.entry(request.client.caller.uid).or_default() += 1;
+        let until = now.mono + Millis(REPLY_WITHIN_MS);
+        self.waiting.push(Wait { request, transaction, until, awaited });
+    }
+
+    /// A transaction is finished; the replies of those who waited for it.
+    pub fn finished(
+        &mut self,
+        uid: Uid,
+        id: TransactionId,
+        transaction: Option<&Transaction>,
+    ) -> Vec<Message> {
+        let done =
+            self.take(|wait| wait.transaction == id && wait.request.client.caller.uid == uid);
+        done.iter().filter_map(|wait| reply(&wait.request, &wait.awaited, transaction)).collect()
+    }
+
+    /// Whoever has waited long enough.
+    pub fn expired(&mut self, now: Time) -> Vec<Message> {
+        let late = |wait: &Wait| {
+            match &wait.awaited {
+            Awaited::Transaction(path) | Awaited::Call(path) => wait.request.reply(path),
+            Awaited::Done => wait.request.error(&Error::new(
+                ErrorKind::TimedOut,
+                format!(
+                    "nothing is decided after {} s; the transaction goes on, and the call's state will \
+                     say how it ends",
+                    REPLY_WITHIN_MS / 1000
+                ),
+            )),
+        }
+        };
+        self.take(|wait| wait.until <= now).iter().filter_map(late).collect()
+    }
+
+    /// A connection left: nobody waits there any more.
+    pub fn left(&mut self, peer: Peer) {
+        self.take(|wait| wait.request.client.caller.peer == peer);
+    }
+
+    /// When the first has waited long enough.
+    pub fn next_deadline(&self) -> Option<Time> {
+        self.waiting.iter().map(|wait| wait.until).min()
+    }
+
+    fn take(&mut self, which: impl Fn(&Wait) -> bool) -> Vec<Wait> {
+        if !self.waiting.iter().any(&which) {
+            return Vec::new();
+        }
+        let (taken, rest) = std::mem::take(&mut self.waiting).into_iter().partition(which);
+        self.waiting = rest;
+        for wait in &taken {
+            let wait: &Wait = wait;
+            let uid = wait.request.client.caller.uid;
+            if let Some(count) = self.of_user.get_mut(&uid) {
+                *count -= 1;
+                if *count == 0 {
+                    self.of_user.remove(&uid);
+                }
+            }
+        }
+        taken
+    }
+}
+
+/// The reply to a request whose transaction is finished; `None` is one that is no longer remembered.
+pub fn reply(
+    request: &Request,
+    awaited: &Awaited,
+    transaction: Option<&Transaction>,
+) -> Option<Message> {
+    let refusal = transaction
+        .into_iter()
+        .flat_map(|transaction| &transaction.actions)
+        .filter_map(|step| step.outcome.as_ref())
+        .find_map(Outcome::refusal);
+    match (awaited, refusal) {
+        (Awaited::Transaction(path), _) | (Awaited::Call(path), None) => request.reply(path),
+        (Awaited::Done, None) => request.reply(&()),
+        (Awaited::Call(_) | Awaited::Done, Some(refusal)) => {
+            request.error(&fault::refused(refusal))
+        }
+    }
+}

@@ -1,0 +1,228 @@
+//! The loop: one connection, one thread, one thing after the other.
+//!
+//! Owns the order in which messages, deadlines and commands are taken, and the daemon's name on the bus.
+//! What any of them means is in [`crate::bus`].
+
+mod alarm;
+
+use std::{future::pending, io, num::NonZeroUsize};
+
+use callarbiter_dbus::names::BUS_NAME;
+use futures_util::{FutureExt, StreamExt};
+use thiserror::Error;
+use tokio::{
+    sync::mpsc::UnboundedReceiver,
+    time::{Interval, MissedTickBehavior, interval},
+};
+use tracing::debug;
+use zbus::{Connection, Message, MessageStream};
+
+use crate::{
+    bus::{Fatal, Router},
+    config::Config,
+    platform::{clock, notify},
+};
+
+use alarm::Alarm;
+
+/// What the process asks of the loop.
+#[derive(Debug)]
+pub enum Control {
+    /// New rules; calls are not touched.
+    Configure(Box<Config>),
+    /// Leave.
+    Stop,
+}
+
+/// Why the daemon could not serve, or not any longer.
+#[derive(Debug, Error)]
+pub enum ServeError {
+    /// Somebody else serves here already.
+    #[error(
+        "the name {BUS_NAME} has an owner on this bus already; stop it first (busctl status {BUS_NAME} names it)"
+    )]
+    NameTaken,
+    /// The bus refused something that the daemon cannot do without.
+    #[error("the bus refused {what}: {source}")]
+    Refused {
+        /// What.
+        what: &'static str,
+        /// Why.
+        source: zbus::Error,
+    },
+    /// The bus is gone.
+    #[error("the connection to the bus is lost")]
+    Disconnected,
+    /// The bus does not take what we send.
+    #[error("the bus takes no messages: {0}")]
+    Send(zbus::Error),
+    /// Deadlines cannot be kept.
+    #[error("no timer: {0}")]
+    Timer(#[from] io::Error),
+    /// The router gave up.
+    #[error(transparent)]
+    Fatal(#[from] Fatal),
+}
+
+/// Messages taken in one turn at most, so that deadlines and commands are not starved: what one read of
+/// the socket usually brings.
+const MESSAGES_PER_TURN: usize = 32;
+
+/// Messages that may wait for the loop. Beyond them the connection stops reading, replies included.
+const QUEUE: NonZeroUsize = NonZeroUsize::new(1024).unwrap();
+
+/// RequestName: do not queue, and neither replace nor be replaced.
+const DO_NOT_QUEUE: u32 = 4;
+/// RequestName: it is ours.
+const PRIMARY_OWNER: u32 = 1;
+
+/// Serves until it is told to stop. `ready` is called when calls can come.
+pub async fn serve(
+    connection: Connection,
+    config: Config,
+    control: UnboundedReceiver<Control>,
+    ready: impl FnOnce(),
+) -> Result<(), ServeError> {
+    let mut messages = MessageStream::from(&connection);
+    messages.set_max_queued(QUEUE);
+    let router = Router::new(config.settings, config.access, machine_id());
+    // One rule for everybody who leaves: each further stream would be tested against every message.
+    let rule = "type='signal',sender='org.freedesktop.DBus',interface='org.freedesktop.DBus',\
+                member='NameOwnerChanged'";
+    ask_bus(&connection, "the rule for connections that leave", "AddMatch", &rule).await?;
+    // Last: whoever sees the name finds everything behind it.
+    let reply = ask_bus(&connection, "the name", "RequestName", &(BUS_NAME, DO_NOT_QUEUE)).await?;
+    if reply.body().deserialize::<u32>().ok() != Some(PRIMARY_OWNER) {
+        return Err(ServeError::NameTaken);
+    }
+    ready();
+    let alarm = Alarm::new()?;
+    Loop { connection, messages, router, control, alarm, out: Vec::new() }.run().await
+}
+
+struct Loop {
+    connection: Connection,
+    messages: MessageStream,
+    router: Router,
+    control: UnboundedReceiver<Control>,
+    alarm: Alarm,
+    out: Vec<Message>,
+}
+
+enum Next {
+    Message(Option<zbus::Result<Message>>),
+    Deadline(io::Result<()>),
+    Command(Option<Control>),
+    Feed,
+}
+
+impl Loop {
+    async fn run(mut self) -> Result<(), ServeError> {
+        let mut watchdog = watchdog();
+        loop {
+            self.alarm.set(self.router.next_deadline())?;
+            let next = tokio::select! {
+                biased;
+                command = self.control.recv() => Next::Command(command),
+                rung = self.alarm.rings() => Next::Deadline(rung),
+                () = feed(&mut watchdog) => Next::Feed,
+                message = self.messages.next() => Next::Message(message),
+            };
+            match next {
+                Next::Message(message) => self.receive(message)?,
+                Next::Deadline(rung) => {
+                    rung?;
+                    self.router.tick(clock::now(), &mut self.out);
+                }
+                Next::Command(Some(Control::Configure(config))) => self.configure(*config),
+                Next::Command(Some(Control::Stop) | None) => return self.stop().await,
+                Next::Feed => notify::feed_watchdog(),
+            }
+            self.send().await?;
+        }
+    }
+
+    /// The message, and those that are there already: their replies leave in one write.
+    fn receive(&mut self, first: Option<zbus::Result<Message>>) -> Result<(), ServeError> {
+        let mut next = first;
+        for _ in 0..MESSAGES_PER_TURN {
+            let message = match next {
+                Some(Ok(message)) => message,
+                Some(Err(error)) => {
+                    debug!(%error, "the connection broke");
+                    return Err(ServeError::Disconnected);
+                }
+                None => return Err(ServeError::Disconnected),
+            };
+            self.router.receive(clock::now(), &message, &mut self.out)?;
+            match self.messages.next().now_or_never() {
+                Some(message) => next = message,
+                None => return Ok(()),
+            }
+        }
+        // One was taken beyond the bound.
+        match next {
+            Some(Ok(message)) => Ok(self.router.receive(clock::now(), &message, &mut self.out)?),
+            _ => Err(ServeError::Disconnected),
+        }
+    }
+
+    async fn send(&mut self) -> Result<(), ServeError> {
+        let sent = match self.out.as_slice() {
+            [] => return Ok(()),
+            [one] => self.connection.send(one).await,
+            all => self.connection.send_all(all).await,
+        };
+        self.out.clear();
+        sent.map_err(ServeError::Send)
+    }
+
+    fn configure(&mut self, config: Config) {
+        self.router.configure(clock::now(), config.settings, config.access, &mut self.out);
+    }
+
+    async fn stop(mut self) -> Result<(), ServeError> {
+        self.router.farewell(&mut self.out);
+        self.send().await?;
+        self.connection.close().await.map_err(ServeError::Send)
+    }
+}
+
+async fn ask_bus<B>(
+    connection: &Connection,
+    what: &'static str,
+    member: &'static str,
+    body: &B,
+) -> Result<Message, ServeError>
+where
+    B: serde::Serialize + zbus::DynamicType,
+{
+    const BUS: &str = "org.freedesktop.DBus";
+    connection
+        .call_method(Some(BUS), "/org/freedesktop/DBus", Some(BUS), member, body)
+        .await
+        .map_err(|source| ServeError::Refused { what, source })
+}
+
+fn watchdog() -> Option<Interval> {
+    let mut interval = interval(notify::watchdog_interval()?);
+    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    Some(interval)
+}
+
+async fn feed(watchdog: &mut Option<Interval>) {
+    match watchdog {
+        Some(interval) => {
+            interval.tick().await;
+        }
+        None => pending().await,
+    }
+}
+
+/// For `Peer.GetMachineId`.
+fn machine_id() -> Option<String> {
+    ["/etc/machine-id", "/var/lib/dbus/machine-id"]
+        .into_iter()
+        .find_map(|file| std::fs::read_to_string(file).ok())
+        .map(|id| id.trim().to_owned())
+}
