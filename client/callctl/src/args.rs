@@ -57,6 +57,7 @@ pub struct Global {
         global = true,
         value_name = "BUS",
         env = "CALLARBITER_BUS",
+        hide_env_values = true,
         default_value = "system",
         help_heading = "Global options"
     )]

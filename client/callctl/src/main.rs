@@ -1,15 +1,75 @@
-//! callctl.
-#![allow(dead_code)]
+//! callctl: see and control the calls of the desktop.
+//!
+//! Owns the way from the command line to an exit status. What there is to say is said in the modules.
+
 mod args;
+mod board;
+mod commands;
+mod demo;
 mod failure;
+mod interrupt;
 mod names;
 mod output;
 mod pages;
 mod paint;
+mod session;
 mod steps;
 mod table;
 mod view;
 mod watch;
 mod words;
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser;
+use tokio::{runtime::Builder, task::LocalSet};
+
+use crate::{
+    args::{Cli, Command},
+    failure::Failure,
+    output::Output,
+    session::Session,
+};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let (json, colour) = (cli.global.json, cli.global.color);
+    match run(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            output::complain(&failure, json, colour);
+            ExitCode::from(failure.exit_status())
+        }
+    }
+}
+
+fn run(cli: Cli) -> Result<(), Failure> {
+    let output = Output::new(&cli.global);
+    match cli.command {
+        Command::Completions { shell } => {
+            pages::completions(shell);
+            Ok(())
+        }
+        Command::Man { dir } => pages::manual(dir.as_deref()),
+        command => {
+            let runtime = Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .map_err(|error| Failure::refused(format!("the program cannot start: {error}")))?;
+            let local = LocalSet::new();
+            let talk = talk(command, &cli.global.bus, &output);
+            let done = runtime.block_on(local.run_until(talk));
+            drop(local);
+            // Nothing that still reads the terminal may keep the program from ending.
+            runtime.shutdown_background();
+            done
+        }
+    }
+}
+
+async fn talk(command: Command, bus: &str, output: &Output) -> Result<(), Failure> {
+    match command {
+        Command::Demo { once, speed } => demo::run(once, speed, output).await,
+        command => commands::run(command, Session::open(bus).await?, output).await,
+    }
+}

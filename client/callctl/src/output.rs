@@ -50,8 +50,13 @@ impl Output {
         }
     }
 
-    pub fn line(&self, style: Style, text: &str) {
-        self.lines(&[Line::new().with(style, text)]);
+    /// A remark for people only; blank lines before it where the text begins with them.
+    pub fn note(&self, style: Style, text: &str) {
+        if !self.json {
+            let lines: Vec<Line> =
+                text.split('\n').map(|line| Line::new().with(style, line)).collect();
+            self.lines(&lines);
+        }
     }
 }
 

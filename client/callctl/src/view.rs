@@ -3,6 +3,8 @@
 //! The JSON is an interface for scripts: fields are added, never renamed. Must not render text for
 //! people (`table`) or talk to the bus (`arbiter`).
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 /// Everything this session's arbiter shows, at one revision.
@@ -96,6 +98,14 @@ pub struct AudioView {
     pub since: u64,
     pub enforced: bool,
     pub endpoint: String,
+}
+
+/// The arbiter's bounds, and what of them this user uses.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct LimitsView {
+    pub version: String,
+    pub limits: BTreeMap<String, u32>,
+    pub usage: BTreeMap<String, u32>,
 }
 
 impl Board {

@@ -33,6 +33,14 @@ pub enum Verb {
 const VERBS: &str = "start answer end decline silence hold unhold mute unmute join leave dtmf \
                      video novideo";
 
+impl Word {
+    /// Ends a call that still rings: one that was answered meanwhile is left alone.
+    pub fn decline(call: Name, message: Option<String>) -> Self {
+        let verb = Verb::End { call, reason: Some("declined".to_owned()), message };
+        Word { verb, expected: Some("ringing".to_owned()) }
+    }
+}
+
 impl FromStr for Word {
     type Err = String;
 
@@ -42,6 +50,11 @@ impl FromStr for Word {
         })?;
         let (target, mut options) = Options::split_from(rest)?;
         let expected = options.take("if");
+        if verb == "decline" && expected.is_none() {
+            let word = Word::decline(target.parse()?, options.take("message"));
+            options.nothing_left(text)?;
+            return Ok(word);
+        }
         let verb = parse_verb(verb, &target, &mut options)?;
         options.nothing_left(text)?;
         if matches!(verb, Verb::Start { .. }) && expected.is_some() {

@@ -41,8 +41,17 @@ pub struct Stamped {
     pub what: Happening,
 }
 
+/// Where changes of state come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum States {
+    /// The arbiter tells each by itself.
+    Told,
+    /// They have to be found by comparing.
+    Compared,
+}
+
 /// What happened between `before` and `after`: calls first, the audio last.
-pub fn between(before: &Board, after: &Board) -> Vec<Happening> {
+pub fn between(before: &Board, after: &Board, states: States) -> Vec<Happening> {
     let mut found = Vec::new();
     for provider in &after.providers {
         let old = before.providers.iter().find(|old| old.path == provider.path);
@@ -55,7 +64,7 @@ pub fn between(before: &Board, after: &Board) -> Vec<Happening> {
     }
     for call in &after.calls {
         match before.call_at(&call.path) {
-            Some(old) => call_changes(after, old, call, &mut found),
+            Some(old) => call_changes(after, old, call, states, &mut found),
             None => found.push(Happening::Call {
                 call: call.id.clone(),
                 app: after.app_name(call).to_owned(),
@@ -65,8 +74,7 @@ pub fn between(before: &Board, after: &Board) -> Vec<Happening> {
         }
     }
     for gone in before.calls.iter().filter(|call| after.call_at(&call.path).is_none()) {
-        // The end itself was seen before, unless this is a resynchronisation.
-        if gone.state != "ended" {
+        if gone.state != "ended" && states == States::Compared {
             found.push(state_change(before, gone, &gone.state, "ended", ""));
         }
     }
@@ -82,8 +90,14 @@ pub fn between(before: &Board, after: &Board) -> Vec<Happening> {
     found
 }
 
-fn call_changes(board: &Board, old: &CallView, new: &CallView, found: &mut Vec<Happening>) {
-    if old.state != new.state {
+fn call_changes(
+    board: &Board,
+    old: &CallView,
+    new: &CallView,
+    states: States,
+    found: &mut Vec<Happening>,
+) {
+    if old.state != new.state && states == States::Compared {
         let reason = if new.state == "ended" { &new.end_reason } else { &new.reason };
         found.push(state_change(board, new, &old.state, &new.state, reason));
     }
@@ -215,13 +229,13 @@ mod tests {
 
     #[test]
     fn nothing_happened_between_the_same_moments() {
-        assert_eq!(between(&sample::two_calls(), &sample::two_calls()), []);
+        assert_eq!(between(&sample::two_calls(), &sample::two_calls(), States::Compared), []);
     }
 
     #[test]
     fn a_session_that_begins() {
         assert_eq!(
-            text(&between(&Board::default(), &sample::two_calls())),
+            text(&between(&Board::default(), &sample::two_calls(), States::Compared)),
             [
                 "Speakerbox  running",
                 "Chatter  running",
@@ -245,7 +259,7 @@ mod tests {
         after.audio.holder = None;
         after.audio.phase = "idle".into();
         assert_eq!(
-            text(&between(&before, &after)),
+            text(&between(&before, &after, States::Compared)),
             [
                 "Chatter  not running",
                 "1f0c9a2e  Speakerbox  active → held  (held)",
@@ -264,11 +278,16 @@ mod tests {
         let mut gone = ended.clone();
         gone.calls.remove(1);
         assert_eq!(
-            text(&between(&ringing, &ended)),
+            text(&between(&ringing, &ended, States::Compared)),
             ["7be2d410  Chatter  ringing → ended  (unanswered)"]
         );
-        assert_eq!(between(&ended, &gone), []);
-        assert_eq!(text(&between(&ringing, &gone)), ["7be2d410  Chatter  ringing → ended"]);
+        assert_eq!(between(&ended, &gone, States::Compared), []);
+        assert_eq!(
+            text(&between(&ringing, &gone, States::Compared)),
+            ["7be2d410  Chatter  ringing → ended"]
+        );
+        assert_eq!(between(&ringing, &ended, States::Told), []);
+        assert_eq!(between(&ringing, &gone, States::Told), []);
     }
 
     #[test]

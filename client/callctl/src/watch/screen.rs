@@ -39,7 +39,7 @@ impl Screen {
         // A narrow fallback where the size is unknown (a pipe of a test), as everywhere.
         let columns = terminal::size().map_or(80, |(columns, _)| usize::from(columns));
         queue!(self.out, BeginSynchronizedUpdate)?;
-        self.to_top()?;
+        self.return_to_top()?;
         for line in lines {
             let text = line.render(self.paint, columns);
             queue!(self.out, Clear(ClearType::CurrentLine), Print(text), Print("\r\n"))?;
@@ -55,7 +55,7 @@ impl Screen {
         queue!(self.out, Clear(ClearType::All), MoveTo(0, 0))
     }
 
-    fn to_top(&mut self) -> io::Result<()> {
+    fn return_to_top(&mut self) -> io::Result<()> {
         queue!(self.out, MoveToColumn(0))?;
         match self.drawn {
             0 => Ok(()),
