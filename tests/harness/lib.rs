@@ -29,7 +29,7 @@ mod wait;
 
 pub use arbiter::{ALLOW, Arbiter, Daemon};
 pub use bus::Bus;
-pub use peer::{Action, Options, Peer, Refused, View, action, is, options};
+pub use peer::{Action, Options, Peer, Refused, View, action, error, is, options};
 pub use process::{Launch, Process, built, source};
 pub use provider::{Asked, FakeProvider, Reply, Reported};
 pub use user::User;

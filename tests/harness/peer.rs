@@ -240,6 +240,12 @@ pub fn is(message: &Message, short: &str, member: &str) -> bool {
         && header.member().is_some_and(|m| m.as_str() == member)
 }
 
+/// The name and the sentence of an error reply.
+pub fn error(error: &zbus::Error) -> (String, String) {
+    let Refused { name, message } = refused(error.clone());
+    (name, message)
+}
+
 pub(crate) fn refused(error: zbus::Error) -> Refused {
     match error {
         zbus::Error::MethodError(name, message, _) => {
