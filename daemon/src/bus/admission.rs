@@ -10,6 +10,8 @@ pub const PARKED_PER_PEER: usize = 64;
 pub const PARKED_BYTES_PER_PEER: usize = 512 * 1024;
 /// Messages of all connections that wait so: identification takes one round trip to the bus.
 pub const PARKED: usize = 4096;
+/// Bytes of them: sixteen connections that each send the most they may.
+pub const PARKED_BYTES: usize = 8 * 1024 * 1024;
 
 /// Calls of one user whose replies wait for an outcome. dbus-daemon lets a connection have 128 calls
 /// without a reply, so this is one busy connection of each user.

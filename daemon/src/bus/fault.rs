@@ -60,6 +60,11 @@ pub fn malformed(member: &str) -> Error {
     standard(INVALID_ARGS, format!("the arguments of {member} are malformed"))
 }
 
+/// Nothing here takes files; one that waited would keep them open.
+pub fn file_descriptors() -> Error {
+    standard(INVALID_ARGS, "no method takes file descriptors")
+}
+
 /// A reply that could not be built: a bug.
 pub fn internal() -> Error {
     standard(FAILED, "the arbiter could not put its reply into a message")

@@ -67,13 +67,36 @@ enum Standing {
     Known(Arc<Client>),
 }
 
+/// What waits of all of them.
+#[derive(Default)]
+struct Parked {
+    messages: usize,
+    bytes: usize,
+}
+
+impl Parked {
+    fn has_room(&self, size: usize) -> bool {
+        self.messages < admission::PARKED && self.bytes + size <= admission::PARKED_BYTES
+    }
+
+    fn add(&mut self, size: usize) {
+        self.messages += 1;
+        self.bytes += size;
+    }
+
+    fn release(&mut self, messages: usize, bytes: usize) {
+        self.messages = self.messages.saturating_sub(messages);
+        self.bytes = self.bytes.saturating_sub(bytes);
+    }
+}
+
 /// All connections that have spoken.
 #[derive(Default)]
 pub struct Peers {
     standing: HashMap<OwnedUniqueName, Standing>,
     names: HashMap<Peer, OwnedUniqueName>,
     questions: HashMap<NonZeroU32, OwnedUniqueName>,
-    parked: usize,
+    parked: Parked,
     numbered: u64,
 }
 
@@ -86,16 +109,16 @@ impl Peers {
             Some(Standing::Asked { parked, bytes }) => {
                 if parked.len() >= admission::PARKED_PER_PEER
                     || *bytes + size > admission::PARKED_BYTES_PER_PEER
-                    || self.parked >= admission::PARKED
+                    || !self.parked.has_room(size)
                 {
                     return Admission::Refused;
                 }
                 parked.push_back(message.clone());
                 *bytes += size;
-                self.parked += 1;
+                self.parked.add(size);
                 Admission::Parked(None)
             }
-            None if self.parked >= admission::PARKED => Admission::Refused,
+            None if !self.parked.has_room(size) => Admission::Refused,
             None => {
                 let question = match credentials_of(sender) {
                     Ok(question) => question,
@@ -108,7 +131,7 @@ impl Peers {
                 self.questions.insert(question.primary_header().serial_num(), name.clone());
                 let parked = VecDeque::from([message.clone()]);
                 self.standing.insert(name, Standing::Asked { parked, bytes: size });
-                self.parked += 1;
+                self.parked.add(size);
                 Admission::Parked(Some(question))
             }
         }
@@ -123,12 +146,12 @@ impl Peers {
         access: &Access,
     ) -> Option<(Option<Arc<Client>>, VecDeque<Message>)> {
         let name = self.questions.remove(&question)?;
-        let parked = match self.standing.remove(&name) {
-            Some(Standing::Asked { parked, .. }) => parked,
+        let (parked, bytes) = match self.standing.remove(&name) {
+            Some(Standing::Asked { parked, bytes }) => (parked, bytes),
             // It left before the bus answered.
             _ => return Some((None, VecDeque::new())),
         };
-        self.parked = self.parked.saturating_sub(parked.len());
+        self.parked.release(parked.len(), bytes);
         let peer = Peer(self.numbered);
         let Some(client) = identified(peer, name.clone(), answer, access) else {
             return Some((None, parked));
@@ -147,8 +170,8 @@ impl Peers {
                 self.names.remove(&client.caller.peer);
                 Some(client)
             }
-            Standing::Asked { parked, .. } => {
-                self.parked = self.parked.saturating_sub(parked.len());
+            Standing::Asked { parked, bytes } => {
+                self.parked.release(parked.len(), bytes);
                 None
             }
         }
@@ -263,7 +286,7 @@ mod tests {
         assert!(client.caller.sandboxed, "without a pid nothing is known, so nothing is trusted");
         assert_eq!(parked.len(), 2);
         assert_eq!(parked[0].body().len(), first.body().len());
-        assert_eq!(peers.parked, 0);
+        assert_eq!((peers.parked.messages, peers.parked.bytes), (0, 0));
         assert!(matches!(peers.admit(&sender, &first), Admission::Known(_)));
         assert!(peers.answered(serial, &answer, &Access::default()).is_none());
     }
@@ -277,7 +300,7 @@ mod tests {
         }
         assert!(matches!(peers.admit(&sender, &message(1)), Admission::Refused));
         assert!(peers.left(":1.5").is_none());
-        assert_eq!(peers.parked, 0);
+        assert_eq!((peers.parked.messages, peers.parked.bytes), (0, 0));
     }
 
     #[test]

@@ -167,6 +167,10 @@ impl Router {
             out.extend(error_reply(message, &error));
             return;
         }
+        if header.unix_fds().is_some_and(|count| count > 0) {
+            out.extend(error_reply(message, &fault::file_descriptors()));
+            return;
+        }
         match self.peers.admit(sender, message) {
             Admission::Known(client) => {
                 self.heard(now, Request { message: message.clone(), client }, out);

@@ -281,4 +281,16 @@ mod tests {
         subscribers.left(ME.0, ME.1);
         assert!(subscribers.watch(ME.0, ME.1, Object::Audio).is_ok());
     }
+
+    #[test]
+    fn a_question_that_the_bus_dropped_is_asked_again() {
+        let mut subscribers = Subscribers::default();
+        subscribers.subscribe(ME.0, ME.1).unwrap();
+        subscribers.asked(ME.0, ME.1, serial(1));
+        subscribers.question_lost(serial(1));
+        assert_eq!(subscribers.question(serial(1)), None);
+        assert!(told(&subscribers, CALL).is_empty());
+        subscribers.asked(ME.0, ME.1, serial(2));
+        assert!(subscribers.answered(serial(2)), "something was lost with it");
+    }
 }
