@@ -24,11 +24,15 @@ const PATIENCE: Duration = Duration::from_secs(3);
 const LONGEST: usize = 1 << 20;
 /// Events that a slow reader may fall behind.
 const BACKLOG: usize = 256;
+const GONE: &str = "baresip has closed its control connection";
+
+/// Who waits for an answer, in the order of the commands; nothing once baresip is gone.
+type Waiting = Arc<Mutex<Option<VecDeque<oneshot::Sender<Answer>>>>>;
 
 /// A connection to one running baresip.
 pub struct Control {
     writer: tokio::sync::Mutex<OwnedWriteHalf>,
-    waiting: Arc<Mutex<VecDeque<oneshot::Sender<Answer>>>>,
+    waiting: Waiting,
     events: broadcast::WeakSender<Event>,
 }
 
@@ -63,7 +67,7 @@ impl Control {
             format!("no baresip at {address}: does its config have module ctrl_tcp.so and ctrl_tcp_listen?")
         })?;
         let (reader, writer) = stream.into_split();
-        let waiting = Arc::new(Mutex::new(VecDeque::new()));
+        let waiting = Waiting::new(Mutex::new(Some(VecDeque::new())));
         let (events, _) = broadcast::channel(BACKLOG);
         let weak = events.downgrade();
         tokio::spawn(read(reader, waiting.clone(), events));
@@ -72,7 +76,7 @@ impl Control {
 
     /// What happens from now on; nothing more comes once the phone is gone.
     pub fn events(&self) -> Result<broadcast::Receiver<Event>> {
-        Ok(self.events.upgrade().context("baresip has closed its control connection")?.subscribe())
+        Ok(self.events.upgrade().context(GONE)?.subscribe())
     }
 
     /// Runs these commands, such as `dial sip:x@y`, without anything in between.
@@ -85,31 +89,27 @@ impl Control {
         }
         let answers = {
             let mut writer = self.writer.lock().await;
-            let answers: Vec<_> = commands.iter().map(|_| self.expect_answer()).collect();
-            writer.write_all(&frames).await.context("writing to baresip")?;
-            answers
+            let answers: Option<Vec<_>> = commands.iter().map(|_| self.expect_answer()).collect();
+            writer.write_all(&frames).await.context(GONE)?;
+            answers.context(GONE)?
         };
         let mut said = Vec::new();
         for answer in answers {
             let answer = timeout(PATIENCE, answer).await.context("baresip does not answer")?;
-            said.push(answer.context("baresip has closed its control connection")?);
+            said.push(answer.context(GONE)?);
         }
         Ok(said)
     }
 
-    fn expect_answer(&self) -> oneshot::Receiver<Answer> {
+    fn expect_answer(&self) -> Option<oneshot::Receiver<Answer>> {
         let (sender, receiver) = oneshot::channel();
-        locked(&self.waiting).push_back(sender);
-        receiver
+        locked(&self.waiting).as_mut()?.push_back(sender);
+        Some(receiver)
     }
 }
 
 /// Sorts what baresip says until it hangs up.
-async fn read(
-    mut reader: OwnedReadHalf,
-    waiting: Arc<Mutex<VecDeque<oneshot::Sender<Answer>>>>,
-    events: broadcast::Sender<Event>,
-) {
+async fn read(mut reader: OwnedReadHalf, waiting: Waiting, events: broadcast::Sender<Event>) {
     let mut received = Vec::new();
     loop {
         match netstring(&received) {
@@ -117,7 +117,7 @@ async fn read(
                 let message: Value = serde_json::from_slice(body).unwrap_or_default();
                 received.drain(..length);
                 if message.get("response").is_some() {
-                    let waiter = locked(&waiting).pop_front();
+                    let waiter = locked(&waiting).as_mut().and_then(VecDeque::pop_front);
                     waiter.map(|waiter| waiter.send(answer(&message)));
                 } else {
                     // An error only says that nobody listens.
@@ -131,7 +131,7 @@ async fn read(
             Err(_) => break,
         }
     }
-    locked(&waiting).clear();
+    locked(&waiting).take();
 }
 
 /// The first whole netstring: its body, and how long it was with its frame.

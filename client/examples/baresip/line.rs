@@ -35,7 +35,11 @@ pub struct Line {
 impl Line {
     /// The command that makes it baresip's current call, the one that all other commands act on.
     pub fn select(&self) -> String {
-        if self.id.is_empty() { format!("line {}", self.number) } else { format!("callfind {}", self.id) }
+        if self.id.is_empty() {
+            format!("line {}", self.number)
+        } else {
+            format!("callfind {}", self.id)
+        }
     }
 
     /// It rings and nobody has answered.

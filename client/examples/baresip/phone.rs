@@ -39,8 +39,8 @@ pub enum News {
     Alerting(Uuid),
     /// Connected.
     Connected(Uuid),
-    /// Put on hold or resumed at the phone itself.
-    Held(Uuid, bool),
+    /// Put on hold at the phone itself.
+    Held(Uuid),
     /// The other side has put us on hold, or resumed.
     RemoteHeld(Uuid, bool),
     /// Over, for a reason in the arbiter's words, with baresip's own.
@@ -77,7 +77,9 @@ impl Phone {
         let mut commands = switch_to(&Devices::none()).to_vec();
         commands.extend([format!("dial {peer}"), "mute".into(), "listcalls".into()]);
         let answers = self.control.run(&commands).await?;
-        let [_, _, dial, _, listing] = answers.as_slice() else { bail!("baresip answered too little") };
+        let [_, _, dial, _, listing] = answers.as_slice() else {
+            bail!("baresip answered too little")
+        };
         dial.accepted("dial")?;
         let number = current_line(&listing.text).context("baresip has no call after dialling")?;
         let line = Line { number, peer: peer.into(), silent: true, ..Line::default() };
@@ -99,7 +101,8 @@ impl Phone {
             let (id, select) = (line.id.clone(), line.select());
             // baresip holds the previous call first, and gives up without a word if that one still rings. A
             // ringing call that is marked as held already does not stop it; the mark is taken off afterwards.
-            let others: Vec<String> = lines.values().filter(|l| l.rings()).map(Line::select).collect();
+            let others: Vec<String> =
+                lines.values().filter(|l| l.rings()).map(Line::select).collect();
             let mut commands = Vec::new();
             commands.extend(others.iter().flat_map(|other| [other.clone(), "hold".into()]));
             commands.extend([select, "accept".into(), "mute".into()]);
@@ -162,6 +165,9 @@ impl Phone {
 
     /// Sends tones as RTP events.
     pub async fn play(&self, uuid: Uuid, tones: &str) -> Result<()> {
+        if tones.is_empty() {
+            return Ok(());
+        }
         let mut lines = self.lines.lock().await;
         let select = found(&mut lines, uuid)?.select();
         let answers = self.control.run(&[select, format!("sndcode {tones}")]).await?;
@@ -187,14 +193,23 @@ impl Phone {
             line if line.incoming => "ringing",
             _ => "dialing",
         };
-        lines.iter().filter(|(_, line)| !line.ending).map(|(uuid, line)| (*uuid, state(line))).collect()
+        lines
+            .iter()
+            .filter(|(_, line)| !line.ending)
+            .map(|(uuid, line)| (*uuid, state(line)))
+            .collect()
     }
 
     /// Keeps the picture of the calls, and tells what the arbiter has to know of an event.
     pub async fn follow(&self, event: &Event) -> Result<Option<News>> {
         let mut lines = self.lines.lock().await;
         if event.kind == "CALL_INCOMING" {
-            let line = Line { id: event.id.clone(), peer: event.peer.clone(), incoming: true, ..Line::default() };
+            let line = Line {
+                id: event.id.clone(),
+                peer: event.peer.clone(),
+                incoming: true,
+                ..Line::default()
+            };
             let uuid = Uuid::new_v4();
             lines.insert(uuid, line);
             return Ok(Some(News::Ringing(uuid, event.peer.clone())));
@@ -233,12 +248,15 @@ impl Phone {
         let news = if remote_held != line.remote_held {
             line.remote_held = remote_held;
             Some(News::RemoteHeld(uuid, remote_held))
-        } else if held != line.held && !line.changing {
-            line.held = held;
-            Some(News::Held(uuid, held))
+        } else if held && !line.held && !line.changing {
+            line.held = true;
+            Some(News::Held(uuid))
         } else {
             None
         };
+        if !held {
+            self.control.run(&keep_held(lines)).await?;
+        }
         self.settle(lines).await?;
         Ok(news)
     }
@@ -246,15 +264,20 @@ impl Phone {
     /// Makes baresip's mutes and devices what they have to be. The devices are the whole phone's; a call without
     /// the audio beside one with it is kept silent by its mute.
     async fn settle(&self, lines: &mut HashMap<Uuid, Line>) -> Result<()> {
-        let audio = lines.values().any(|line| line.audio);
-        let devices = if audio { &self.devices } else { &Devices::none() };
-        self.control.run(&switch_to(devices)).await?;
+        let audible = lines.values().find(|line| line.audio);
+        let devices = if audible.is_some() { &self.devices } else { &Devices::none() };
+        // baresip switches the current call first, and stops at one that cannot be switched as it still rings.
+        let select =
+            audible.or_else(|| lines.values().find(|line| line.has_media())).map(Line::select);
+        let commands: Vec<_> = select.into_iter().chain(switch_to(devices)).collect();
+        self.control.run(&commands).await?;
         for line in lines.values_mut().filter(|line| line.has_media()) {
             // baresip's mute is a toggle; somebody at the phone may have used it.
             for _ in 0..2 {
                 if line.silent != line.must_be_silent() {
                     let answers = self.control.run(&[line.select(), "mute".into()]).await?;
-                    line.silent = !answers.last().is_some_and(|answer| answer.text.contains("un-muted"));
+                    line.silent =
+                        !answers.last().is_some_and(|answer| answer.text.contains("un-muted"));
                 }
             }
         }
@@ -268,7 +291,7 @@ fn switch_to(devices: &Devices) -> [String; 2] {
 
 /// When a call ends baresip resumes the one before it, which is not for the phone to decide: back on hold.
 fn keep_held(lines: &HashMap<Uuid, Line>) -> Vec<String> {
-    let held = lines.values().filter(|line| line.held && !line.ending);
+    let held = lines.values().filter(|line| line.held && !line.ending && !line.changing);
     held.flat_map(|line| [line.select(), "hold".into()]).collect()
 }
 
@@ -279,7 +302,8 @@ fn of_event<'a>(lines: &'a mut HashMap<Uuid, Line>, event: &Event) -> Option<(Uu
     }
     let known = lines.iter().find(|(_, line)| line.id == event.id).map(|(uuid, _)| *uuid);
     let dialled = |line: &Line| line.id.is_empty() && !event.incoming && line.peer == event.peer;
-    let uuid = known.or_else(|| lines.iter().find(|(_, line)| dialled(line)).map(|(uuid, _)| *uuid))?;
+    let uuid =
+        known.or_else(|| lines.iter().find(|(_, line)| dialled(line)).map(|(uuid, _)| *uuid))?;
     let line = lines.get_mut(&uuid)?;
     line.id.clone_from(&event.id);
     Some((uuid, line))
