@@ -145,7 +145,8 @@ impl Loop {
     /// The message, and those that are there already: their replies leave in one write.
     fn receive(&mut self, first: Option<zbus::Result<Message>>) -> Result<(), ServeError> {
         let mut next = first;
-        for _ in 0..MESSAGES_PER_TURN {
+        let mut taken = 0;
+        loop {
             let message = match next {
                 Some(Ok(message)) => message,
                 Some(Err(error)) => {
@@ -155,15 +156,14 @@ impl Loop {
                 None => return Err(ServeError::Disconnected),
             };
             self.router.receive(clock::now(), &message, &mut self.out)?;
+            taken += 1;
+            if taken == MESSAGES_PER_TURN {
+                return Ok(());
+            }
             match self.messages.next().now_or_never() {
                 Some(message) => next = message,
                 None => return Ok(()),
             }
-        }
-        // One was taken beyond the bound.
-        match next {
-            Some(Ok(message)) => Ok(self.router.receive(clock::now(), &message, &mut self.out)?),
-            _ => Err(ServeError::Disconnected),
         }
     }
 

@@ -109,9 +109,6 @@ impl Subscribers {
             self.signals.pop_front();
         }
         self.signals.push_back((serial, uid, peer));
-        let room = self.questions.len() < admission::BARRIERS
-            && self.questions.values().filter(|(of, _)| *of == uid).count()
-                < admission::BARRIERS_PER_USER;
         let Some(subscriber) = self.of.get_mut(&(uid, peer)) else { return Standing::Well };
         subscriber.unread += bytes;
         if subscriber.unread <= admission::UNREAD_BYTES {
@@ -121,6 +118,9 @@ impl Subscribers {
             subscriber.suspended = true;
             return Standing::Well;
         }
+        let of_user = self.questions.values().filter(|(of, _)| *of == uid).count();
+        let room =
+            self.questions.len() < admission::BARRIERS && of_user < admission::BARRIERS_PER_USER;
         if room { Standing::Ask } else { Standing::Well }
     }
 

@@ -1,0 +1,100 @@
+//! What is served equals the interface files, member by member.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
+
+use super::*;
+
+#[test]
+fn properties_are_those_of_the_files_with_their_types() {
+    let mut bus = Bus::new();
+    for (path, interface) in populated(&mut bus) {
+        let all = bus.get_all(":1.101", &path, interface);
+        let table = &contract::interface(interface).unwrap().properties;
+        let served: BTreeMap<&str, String> = all
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.value_signature().to_string()))
+            .collect();
+        let expected: BTreeMap<&str, String> =
+            table.iter().map(|(name, types)| (*name, types.to_string())).collect();
+        assert_eq!(served, expected, "{interface}");
+        for (name, types) in table {
+            let one = bus.get(":1.101", &path, interface, name);
+            assert_eq!(one.value_signature(), types, "{interface}.{name}");
+        }
+        let unknown =
+            bus.call(":1.101", &path, publish::PROPERTIES, "Get", &(interface, "NoSuchThing"));
+        assert_eq!(error_of(&unknown).unwrap(), "org.freedesktop.DBus.Error.UnknownProperty");
+        let set = (interface, "Revision", Variant::from(7u64));
+        let set = bus.call(":1.101", &path, publish::PROPERTIES, "Set", &set);
+        assert_eq!(error_of(&set).unwrap(), "org.freedesktop.DBus.Error.PropertyReadOnly");
+    }
+}
+
+#[test]
+fn every_method_of_the_files_is_served_and_no_other() {
+    let mut bus = Bus::new();
+    for (path, interface) in populated(&mut bus) {
+        let methods = &contract::interface(interface).unwrap().methods;
+        for (name, types) in methods {
+            // Ends what the other methods need.
+            if *name == "Unregister" {
+                continue;
+            }
+            let call = |body: &Message| {
+                Message::method_call(path.as_str(), *name)
+                    .interface(interface)
+                    .sender(":1.102")
+                    .destination(names::BUS_NAME)
+                    .build(&body.body().deserialize::<zbus::Structure<'_>>().unwrap())
+            };
+            let arguments = empty_body(&types.to_string_no_parens());
+            let message = match arguments {
+                Some(body) => call(&body).unwrap(),
+                None => Message::method_call(path.as_str(), *name)
+                    .interface(interface)
+                    .sender(":1.102")
+                    .build(&())
+                    .unwrap(),
+            };
+            bus.deliver(&message);
+            if let Some(error) = bus.reply_to(&message).as_ref().and_then(error_of) {
+                assert!(
+                    error.starts_with(callarbiter_dbus::errors::PREFIX),
+                    "{interface}.{name}: {error}"
+                );
+            }
+            let wrong = bus.call(":1.102", &path, interface, name, &(1u8, 2u8));
+            assert_eq!(error_of(&wrong).unwrap(), "org.freedesktop.DBus.Error.InvalidArgs");
+        }
+        let other = bus.call(":1.101", &path, interface, "NoSuchThing", &());
+        assert_eq!(error_of(&other).unwrap(), "org.freedesktop.DBus.Error.UnknownMethod");
+    }
+}
+
+/// Arguments of these types, all empty; none for a method without.
+fn empty_body(types: &str) -> Option<Message> {
+    let path = zbus::ObjectPath::default();
+    let dict = no_options();
+    let entries: Vec<(&str, HashMap<&str, Variant<'_>>)> = Vec::new();
+    let call = Message::method_call("/", "X");
+    let texts: Vec<&str> = Vec::new();
+    Some(
+        match types {
+            "" => return None,
+            "a{sv}" => call.build(&(dict,)),
+            "s" => call.build(&("",)),
+            "b" => call.build(&(false,)),
+            "o" => call.build(&(path,)),
+            "soa{sv}" => call.build(&("", path, dict)),
+            "oasa{sv}" => call.build(&(path, texts, dict)),
+            "a(sa{sv})a{sv}" => call.build(&(entries, dict)),
+            "sa{sv}" => call.build(&("", dict)),
+            "ba{sv}" => call.build(&(false, dict)),
+            "sssa{sv}" => call.build(&("", "", "", dict)),
+            "ssa{sv}" => call.build(&("", "", dict)),
+            "sss" => call.build(&("", "", "")),
+            "su" => call.build(&("", 0u32)),
+            other => panic!("a new signature: {other}"),
+        }
+        .unwrap(),
+    )
+}
