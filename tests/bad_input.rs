@@ -232,11 +232,12 @@ async fn reports() -> Result<()> {
         scene.provider("UpdateCall", &(uuid, &update), "InvalidArgument").await;
     }
     scene.provider("ReportCall", &(fresh, "sideways", "dialing", &none), "InvalidArgument").await;
-    for state in ["", "singing", "ended", "answering"] {
+    scene.provider("ReportCall", &(fresh, "outgoing", "", &none), "InvalidArgument").await;
+    for state in ["singing", "ended", "answering"] {
         scene.provider("ReportCall", &(fresh, "outgoing", state, &none), "InvalidArgument").await;
         scene.provider("ReportState", &(uuid, state, &none), "InvalidArgument").await;
     }
-    scene.provider("ReportCall", &(fresh, "incoming", "dialing", &none), "InvalidState").await;
+    scene.provider("ReportCall", &(fresh, "incoming", "dialing", &none), "InvalidArgument").await;
     scene.provider("ReportState", &(uuid, "held", &none), "InvalidState").await;
     scene
         .provider(

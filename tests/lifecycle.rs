@@ -24,7 +24,7 @@ fn version_help_and_a_wrong_command_line() -> Result<()> {
         assert!(help.contains(option), "{help}");
     }
     let wrong: [&[&str]; 5] =
-        [&["--explode"], &["extra"], &["--bus"], &["--bus", "tram"], &["--log", "loud"]];
+        [&["--explode"], &["extra"], &["--bus"], &["--bus", "tram"], &["--log", "info,bus=loud"]];
     for args in wrong {
         let refused = run(args)?;
         let said = String::from_utf8(refused.stderr)?;
@@ -120,6 +120,22 @@ async fn it_reads_its_configuration_again() -> Result<()> {
 }
 
 #[tokio::test]
+async fn after_a_crash_it_starts_afresh() -> Result<()> {
+    let mut arbiter = Arbiter::on_session_bus().await?;
+    let phone = FakeProvider::register(&arbiter.bus, "org.example.Phone").await?;
+    let call = phone.report_incoming("sip:rabbit@example.org").await?;
+    let epoch = phone.peer.property(ROOT, "Manager", "Epoch").await?;
+    arbiter.crash_and_restart().await?;
+    // Another epoch tells every client that what it knew is void.
+    assert_ne!(phone.peer.property(ROOT, "Manager", "Epoch").await?, epoch);
+    assert_eq!(phone.peer.view().await?.objects.len(), 1);
+    let back = FakeProvider::register(&arbiter.bus, "org.example.Phone").await?;
+    back.report_incoming_call(&call.uuid, &harness::Options::new()).await?;
+    back.peer.answer(&call.path).await?;
+    Ok(())
+}
+
+#[tokio::test]
 async fn the_embedded_bus_needs_nothing() -> Result<()> {
     let mut embedded = start(&["--bus", "embedded"])?;
     let process = &embedded.process;
@@ -173,8 +189,6 @@ fn start(args: &[&str]) -> Result<Alone> {
     for arg in args {
         launch = launch.arg(arg);
     }
-    let state = directory.path().join("run");
-    fs::create_dir(&state)?;
-    let process = launch.env("RUNTIME_DIRECTORY", state).start(directory.path())?;
+    let process = launch.start(directory.path())?;
     Ok(Alone { process, _directory: directory })
 }

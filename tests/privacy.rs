@@ -101,7 +101,11 @@ async fn what_is_alices_looks_as_if_it_were_not_there() -> Result<()> {
     let scene = Scene::set().await?;
     let before = scene.alice.view().await?;
     let none = Options::new();
-    for path in scene.paths().await? {
+    let paths = scene.paths().await?;
+    for kind in ["call", "provider", "group", "transaction"] {
+        assert!(paths.iter().any(|path| path.contains(&format!("/{kind}/"))), "{kind}: {paths:?}");
+    }
+    for path in paths {
         // The same kind of object, where there is none at all.
         let nothing = match path.rsplit_once('/') {
             Some((parent, id)) if id.len() == 36 => {

@@ -1,11 +1,11 @@
 //! The daemon as a process of its own on a private bus.
 
 use std::fs::{self, Permissions};
-use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::ExitStatus;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 
 use crate::{Bus, Launch, NAME, Process, User, built, eventually};
 
@@ -37,7 +37,7 @@ impl Arbiter {
         Ok(Arbiter { daemon, bus })
     }
 
-    /// Kills the daemon as a crash would and starts it again on the same bus, with the same state.
+    /// Kills the daemon as a crash would and starts it again on the same bus.
     pub async fn crash_and_restart(&mut self) -> Result<()> {
         self.daemon.process.signal("KILL")?;
         self.daemon.process.end().await?;
@@ -90,11 +90,6 @@ impl Daemon {
         let file = top.join("callarbiter.toml");
         fs::write(&file, config)?;
         fs::set_permissions(&file, Permissions::from_mode(0o644))?;
-        let state = top.join("run");
-        fs::create_dir_all(&state)?;
-        if let Some(user) = &user {
-            chown(&state, Some(user.uid), None).context("handing the runtime directory over")?;
-        }
         let (kind, variable) = if bus.is_system() {
             ("system", "DBUS_SYSTEM_BUS_ADDRESS")
         } else {
@@ -107,9 +102,7 @@ impl Daemon {
             .arg(&file)
             .arg("--log")
             .arg("debug")
-            .env(variable, bus.address())
-            // What systemd gives a unit with RuntimeDirectory=.
-            .env("RUNTIME_DIRECTORY", &state);
+            .env(variable, bus.address());
         if let Some(user) = &user {
             launch = launch.user(user);
         }
