@@ -113,6 +113,9 @@ impl Domain {
             }
             self.log(*id, None, Happening::Lost);
         }
+        if !lost.is_empty() {
+            self.cancel_lost_plan();
+        }
         for id in lost {
             self.after_loss(id);
         }

@@ -262,6 +262,21 @@ impl Domain {
         }
     }
 
+    /// The plan that runs cannot reach its end: one of its calls has lost its app.
+    pub(crate) fn cancel_lost_plan(&mut self) {
+        let Some(Job::Transaction(id)) = self.lane.running else { return };
+        let Some(transaction) = self.transactions.get(&id) else { return };
+        let lost = |s: &Step| {
+            s.outcome.is_none()
+                && self.calls.get(&s.call).is_some_and(|c| c.orphaned)
+                && !matches!(s.action, Action::End { .. } | Action::Silence { .. })
+        };
+        if let Some(at) = transaction.actions.iter().position(lost) {
+            self.set_outcome(id, at, Outcome::Cancelled(crate::rights::gone()));
+            self.turn.ready.push_back(id);
+        }
+    }
+
     /// The lane may wait for a call that is gone.
     pub(crate) fn target_lost(&mut self, call: CallId) {
         if let Some(Job::Transaction(id)) = self.lane.running

@@ -5,7 +5,7 @@
 use uuid::Uuid;
 
 use crate::{
-    AnswerPlan, Call, CallId, CallState, Change, Direction, End, EndReason, Error, GroupId,
+    AnswerPlan, Ask, Call, CallId, CallState, Change, Direction, End, EndReason, Error, GroupId,
     Happening, HeldBy, Millis, Object, Private, ProviderId, Refusal, Silenced, Update,
     domain::Domain, focus::Vacated, group::Group, request::Verdict, timers::Due, turn,
 };
@@ -230,8 +230,12 @@ impl Domain {
         let open = call.requests.clone();
         self.transition(id, CallState::Ended, reason.name());
         for request in open.into_iter().rev() {
+            // Whoever wanted it to end has what they wanted.
+            let ends =
+                self.requests.get(&request).is_some_and(|r| matches!(r.ask, Ask::End { .. }));
             let why = Refusal::new(Error::AlreadyEnded, "the call has ended");
-            self.conclude(request, Verdict::Dropped(why));
+            let verdict = if ends { Verdict::Fulfilled } else { Verdict::Dropped(why) };
+            self.conclude(request, verdict);
         }
         let Some(call) = self.call_mut(id) else { return };
         call.end = Some(End { reason, detail: Private::from(detail) });

@@ -121,7 +121,11 @@ impl Domain {
                 self.focus_on_call(call);
                 return self.set_outcome(id, at, Outcome::Fulfilled);
             }
-            Action::Answer { .. } => Ask::Answer { uuid },
+            Action::Answer { .. } => {
+                // An earlier answer may have failed to make room.
+                self.transition(call, CallState::Answering, "answered here");
+                Ask::Answer { uuid }
+            }
             _ if state == CallState::Active => {
                 self.focus_on_call(call);
                 return self.set_outcome(id, at, Outcome::Fulfilled);

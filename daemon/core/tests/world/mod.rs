@@ -299,4 +299,121 @@ impl World {
         };
         self.effects.iter().filter_map(notice).collect()
     }
+
+    /// Call 1 of `a` was answered, then 2 of `b`: 1 is held by the arbiter, 2 has the audio.
+    pub fn pair(&mut self, a: App, b: App) {
+        self.talking(a, 1);
+        self.incoming(b, 2).unwrap();
+        self.request(a.caller.uid, vec![answer(2)]).unwrap();
+        self.fulfil_all(&[a, b]);
+        assert_eq!(self.held_by(a.caller.uid, 1), HeldBy::ARBITER);
+        assert_eq!(self.audio(a.caller.uid), Some(uuid(2)));
+    }
+
+    /// Calls 1 and 2 of one app, active in one group with the audio.
+    pub fn conference(&mut self, app: App) {
+        self.pair(app, app);
+        self.request(app.caller.uid, vec![join(1, 2)]).unwrap();
+        self.fulfil_all(&[app]);
+        assert_eq!(self.state_of(app.caller.uid, 1), CallState::Active);
+        assert_eq!(self.group_of(app.caller.uid, 1), self.group_of(app.caller.uid, 2));
+    }
+
+    pub fn group_of(&self, uid: Uid, n: u128) -> Option<GroupId> {
+        self.find(uid, n).and_then(|c| c.group)
+    }
+
+    /// What is asked now, in short: the action and the call.
+    pub fn asks(&self, uid: Uid) -> Vec<(&'static str, u128)> {
+        let of = |ask: &Ask| match ask {
+            Ask::Start { uuid, .. }
+            | Ask::Answer { uuid }
+            | Ask::End { uuid, .. }
+            | Ask::SetHeld { uuid, .. }
+            | Ask::SetMuted { uuid, .. }
+            | Ask::SetGroup { uuid, .. }
+            | Ask::PlayDtmf { uuid, .. }
+            | Ask::SetVideo { uuid, .. } => uuid.as_u128(),
+            _ => 0,
+        };
+        let open = self.open.get(&uid).into_iter().flatten();
+        open.map(|a| (a.ask.action(), of(&a.ask))).collect()
+    }
+
+    /// Takes the oldest open request of this action away without answering it.
+    pub fn ignore(&mut self, app: App, action: &str) -> Asked {
+        self.take(app.caller.uid, |a| a.provider == app.id && a.ask.action() == action)
+            .unwrap_or_else(|| panic!("{action} was not asked: {:?}", self.open))
+    }
+
+    /// A word about a request that was taken away before.
+    pub fn late(&mut self, app: App, asked: &Asked) -> Result<Reply> {
+        self.say(app, Word::Fulfil { request: asked.request, calls: None })
+    }
+
+    pub fn lose(&mut self, app: App) {
+        if let Some(open) = self.open.get_mut(&app.caller.uid) {
+            open.retain(|a| a.provider != app.id);
+        }
+        self.handle(Input::PeerLost { peer: app.caller.peer }).unwrap();
+    }
+
+    /// Answers the reconciliation with these calls.
+    pub fn reconcile(&mut self, app: App, calls: &[(u128, CallState)]) {
+        let asked = self.ignore(app, "Reconcile");
+        let claims = calls.iter().map(|(n, state)| Claim { uuid: uuid(*n), state: *state });
+        let calls = Some(claims.collect());
+        self.say(app, Word::Fulfil { request: asked.request, calls }).unwrap();
+    }
+
+    /// How a call ended.
+    pub fn end_of(&self, n: u128) -> Option<EndReason> {
+        let ended = |e: &Effect| match e {
+            Effect::Logged(Event {
+                call: Some(call),
+                what: Happening::Transition { new: CallState::Ended, reason, .. },
+                ..
+            }) if *call == uuid(n) => EndReason::ALL.into_iter().find(|r| r.name() == *reason),
+            _ => None,
+        };
+        self.effects.iter().rev().find_map(ended)
+    }
+
+    /// The refusal in an outcome.
+    pub fn error(&self, uid: Uid, id: TransactionId, at: usize) -> Option<Error> {
+        let step = &self.transaction(uid, id).actions[at];
+        step.outcome.as_ref().and_then(Outcome::refusal).map(|r| r.error)
+    }
+
+    /// This input is refused so, in words that contain `about`, and nothing changes.
+    pub fn refused(&mut self, input: Input, error: Error, about: &str) {
+        let uids: Vec<Uid> = [ALICE, BOB].into_iter().collect();
+        let seen = |w: &World| -> Vec<_> {
+            let domains = uids.iter().filter_map(|u| w.arbiter.domain(*u));
+            domains.map(|d| (d.revision(), d.usage(), d.audio().clone(), d.focus())).collect()
+        };
+        let (before, effects, open) = (seen(self), self.effects.len(), self.open.clone());
+        match self.handle(input) {
+            Err(refusal) => {
+                assert_eq!(refusal.error, error, "{}", refusal.message);
+                assert!(refusal.message.contains(about), "{}", refusal.message);
+            }
+            Ok(reply) => panic!("accepted: {reply:?}"),
+        }
+        assert_eq!(self.effects.len(), effects, "{:?}", &self.effects[effects..]);
+        assert_eq!((before, open), (seen(self), self.open.clone()));
+    }
+
+    /// Some controller's request is refused so.
+    pub fn refused_request(&mut self, actions: Vec<Action>, error: Error, about: &str) {
+        let caller = self.caller(ALICE);
+        let actions =
+            actions.into_iter().map(|action| Requested { action, expected: None }).collect();
+        self.refused(Input::Request { caller, actions, token: None }, error, about);
+    }
+
+    pub fn refused_word(&mut self, app: App, word: Word, error: Error, about: &str) {
+        let input = Input::Provider { caller: app.caller, provider: app.id, word };
+        self.refused(input, error, about);
+    }
 }
