@@ -24,26 +24,31 @@ impl Delegate for Speakerbox {
         Ok(())
     }
     async fn perform_answer(&self, _: &Request, call: Uuid) -> Performed {
-        Ok(println!("{call} answered"))
+        say(format!("{call} answered"))
     }
     async fn perform_end(&self, request: &Request, call: Uuid) -> Performed {
-        Ok(println!("{call} hung up: {:?}", request.reason()))
+        say(format!("{call} hung up: {:?}", request.reason()))
     }
     async fn perform_set_held(&self, _: &Request, call: Uuid, held: bool) -> Performed {
-        Ok(println!("{call} {}", if held { "held" } else { "resumed" }))
+        say(format!("{call} {}", if held { "held" } else { "resumed" }))
     }
     async fn perform_set_muted(&self, _: &Request, call: Uuid, muted: bool) -> Performed {
-        Ok(println!("{call} {}", if muted { "muted" } else { "unmuted" }))
+        say(format!("{call} {}", if muted { "muted" } else { "unmuted" }))
     }
     async fn perform_play_dtmf(&self, _: &Request, call: Uuid, digits: &str) -> Performed {
-        Ok(println!("{call} plays {digits}"))
+        say(format!("{call} plays {digits}"))
     }
     async fn audio_activated(&self, _: &Request, calls: &[Uuid]) -> Performed {
-        Ok(println!("microphone and speaker are open for {calls:?}"))
+        say(format!("microphone and speaker are open for {calls:?}"))
     }
     async fn audio_deactivated(&self, _: &Request, calls: &[Uuid]) -> Performed {
-        Ok(println!("microphone and speaker are closed for {calls:?}"))
+        say(format!("microphone and speaker are closed for {calls:?}"))
     }
+}
+
+fn say(line: String) -> Performed {
+    println!("{line}");
+    Ok(())
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -55,7 +60,7 @@ async fn main() -> anyhow::Result<()> {
     println!("registered, {}", provider.authorization());
     if let Some(caller) = arguments.next() {
         let update = CallUpdate { remote_handle: Some(caller), ..CallUpdate::default() };
-        println!("rings as {:?}", provider.report_incoming(Uuid::new_v4(), update).await?);
+        provider.report_incoming(Uuid::new_v4(), update).await?;
     }
     Ok(tokio::signal::ctrl_c().await?)
 }

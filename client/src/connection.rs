@@ -110,10 +110,7 @@ impl Connection {
             .build()
             .await?;
         driver.add_match_rule(name_rule()?).await.map_err(zbus::Error::from)?;
-        let owner = driver
-            .inner()
-            .call_method("GetNameOwner", &BusName::try_from(BUS_NAME).map_err(zbus::Error::from)?)
-            .await;
+        let owner = driver.inner().call_method("GetNameOwner", &BusName::try_from(BUS_NAME)?).await;
         match owner.map(|reply| (reply.recv_position(), reply.body().deserialize::<String>())) {
             Ok((position, owner)) => self.link.routes.owner_was(owner?, position),
             Err(error) if matches!(Error::from(error.clone()), Error::ArbiterGone) => {}
@@ -159,6 +156,20 @@ impl Connection {
     pub(crate) async fn after(&self, arbiter: &Arbiter) -> Result<Arbiter> {
         self.left(&arbiter.name).await;
         self.successor(arbiter).await
+    }
+
+    /// Whether a request that carries a token should be sent once more: the arbiter left before it
+    /// answered, and another carries on. Waits for that one.
+    pub(crate) async fn is_worth_repeating<T>(
+        &self,
+        arbiter: &Arbiter,
+        answer: &Result<T>,
+    ) -> Result<bool> {
+        let lost = matches!(answer, Err(Error::ArbiterGone));
+        if lost {
+            self.successor(arbiter).await?;
+        }
+        Ok(lost)
     }
 
     /// The arbiter that carries on after this one.

@@ -9,8 +9,9 @@ use callarbiter_dbus::{
     words::{CallState, Outcome},
 };
 use uuid::Uuid;
+use zbus::OwnedObjectPath;
 
-use crate::{Connection, Error, Result, TransactionHandle, pursuit};
+use crate::{Connection, Error, Result, TransactionHandle};
 
 /// Controls the calls of this user.
 ///
@@ -52,10 +53,12 @@ impl Controller {
     pub async fn start_call(&self, handle: &str, options: StartOptions) -> Result<CallPath> {
         let token = options.token.unwrap_or_else(Uuid::new_v4);
         let options = StartOptions { token: Some(token), ..options }.to_dict();
-        let path = pursuit::persist(&self.connection, async || {
-            Ok(self.connection.manager().await?.start_call(handle, &options).await?)
-        })
-        .await?;
+        let arbiter = self.connection.reach().await?;
+        let mut path = self.place(handle, &options).await;
+        if self.connection.is_worth_repeating(&arbiter, &path).await? {
+            path = self.place(handle, &options).await;
+        }
+        let path = path?;
         match Object::parse(path.as_str()) {
             Some(Object::Call(call)) => Ok(call),
             _ => Err(Error::Unreadable("StartCall returned what is no call".into())),
@@ -123,6 +126,10 @@ impl Controller {
     pub async fn perform(&self, action: impl Into<Action>) -> Result<()> {
         let transaction = self.transaction([action.into()], TransactionOptions::default()).await?;
         all_fulfilled(transaction.finished().await?)
+    }
+
+    async fn place(&self, handle: &str, options: &Dict) -> Result<OwnedObjectPath> {
+        Ok(self.connection.manager().await?.start_call(handle, options).await?)
     }
 }
 

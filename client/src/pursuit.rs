@@ -11,7 +11,7 @@ use callarbiter_dbus::{
     names::{NO_OBJECT, Object},
     words::TransactionState,
 };
-use tokio::sync::{Mutex, OnceCell, broadcast};
+use tokio::sync::{Mutex, broadcast};
 use uuid::Uuid;
 use zbus::{Message, ObjectPath, OwnedObjectPath};
 
@@ -19,21 +19,6 @@ use crate::{Connection, Error, Result, connection::Arbiter, signals::Signal};
 
 /// How often the state is read, in case the bus dropped the signal.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
-
-/// Sends a request that carries a token; once more if the arbiter restarts before it answers.
-pub(crate) async fn persist<T>(
-    connection: &Connection,
-    request: impl AsyncFn() -> Result<T>,
-) -> Result<T> {
-    let arbiter = connection.reach().await?;
-    match request().await {
-        Err(Error::ArbiterGone) => {
-            connection.successor(&arbiter).await?;
-            request().await
-        }
-        answer => answer,
-    }
-}
 
 /// A transaction that the arbiter accepted.
 ///
@@ -47,8 +32,13 @@ pub struct TransactionHandle {
     path: OwnedObjectPath,
     /// Who accepted it.
     arbiter: Arbiter,
-    finished: Mutex<broadcast::Receiver<Message>>,
-    results: OnceCell<Vec<ActionResult>>,
+    outcome: Mutex<Outcome>,
+}
+
+#[derive(Debug)]
+struct Outcome {
+    finished: broadcast::Receiver<Message>,
+    known: Option<Vec<ActionResult>>,
 }
 
 impl TransactionHandle {
@@ -59,7 +49,7 @@ impl TransactionHandle {
     ) -> Result<Self> {
         let token = options.token.unwrap_or_else(Uuid::new_v4);
         // Listening first: all outcomes may be known before the request is answered.
-        let finished = Mutex::new(connection.routes().finished());
+        let outcome = Outcome { finished: connection.routes().finished(), known: None };
         let arbiter = connection.reach().await?;
         let mut handle = TransactionHandle {
             connection: connection.clone(),
@@ -68,10 +58,13 @@ impl TransactionHandle {
             token,
             path: ObjectPath::from_str_unchecked(NO_OBJECT).into(),
             arbiter,
-            finished,
-            results: OnceCell::new(),
+            outcome: Mutex::new(outcome),
         };
-        handle.path = persist(connection, async || handle.send().await).await?;
+        let mut accepted = handle.send().await;
+        if connection.is_worth_repeating(&handle.arbiter, &accepted).await? {
+            accepted = handle.send().await;
+        }
+        handle.path = accepted?;
         Ok(handle)
     }
 
@@ -95,11 +88,19 @@ impl TransactionHandle {
 
     /// Waits until all outcomes are known; asking again gives the same.
     pub async fn finished(&self) -> Result<Vec<ActionResult>> {
-        self.results.get_or_try_init(|| self.follow()).await.cloned()
+        let mut outcome = self.outcome.lock().await;
+        if let Some(known) = &outcome.known {
+            return Ok(known.clone());
+        }
+        let results = self.follow(&mut outcome.finished).await?;
+        outcome.known = Some(results.clone());
+        Ok(results)
     }
 
-    async fn follow(&self) -> Result<Vec<ActionResult>> {
-        let mut finished = self.finished.lock().await;
+    async fn follow(
+        &self,
+        finished: &mut broadcast::Receiver<Message>,
+    ) -> Result<Vec<ActionResult>> {
         let mut arbiter = self.arbiter.clone();
         loop {
             let results = tokio::select! {

@@ -91,13 +91,8 @@ async fn a_reader_that_sleeps_is_bounded_and_starts_anew() {
         arbiter.add_call(&me, revision.into(), revision).await;
     }
     // Answered by the connection itself, so everything before it has arrived.
-    let ping = arbiter.bus.call_method(
-        Some(&*me),
-        "/",
-        Some("org.freedesktop.DBus.Peer"),
-        "Ping",
-        &(),
-    );
+    let ping =
+        arbiter.bus.call_method(Some(&*me), "/", Some("org.freedesktop.DBus.Peer"), "Ping", &());
     within(ping).await.unwrap();
     arbiter.script.lock().unwrap().revision = last;
     let mut changes = 0;

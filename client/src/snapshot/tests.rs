@@ -8,7 +8,10 @@ use zbus::{ObjectPath, OwnedVariant, Variant};
 use super::*;
 
 fn dict<const N: usize>(values: [(&str, Variant<'static>); N]) -> Dict {
-    values.into_iter().map(|(key, value)| (key.to_owned(), value.try_into_owned().unwrap())).collect()
+    values
+        .into_iter()
+        .map(|(key, value)| (key.to_owned(), value.try_into_owned().unwrap()))
+        .collect()
 }
 
 fn path(n: u128) -> CallPath {

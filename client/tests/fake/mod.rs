@@ -82,8 +82,7 @@ pub struct Arbiter {
 
 impl Arbiter {
     pub async fn start(bus: &Bus, script: Script) -> Arbiter {
-        let connection =
-            zbus::connection::Builder::address(&*bus.address).build().await.unwrap();
+        let connection = zbus::connection::Builder::address(&*bus.address).build().await.unwrap();
         let script = Arc::new(Mutex::new(script));
         let (sender, received) = mpsc::unbounded_channel();
         let messages = MessageStream::from(&connection);
@@ -201,7 +200,7 @@ async fn serve(
         let transaction = format!("{ROOT_PATH}/transaction/1");
         let sent = match member {
             member if now.silent.contains(&member) => Ok(()),
-            "Get" => bus.reply(&header, &Variant::new(Variant::from(now.epoch))).await,
+            "Get" => bus.reply(&header, &Variant::from(now.epoch)).await,
             "Subscribe" => {
                 let objects: HashMap<ObjectPath<'_>, _> =
                     now.objects.iter().map(|(name, object)| (path(name), object)).collect();
@@ -215,12 +214,17 @@ async fn serve(
                 let outcomes = vec![("Answer", options([("outcome", "fulfilled")]))];
                 let to = sender(&message);
                 let body = (outcomes, 11_u64);
-                let finished =
+                let finish =
                     bus.emit_signal(Some(&*to), &*transaction, TRANSACTION, "Finished", &body);
+                let accepted = path(&transaction);
+                let reply = bus.reply(&header, &accepted);
                 if now.finish_first {
-                    finished.await.unwrap();
+                    finish.await.unwrap();
+                    reply.await
+                } else {
+                    reply.await.unwrap();
+                    finish.await
                 }
-                bus.reply(&header, &path(&transaction)).await
             }
             "ReportIncomingCall" | "ReportCall" => bus.reply(&header, &path(&call_at(1))).await,
             _ => bus.reply(&header, &()).await,
