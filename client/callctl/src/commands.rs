@@ -14,7 +14,7 @@ use crate::{
     paint::{Line, Style, Table},
     session::{self, Session, now},
     steps::{self, StepView},
-    table,
+    table::{self, Selection},
     view::LimitsView,
     watch,
     words::{Verb, Word},
@@ -62,7 +62,7 @@ pub async fn run(command: Command, session: Session, output: &Output) -> Result<
 async fn list(session: &Session, output: &Output) -> Result<(), Failure> {
     let board = session.board().await?;
     output.show(&board, || {
-        let mut lines = table::calls(&board, now(), None);
+        let mut lines = table::calls(&board, now(), Selection::Absent);
         if !board.calls.is_empty() {
             lines.push(table::audio(&board, now()));
         }

@@ -48,12 +48,13 @@ impl Failure {
             Failure::Refused { .. } => advice(self.kind()?).map(str::to_owned),
             Failure::Unreachable { bus, .. } => Some(match bus.as_str() {
                 "system" => {
-                    "start it with `systemctl start callarbiterd`, read why it stopped with \
-                             `journalctl -u callarbiterd`, or see it work without installing \
+                    "start it with `systemctl start callarbiter`, read why it stopped with \
+                             `journalctl -u callarbiter`, or see it work without installing \
                              anything: `callctl demo`"
                         .to_owned()
                 }
-                "session" => "start it with `callarbiterd --bus session`; on the system bus it is \
+                "session" => "start it with `systemctl --user start callarbiter-user` or \
+                              `callarbiterd --bus session`; the one on the system bus is \
                               `callctl --bus system`"
                     .to_owned(),
                 _ => "is that the address that `callarbiterd --bus embedded` printed, and does it \
@@ -141,7 +142,7 @@ mod tests {
     fn an_arbiter_that_does_not_run_comes_with_the_line_that_starts_it() {
         let failure = Failure::Unreachable { bus: "system".into(), message: "gone".into() };
         assert_eq!(failure.to_string(), "gone");
-        assert!(failure.advice().unwrap().contains("systemctl start callarbiterd"));
+        assert!(failure.advice().unwrap().contains("systemctl start callarbiter"));
     }
 
     #[test]

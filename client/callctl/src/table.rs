@@ -7,15 +7,28 @@ use crate::{
     view::{AnswerPlanView, Board, CallView, ProviderView},
 };
 
-/// The calls as a table, or a sentence that there are none. `selected` marks one by its path.
-pub fn calls(board: &Board, now: u64, selected: Option<&str>) -> Vec<Line> {
+/// Whether a column marks the selected call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Selection<'a> {
+    /// Nothing can be selected here.
+    Absent,
+    /// This path, or nothing yet; the column is there all the same, so that the table never jumps.
+    On(Option<&'a str>),
+}
+
+/// The calls as a table, or a sentence that there are none.
+pub fn calls(board: &Board, now: u64, selection: Selection<'_>) -> Vec<Line> {
     if board.calls.is_empty() {
         return vec![Line::new().with(Style::Faint, "No calls.")];
     }
     let mut table = Table::new(&["", "CALL", "APP", "WITH", "STATE", "FOR", "NOTES"]);
     for call in &board.calls {
         let style = state_style(call);
-        let marker = if selected == Some(call.path.as_str()) { "›" } else { "" };
+        let marker = match selection {
+            Selection::Absent => "",
+            Selection::On(Some(path)) if path == call.path => "›",
+            Selection::On(_) => " ",
+        };
         table.row(vec![
             Line::new().with(Style::Emphasis, marker),
             Line::new().with(Style::Plain, board.handle_for_typing(call)),
@@ -50,7 +63,7 @@ pub fn audio(board: &Board, now: u64) -> Line {
         line.push(Style::Plain, format!(" for {}", duration(now, audio.since)));
     }
     if !audio.enforced {
-        line.push(Style::Faint, " (other sound is left alone: no agent enforces it)");
+        line.push(Style::Faint, ", other sound plays on");
     }
     line
 }
@@ -306,16 +319,18 @@ mod tests {
 CALL      APP         WITH                                      STATE    FOR    NOTES
 1f0c9a2e  Speakerbox  from Alice Example sip:alice@example.org  active   01:12  ♪ audio
 7be2d410  Chatter     from tel:+4930123456                      ringing  01:24  waiting, answering holds 1f0c9a2e, 48 s left";
-        assert_eq!(text(&calls(&board, NOW, None)), expected);
+        assert_eq!(text(&calls(&board, NOW, Selection::Absent)), expected);
     }
 
     #[test]
     fn the_selected_call_is_marked_and_nothing_else_moves() {
         let board = sample::two_calls();
-        let shown = text(&calls(&board, NOW, Some(&board.calls[1].path)));
+        let shown = text(&calls(&board, NOW, Selection::On(Some(&board.calls[1].path))));
         let rows: Vec<&str> = shown.lines().collect();
         assert!(rows[1].starts_with("   1f0c9a2e  Speakerbox"), "{shown}");
         assert!(rows[2].starts_with("›  7be2d410  Chatter"), "{shown}");
+        let nothing = text(&calls(&board, NOW, Selection::On(None)));
+        assert_eq!(nothing, shown.replace('›', " "));
     }
 
     #[test]
@@ -332,14 +347,14 @@ CALL      APP         WITH                                      STATE    FOR    
             error: Some("org.callarbiter.Calls1.Error.CannotHold".into()),
             ..AnswerPlanView::default()
         });
-        let shown = text(&calls(&board, NOW, None));
+        let shown = text(&calls(&board, NOW, Selection::Absent));
         assert!(shown.contains("app gone, muted, held by user, seat, far end holds\n"), "{shown}");
         assert!(shown.contains("cannot be answered: CannotHold"), "{shown}");
     }
 
     #[test]
     fn no_calls_is_a_sentence() {
-        assert_eq!(text(&calls(&Board::default(), NOW, None)), "No calls.");
+        assert_eq!(text(&calls(&Board::default(), NOW, Selection::Absent)), "No calls.");
         assert_eq!(text(&providers(&Board::default())), "No application provides calls.");
         assert_eq!(text(&[audio(&Board::default(), NOW)]), "Audio: nobody has it.");
     }

@@ -34,12 +34,12 @@ impl Arbiter {
         let program = find();
         let failed = |why: String| {
             Failure::refused(format!(
-                "the demo could not start {}: {why}\n  it is looked for beside callctl, then in PATH",
+                "the demo could not start {}: {why}\n  it is looked for beside callctl, in ../libexec, then in PATH",
                 program.display()
             ))
         };
         let mut child = Command::new(&program)
-            .args(["--bus", "embedded"])
+            .args(["--bus", "embedded", "--log", "warn"])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .kill_on_drop(true)
@@ -55,11 +55,15 @@ impl Arbiter {
             Ok(Ok(Some(address))) => {
                 // Nobody reads further; a later line must not break the daemon's pipe.
                 tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-                Ok(Arbiter { address: address.trim().to_owned(), program, pid, child })
+                Ok(Arbiter { address: without_guid(&address), program, pid, child })
             }
             Ok(_) => {
                 let status = child.wait().await.map_or_else(|e| e.to_string(), |s| s.to_string());
-                Err(failed(format!("it ended without saying its address ({status})")))
+                Err(failed(format!(
+                    "it ended without saying its address ({status}); a daemon that was built for \
+                     installation has no bus of its own: `cargo build -p callarbiterd` makes one \
+                     that has"
+                )))
             }
             Err(_) => Err(failed("it did not say the address of its bus in time".to_owned())),
         }
@@ -86,16 +90,22 @@ impl Arbiter {
     }
 }
 
+/// The address as short as it works: the guid only guards against a bus that was replaced.
+fn without_guid(address: &str) -> String {
+    let address = address.trim();
+    let end = address.find(",guid=").unwrap_or(address.len());
+    address.get(..end).unwrap_or(address).to_owned()
+}
+
 fn status_text(status: ExitStatus) -> String {
     format!("callarbiterd ended by itself ({status})")
 }
 
-/// Beside this program, as both are built and installed; else wherever PATH has it.
+/// Beside this program, as it is built; in libexec, as it is installed; else wherever PATH has it.
 fn find() -> PathBuf {
-    let beside = std::env::current_exe().ok().and_then(|own| own.canonicalize().ok());
-    let beside = beside.as_deref().and_then(Path::parent).map(|dir| dir.join("callarbiterd"));
-    match beside {
-        Some(path) if path.is_file() => path,
-        _ => PathBuf::from("callarbiterd"),
-    }
+    let own = std::env::current_exe().ok().and_then(|own| own.canonicalize().ok());
+    let dir = own.as_deref().and_then(Path::parent);
+    let places = dir.map(|dir| [dir.join("callarbiterd"), dir.join("../libexec/callarbiterd")]);
+    let found = places.into_iter().flatten().find(|path| path.is_file());
+    found.unwrap_or_else(|| PathBuf::from("callarbiterd"))
 }

@@ -22,7 +22,7 @@ use crate::{
     output::Output,
     paint::{Line, Style},
     session::now,
-    table,
+    table::{self, Selection},
     view::Board,
 };
 
@@ -30,14 +30,19 @@ use crate::{
 /// milliseconds, a loaded machine may need a while.
 const STEP_DEADLINE: Duration = Duration::from_secs(10);
 
-pub struct Stage<'a> {
-    pub output: &'a Output,
+/// What the stage watches, and how patiently.
+pub struct Scene {
     pub events: Events,
     pub journal: UnboundedReceiver<Heard>,
-    pub arbiter: &'a mut Arbiter,
     pub began: Instant,
     /// What the simulated people and networks take for one step, all in all.
     pub patience: Duration,
+}
+
+pub struct Stage<'a> {
+    pub output: &'a Output,
+    pub arbiter: &'a mut Arbiter,
+    scene: Scene,
     step: Step,
 }
 
@@ -51,21 +56,14 @@ struct Step {
 }
 
 impl<'a> Stage<'a> {
-    pub fn new(
-        output: &'a Output,
-        events: Events,
-        journal: UnboundedReceiver<Heard>,
-        arbiter: &'a mut Arbiter,
-        began: Instant,
-        patience: Duration,
-    ) -> Self {
-        Stage { output, events, journal, arbiter, began, patience, step: Step::default() }
+    pub fn new(output: &'a Output, arbiter: &'a mut Arbiter, scene: Scene) -> Self {
+        Stage { output, arbiter, scene, step: Step::default() }
     }
 
     /// Begins the next step: what will happen, and why.
     pub fn announce(&mut self, title: &'static str, why: &str) {
         let number = self.step.number + 1;
-        self.step = Step { number, title, began: self.began.elapsed(), heard: Vec::new() };
+        self.step = Step { number, title, began: self.scene.began.elapsed(), heard: Vec::new() };
         self.output.show(&json!({ "step": number, "title": title }), || {
             let heading = Line::new().with(Style::Emphasis, format!("{number}. {title}"));
             let why = why.lines().map(|line| Line::new().with(Style::Plain, format!("   {line}")));
@@ -80,9 +78,9 @@ impl<'a> Stage<'a> {
         announced: &str,
         check: impl Fn(&Board, &[Heard]) -> Check,
     ) -> Result<(), Failure> {
-        let deadline = tokio::time::Instant::now() + STEP_DEADLINE + self.patience;
+        let deadline = tokio::time::Instant::now() + STEP_DEADLINE + self.scene.patience;
         loop {
-            let board = board(self.events.snapshot());
+            let board = board(self.scene.events.snapshot());
             one_at_most_is_active(&board).map_err(|seen| self.failure(&seen))?;
             match check(&board, &self.step.heard) {
                 Ok(()) => {
@@ -106,7 +104,7 @@ impl<'a> Stage<'a> {
                 () = sleep_until(end) => return Ok(()),
                 followed = self.follow() => followed?,
             }
-            one_at_most_is_active(&board(self.events.snapshot()))
+            one_at_most_is_active(&board(self.scene.events.snapshot()))
                 .map_err(|seen| self.failure(&seen))?;
         }
     }
@@ -114,11 +112,11 @@ impl<'a> Stage<'a> {
     /// Takes in the next thing that the arbiter shows or an app hears.
     pub async fn follow(&mut self) -> Result<(), Failure> {
         tokio::select! {
-            change = self.events.next() => match change {
+            change = self.scene.events.next() => match change {
                 Some(_) => Ok(()),
                 None => Err(self.failure("the connection to the arbiter's bus was closed")),
             },
-            Some(heard) = self.journal.recv() => {
+            Some(heard) = self.scene.journal.recv() => {
                 self.print_heard(&heard);
                 self.step.heard.push(heard);
                 Ok(())
@@ -129,7 +127,7 @@ impl<'a> Stage<'a> {
 
     pub fn failure(&self, what: &str) -> Failure {
         if !self.output.json {
-            let board = board(self.events.snapshot());
+            let board = board(self.scene.events.snapshot());
             self.output.lines(&indented(state_lines(&board)));
         }
         Failure::refused(format!(
@@ -184,7 +182,7 @@ fn state_lines(board: &Board) -> Vec<Line> {
         return Vec::new();
     }
     let mut lines = vec![Line::new()];
-    lines.extend(table::calls(board, now(), None));
+    lines.extend(table::calls(board, now(), Selection::Absent));
     lines.push(table::audio(board, now()));
     lines.push(Line::new());
     lines

@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 
 use crate::{
     paint::{Line, Style},
-    table,
+    table::{self, Selection},
     view::Board,
     watch::happenings::Happening,
 };
@@ -22,9 +22,17 @@ pub struct Frame {
     pub connected: bool,
     /// The path of the selected call.
     pub selected: Option<String>,
-    /// The answer to the last key: whether it is bad news, and the text.
-    pub answer: Option<(bool, String)>,
+    /// What became of the last key.
+    pub answer: Option<Answer>,
     log: VecDeque<(u64, Happening)>,
+}
+
+/// What became of a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    Asked(String),
+    Done(String),
+    Refused(String),
 }
 
 impl Frame {
@@ -71,15 +79,10 @@ impl Frame {
         if !self.connected {
             lines.push(Happening::Arbiter { running: false }.line());
         }
-        lines.extend(table::calls(&self.board, now, self.selected.as_deref()));
+        lines.extend(table::calls(&self.board, now, Selection::On(self.selected.as_deref())));
         lines.push(table::audio(&self.board, now));
         let mut foot = vec![Line::new(), keys_help()];
-        if let Some((bad, text)) = &self.answer {
-            let style = if *bad { Style::Bad } else { Style::Good };
-            let mut text_lines = text.lines();
-            foot.push(Line::new().with(style, text_lines.next().unwrap_or_default()));
-            foot.extend(text_lines.map(|line| Line::new().with(Style::Plain, line)));
-        }
+        foot.extend(self.answer.iter().flat_map(answer_lines));
         lines.truncate(rows.saturating_sub(foot.len()));
         let room = rows.saturating_sub(lines.len() + foot.len() + 1);
         let log: Vec<Line> = self.log_lines(now, room);
@@ -102,6 +105,19 @@ impl Frame {
         };
         self.log.iter().skip(skipped).map(line).collect()
     }
+}
+
+fn answer_lines(answer: &Answer) -> Vec<Line> {
+    let (style, mark, text) = match answer {
+        Answer::Asked(text) => (Style::Attention, "… ", text),
+        Answer::Done(text) => (Style::Good, "✓ ", text),
+        Answer::Refused(text) => (Style::Bad, "✗ ", text),
+    };
+    let line = |(position, text): (usize, &str)| match position {
+        0 => Line::new().with(style, mark).with(Style::Plain, text),
+        _ => Line::new().with(Style::Plain, text),
+    };
+    text.lines().enumerate().map(line).collect()
 }
 
 fn keys_help() -> Line {
@@ -159,7 +175,7 @@ mod tests {
     fn the_picture() {
         let mut frame = frame();
         frame.select(true);
-        frame.answer = Some((true, "no call is held".into()));
+        frame.answer = Some(Answer::Refused("no call is held".into()));
         assert_eq!(
             text(&frame, 24),
             [
@@ -172,7 +188,7 @@ mod tests {
                 "  00:02 ago  1f0c9a2e  Speakerbox  unmuted",
                 "",
                 "a answer  d decline  e end  h hold/resume  m mute  s swap  0-9*# tones  ↑↓ select  q quit",
-                "no call is held",
+                "✗ no call is held",
             ]
         );
     }

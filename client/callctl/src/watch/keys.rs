@@ -55,6 +55,18 @@ pub fn intent(key: KeyEvent) -> Option<Intent> {
 }
 
 impl Act {
+    pub fn name(self) -> &'static str {
+        match self {
+            Act::Answer => "answer",
+            Act::Decline => "decline",
+            Act::End => "end",
+            Act::Hold => "hold or resume",
+            Act::Mute => "mute or unmute",
+            Act::Swap => "swap",
+            Act::Tone(_) => "tone",
+        }
+    }
+
     /// The actions to request: on the selected call, else on the only call that fits.
     pub fn words(self, board: &Board, selected: Option<&str>) -> Result<Vec<Word>, Failure> {
         let find = |name: Name, unit: Unit| match selected.and_then(|path| board.call_at(path)) {

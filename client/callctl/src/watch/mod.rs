@@ -18,7 +18,7 @@ use serde::Serialize;
 use tokio::sync::mpsc;
 
 use self::{
-    frame::Frame,
+    frame::{Answer, Frame},
     happenings::{Happening, Stamped, States, between},
     keys::Intent,
     screen::Screen,
@@ -117,9 +117,9 @@ async fn live(session: Session, mut events: Events, output: &Output) -> Result<(
                     Some(Intent::Quit) => return Ok(()),
                     Some(Intent::Select { down }) => frame.select(down),
                     Some(Intent::Act(act)) => {
-                        frame.answer = None;
                         match act.words(&frame.board, frame.selected.as_deref()) {
                             Ok(words) => {
+                                frame.answer = Some(Answer::Asked(act.name().to_owned()));
                                 let (session, board) = (session.clone(), frame.board.clone());
                                 let answers = answers.clone();
                                 tokio::task::spawn_local(async move {
@@ -128,7 +128,7 @@ async fn live(session: Session, mut events: Events, output: &Output) -> Result<(
                                     let _ = answers.send(answer);
                                 });
                             }
-                            Err(failure) => frame.answer = Some((true, told(&failure))),
+                            Err(failure) => frame.answer = Some(Answer::Refused(told(&failure))),
                         }
                     }
                     None => {}
@@ -145,17 +145,17 @@ async fn live(session: Session, mut events: Events, output: &Output) -> Result<(
     }
 }
 
-/// Does what a key means; whether it went wrong, and in what words.
-async fn perform(session: Session, board: Board, words: Vec<Word>) -> (bool, String) {
+/// Does what a key means, and tells what became of it.
+async fn perform(session: Session, board: Board, words: Vec<Word>) -> Answer {
     match session.perform(&board, &words).await {
         Ok(steps) => match session::first_failure(&steps) {
             None => {
                 let done: Vec<String> = steps.iter().map(|step| step.describe(&board)).collect();
-                (false, done.join(", "))
+                Answer::Done(done.join(", "))
             }
-            Some(failure) => (true, told(&failure)),
+            Some(failure) => Answer::Refused(told(&failure)),
         },
-        Err(failure) => (true, told(&failure)),
+        Err(failure) => Answer::Refused(told(&failure)),
     }
 }
 
