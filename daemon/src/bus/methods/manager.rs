@@ -205,7 +205,8 @@ fn started(transaction: &callarbiter_core::Transaction) -> Option<Uuid> {
     })
 }
 
-/// The app id and where it comes from: what is derived counts, and nobody may say something else.
+/// The app id and where it comes from. What a sandbox proves cannot be gainsaid; a unit's name is
+/// inherited by whatever is started in a terminal or an editor, so it confirms and never refuses.
 fn app_id(
     client: &Client,
     declared: &str,
@@ -213,23 +214,15 @@ fn app_id(
     use callarbiter_core::AppIdSource;
     match &client.app {
         Some((app, source)) if declared == app.as_ref() => Ok((app.clone(), *source)),
-        Some((app, source)) => Err(Error::new(
+        Some((app, AppIdSource::Sandbox)) => Err(Error::new(
             ErrorKind::AccessDenied,
-            match source {
-                AppIdSource::Sandbox => format!(
-                    "this app runs in the sandbox of {app} and can register under that id only"
-                ),
-                _ => format!(
-                    "this program runs in the unit of {app} and can register under that id only; \
-                     start it in a unit of its own: systemd-run --user --scope PROGRAM"
-                ),
-            },
+            format!("this app runs in the sandbox of {app} and can register under that id only"),
         )),
-        None if !limits::is_app_id(declared) => Err(Error::invalid_argument(format!(
+        _ if !limits::is_app_id(declared) => Err(Error::invalid_argument(format!(
             "an app id has letters, digits, `.`, `_` and `-`, at most {} of them, and no dot first",
             limits::APP_ID_BYTES
         ))),
-        None => Ok((declared.into(), AppIdSource::Declared)),
+        _ => Ok((declared.into(), AppIdSource::Declared)),
     }
 }
 
