@@ -78,10 +78,21 @@ impl Domain {
         for id in calls {
             let Some(call) = self.calls.get(id) else { continue };
             let (uuid, state) = (call.uuid, call.state);
-            if state == CallState::Held && !call.orphaned {
+            let orphaned = call.orphaned;
+            let open =
+                |held| move |a: &Ask| matches!(a, Ask::SetHeld { held: h, .. } if *h == held);
+            let holding = self.asked(*id, open(true)).is_some();
+            if !orphaned && (state == CallState::Held || state == CallState::Active && holding) {
                 self.count_open(batch);
-                let ask = Ask::SetHeld { uuid, held: false };
-                self.ask(*id, ask, HeldBy::NONE, Some(Waiter::Batch(batch)), origin);
+                let waiter = Waiter::Batch(batch);
+                let resuming = self.asked(*id, open(false)).filter(|_| !holding);
+                match resuming.and_then(|r| self.requests.get_mut(&r)) {
+                    Some(request) => request.waiters.push(waiter),
+                    None => {
+                        let ask = Ask::SetHeld { uuid, held: false };
+                        self.ask(*id, ask, HeldBy::NONE, Some(waiter), origin);
+                    }
+                }
             } else if state == CallState::Active
                 && let Some(batch) = self.batches.get_mut(&batch)
             {
@@ -179,7 +190,8 @@ impl Domain {
                 // Half a group on hold is no hold: the rest is resumed.
                 for id in batch.done {
                     let Some(call) = self.calls.get(&id) else { continue };
-                    if call.state == CallState::Held && call.held_by == batch.by {
+                    let alone = call.held_by == batch.by && !call.orphaned;
+                    if call.state == CallState::Held && alone {
                         let ask = Ask::SetHeld { uuid: call.uuid, held: false };
                         self.ask(id, ask, HeldBy::NONE, None, Origin::Policy);
                     }

@@ -131,7 +131,10 @@ impl Domain {
     /// Nobody has the focus: what is active takes it, else what arbitration held is decided.
     fn settle_vacancy(&mut self) -> bool {
         let attached = |c: &&crate::Call| !c.orphaned && c.group.is_some();
-        let active = self.calls.values().filter(attached).find(|c| c.state == CallState::Active);
+        let free = |c: &crate::Call| !c.group.is_some_and(|g| self.is_moving(g));
+        let live = || self.calls.values().filter(attached).filter(|c| free(c));
+        let active = live().find(|c| c.state == CallState::Active);
+        let active = active.or_else(|| live().find(|c| c.state.is_eligible()));
         if let Some(group) = active.and_then(|c| c.group) {
             self.focus_on(group);
             return true;

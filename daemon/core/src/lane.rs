@@ -324,9 +324,8 @@ impl Domain {
 
     fn stop(&mut self, id: TransactionId, why: &str) {
         let Some(transaction) = self.transactions.get(&id) else { return };
-        let open = transaction.actions.iter().position(|s| s.outcome.is_none());
-        let Some(at) = open else { return };
-        let asked = self.step(id, at).is_some_and(|s| matches!(s.stage, Stage::Asked));
+        let open = |s: &Step| s.outcome.is_none() && !matches!(s.stage, Stage::Bundled);
+        let Some(at) = transaction.actions.iter().position(open) else { return };
         let waits = |waiter: &Waiter| match waiter {
             Waiter::Step(transaction, step) => (*transaction, *step) == (id, at),
             Waiter::Batch(batch) => matches!(
@@ -335,15 +334,24 @@ impl Domain {
             ),
             Waiter::Room(..) => false,
         };
-        let sent = self.requests.iter().filter(|(_, r)| r.sent && r.waiters.iter().any(waits));
-        let requests: Vec<_> = sent.map(|(request, _)| *request).collect();
-        if asked {
-            for request in requests {
+        // What others wait for too goes on for them.
+        let own = self
+            .requests
+            .iter()
+            .filter(|(_, r)| r.waiters.iter().any(waits) && r.waiters.iter().all(waits));
+        let requests: Vec<_> = own.map(|(request, r)| (*request, r.sent)).collect();
+        let why = Refusal::new(Error::Cancelled, why);
+        for (request, sent) in requests {
+            if sent {
+                self.tell_timed_out(request);
                 self.conclude(request, Verdict::TimedOut);
+            } else {
+                self.conclude(request, Verdict::Dropped(why.clone()));
             }
         }
-        let why = Refusal::new(Error::Cancelled, why);
-        if self.step(id, at).is_some_and(|s| s.outcome.is_none()) {
+        let open =
+            |d: &Domain| d.transactions.get(&id)?.actions.iter().position(|s| s.outcome.is_none());
+        if let Some(at) = open(self) {
             self.set_outcome(id, at, Outcome::Cancelled(why));
         }
         self.lane.queue.retain(|queued| *queued != id);

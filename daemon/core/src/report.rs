@@ -48,10 +48,7 @@ impl Domain {
                 Ok(Reply::Done)
             }
         };
-        if silent
-            && reply.is_ok()
-            && let Some(provider) = self.provider_mut(id)
-        {
+        if silent && let Some(provider) = self.provider_mut(id) {
             provider.responsive = true;
         }
         reply
@@ -234,15 +231,26 @@ impl Domain {
             _ if was == stated => {}
             // It is on its way out, or being answered: the next word is the one that counts.
             (Ending, _) | (Answering, Connecting) => {}
-            (Ringing | Answering, Active) => {
+            (Ringing, Connecting) => {
+                self.transition(id, Connecting, "answered at its app");
+                if self.focus.is_none() {
+                    self.focus_on_call(id);
+                }
+            }
+            (Ringing | Answering, Active | Held) => {
                 let answered = |a: &Ask| matches!(a, Ask::Answer { .. } | Ask::Transaction(_));
                 match self.asked(id, answered) {
                     Some(request) => self.conclude(request, Verdict::Fulfilled),
-                    None => {
-                        self.active_unasked(id, "answered at its app");
-                        self.end_siblings(id, EndReason::AnsweredElsewhere);
-                    }
+                    None if stated == Active => self.active_unasked(id, "answered at its app"),
+                    None => {}
                 }
+                if stated == Held {
+                    self.became_held(id, HeldBy::USER, "held at its app");
+                }
+                self.end_siblings(id, EndReason::AnsweredElsewhere);
+            }
+            (Dialing | Alerting | Connecting, Held) => {
+                self.became_held(id, HeldBy::USER, "held at its app");
             }
             (Launching | Starting, Dialing | Alerting | Connecting | Active) => {
                 let Some(request) = self.asked(id, |a| matches!(a, Ask::Start { .. })) else {
@@ -258,14 +266,20 @@ impl Domain {
                 match self.asked(id, |a| matches!(a, Ask::SetHeld { held: true, .. })) {
                     Some(request) => self.conclude(request, Verdict::Fulfilled),
                     None => {
-                        let by = if self.is_bundled(id) { HeldBy::ARBITER } else { HeldBy::USER };
+                        // A hold that timed out is being taken back: this is what became of it.
+                        let late = self.asked(id, |a| matches!(a, Ask::SetHeld { .. })).is_some();
+                        let ours = late || self.is_bundled(id);
+                        let by = if ours { HeldBy::ARBITER } else { HeldBy::USER };
                         self.became_held(id, by, "held at its app");
                     }
                 }
             }
             (Held, Active) => {
-                match self.asked(id, |a| matches!(a, Ask::SetHeld { held: false, .. })) {
+                let resumes =
+                    |a: &Ask| matches!(a, Ask::SetHeld { held: false, .. } | Ask::Transaction(_));
+                match self.asked(id, resumes) {
                     Some(request) => self.conclude(request, Verdict::Fulfilled),
+                    None if self.takes_back_a_resume(id) => self.resumed_all_the_same(id),
                     None => self.active_unasked(id, "resumed at its app"),
                 }
             }
@@ -281,6 +295,10 @@ impl Domain {
             self.active_unasked(id, "reported by its app");
         } else {
             self.transition(id, stated, "reported by its app");
+        }
+        let call = self.calls.get(&id).filter(|c| c.direction == Direction::Incoming);
+        if call.is_some_and(|c| c.state == CallState::Active) {
+            self.end_siblings(id, EndReason::AnsweredElsewhere);
         }
     }
 

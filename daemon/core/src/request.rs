@@ -52,6 +52,8 @@ pub(crate) struct Past {
     pub by: HeldBy,
     /// It was not answered: a late word is news.
     pub open: bool,
+    /// Its deadline passed; else it was called off.
+    pub timed_out: bool,
 }
 
 /// How a request ended.
@@ -195,20 +197,27 @@ impl Domain {
     pub(crate) fn request_timed_out(&mut self, id: RequestId) {
         let Some(request) = self.requests.get(&id) else { return };
         let (provider, action, call) = (request.provider, request.ask.action(), request.call);
+        self.tell_timed_out(id);
+        if let Some(provider) = self.provider_mut(provider) {
+            provider.responsive = false;
+        }
+        self.log(provider, call, Happening::Unresponsive { action });
+        self.conclude(id, Verdict::TimedOut);
+    }
+
+    /// `ActionTimedOut`: the provider need not go on.
+    pub(crate) fn tell_timed_out(&mut self, id: RequestId) {
+        let Some(request) = self.requests.get(&id) else { return };
+        let (provider, action) = (request.provider, request.ask.action());
         let uuid = match &request.ask {
             Ask::End { uuid, .. } => Some(*uuid),
-            _ => call.and_then(|c| self.calls.get(&c)).map(|c| c.uuid),
+            _ => request.call.and_then(|c| self.calls.get(&c)).map(|c| c.uuid),
         };
         if let Some(peer) = self.providers.get(&provider).and_then(|p| p.peer) {
             let told =
                 Effect::TimedOut { uid: self.uid, peer, provider, request: id, uuid, action };
             self.turn.effects.push(told);
         }
-        if let Some(provider) = self.provider_mut(provider) {
-            provider.responsive = false;
-        }
-        self.log(provider, call, Happening::Unresponsive { action });
-        self.conclude(id, Verdict::TimedOut);
     }
 
     /// A request about the audio that no longer matters.
@@ -232,7 +241,9 @@ impl Domain {
         if request.sent {
             let open = !matches!(verdict, Verdict::Fulfilled | Verdict::Failed(_));
             let Request { provider, call, by, .. } = request;
-            self.past.push_back(Past { id, provider, call, ask: request.ask.clone(), by, open });
+            let timed_out = matches!(verdict, Verdict::TimedOut);
+            let ask = request.ask.clone();
+            self.past.push_back(Past { id, provider, call, ask, by, open, timed_out });
             if self.past.len() > PAST {
                 self.past.pop_front();
             }

@@ -3,8 +3,8 @@
 //! Owns phases and generations. Who should have the audio follows from the focus alone.
 
 use crate::{
-    Ask, Call, CallId, CallState, Domain, GroupId, Happening, HeldBy, Object, Origin, Phase,
-    ProviderId, RequestId,
+    Ask, Call, CallId, Domain, GroupId, Happening, HeldBy, Object, Origin, Phase, ProviderId,
+    RequestId,
 };
 
 impl Domain {
@@ -53,7 +53,9 @@ impl Domain {
         // The microphone is as the user left it, whatever the app did meanwhile.
         let muted: Vec<(CallId, uuid::Uuid)> = self
             .members(group)
-            .filter(|c| c.muted && c.state == CallState::Active)
+            .filter(|c| c.muted && c.state.is_eligible())
+            // What the user asks for just now wins.
+            .filter(|c| self.asked(c.id, |a| matches!(a, Ask::SetMuted { .. })).is_none())
             .map(|c| (c.id, c.uuid))
             .collect();
         for (id, uuid) in muted {

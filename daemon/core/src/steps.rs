@@ -90,12 +90,14 @@ impl Domain {
         let (uuid, state, group, emergency) =
             (target.uuid, target.state, target.group, target.emergency);
         let focused = group.is_some() && self.focus == group;
+        let held_soon =
+            self.asked(call, |a| matches!(a, Ask::SetHeld { held: true, .. })).is_some();
         let met = match action {
             Action::Start { .. } => state != CallState::Starting,
             Action::Answer { .. } => {
                 state == CallState::Held || state == CallState::Active && focused
             }
-            _ => state == CallState::Active && focused,
+            _ => state == CallState::Active && focused && !held_soon,
         };
         if met {
             return self.set_outcome(id, at, Outcome::Fulfilled);
@@ -126,7 +128,7 @@ impl Domain {
                 self.transition(call, CallState::Answering, "answered here");
                 Ask::Answer { uuid }
             }
-            _ if state == CallState::Active => {
+            _ if state == CallState::Active && !held_soon => {
                 self.focus_on_call(call);
                 return self.set_outcome(id, at, Outcome::Fulfilled);
             }
@@ -233,13 +235,10 @@ impl Domain {
 
     fn begin_hold(&mut self, id: TransactionId, at: usize, call: CallId, origin: Origin) {
         let Some(transaction) = self.transactions.get(&id) else { return };
-        let by = if transaction.focus { HeldBy::ARBITER } else { HeldBy::USER };
+        let gives_way = transaction.actions.iter().any(|s| takes_focus(&s.action));
+        let by = if gives_way { HeldBy::ARBITER } else { HeldBy::USER };
         let Some(target) = self.calls.get(&call) else { return };
         let provider = target.provider;
-        if target.state == CallState::Held {
-            self.hold_again(call, by);
-            return self.set_outcome(id, at, Outcome::Fulfilled);
-        }
         let wide = self
             .providers
             .get(&provider)
@@ -252,9 +251,32 @@ impl Domain {
             return self.set_stage(id, at, Stage::Bundled);
         }
         let members = target.group.map(|g| self.members(g).map(|c| c.id).collect::<Vec<_>>());
+        let members = members.unwrap_or_else(|| vec![call]);
+        if !gives_way {
+            self.call_off_resumes(&members);
+        }
         self.set_stage(id, at, Stage::Asked);
         let waiter = Some(BatchWaiter::Target(id, at, call));
-        self.hold(&members.unwrap_or_else(|| vec![call]), by, waiter, origin);
+        self.hold(&members, by, waiter, origin);
+    }
+
+    /// A resume that has not been asked for yet is replaced by a newer hold.
+    fn call_off_resumes(&mut self, calls: &[CallId]) {
+        let mut found = Vec::new();
+        for (id, transaction) in self.transactions.iter().filter(|(_, t)| !t.finished) {
+            for (at, step) in transaction.actions.iter().enumerate() {
+                let resumes = matches!(step.action, Action::SetHeld { held: false, .. })
+                    && calls.contains(&step.call);
+                if resumes && step.outcome.is_none() && !matches!(step.stage, Stage::Asked) {
+                    found.push((*id, at));
+                }
+            }
+        }
+        for (id, at) in found {
+            let newer = Refusal::new(Error::Cancelled, "a newer request replaced this one");
+            self.set_outcome(id, at, Outcome::Cancelled(newer));
+            self.turn.ready.push_back(id);
+        }
     }
 
     fn begin_regroup(
@@ -340,4 +362,12 @@ impl Domain {
         }
         true
     }
+}
+
+/// Beside such an action, a hold makes room: it counts as arbitration.
+fn takes_focus(action: &Action) -> bool {
+    matches!(
+        action,
+        Action::Start { .. } | Action::Answer { .. } | Action::SetHeld { held: false, .. }
+    )
 }

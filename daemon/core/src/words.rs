@@ -3,8 +3,10 @@
 //! Owns which word counts. What it does is [`crate::request`]'s.
 
 use crate::{
-    Ask, CallState, Claim, Domain, Error, Millis, Origin, Private, ProviderId, Refusal, RequestId,
-    Result, request::Verdict, timers::Due,
+    Ask, CallId, CallRef, CallState, Claim, Domain, Error, Millis, Origin, Private, ProviderId,
+    Refusal, RequestId, Result,
+    request::{Past, Verdict},
+    timers::Due,
 };
 
 /// How often a provider may ask for more time.
@@ -46,6 +48,9 @@ impl Domain {
         message: &Private,
     ) -> Result<()> {
         if !self.is_open(provider, id)? {
+            for past in self.past.iter_mut().filter(|p| p.id == id) {
+                past.open = false;
+            }
             return Ok(());
         }
         let said = if message.is_empty() { error } else { message.reveal() };
@@ -110,7 +115,7 @@ impl Domain {
         if !std::mem::replace(&mut past.open, false) {
             return Ok(());
         }
-        let (call, ask, by) = (past.call, past.ask.clone(), past.by);
+        let (call, ask, by, timed_out) = (past.call, past.ask.clone(), past.by, past.timed_out);
         let Some(call) = call.filter(|id| self.calls.get(id).is_some_and(|c| !c.orphaned)) else {
             return Err(too_late(id));
         };
@@ -120,9 +125,18 @@ impl Domain {
                 self.became_held(call, by, "held late");
             }
             (Ask::SetHeld { held: false, .. }, Some(CallState::Held)) => {
-                let by = self.calls.get(&call).map(|c| c.held_by).unwrap_or_default();
-                self.transition(call, CallState::Active, "resumed late");
-                self.hold(&[call], by, None, Origin::Policy);
+                if timed_out {
+                    self.active_unasked(call, "resumed late");
+                } else {
+                    self.resumed_all_the_same(call);
+                }
+            }
+            (Ask::SetGroup { with, .. }, Some(CallState::Active | CallState::Held)) => {
+                let with = with.map(|u| CallRef::Of(provider, u)).map(|w| self.find(w));
+                match with.map(|w| w.map(|c| c.id)) {
+                    Some(None) => {}
+                    with => self.regroup(call, with.flatten()),
+                }
             }
             (Ask::SetMuted { muted, .. }, _) => {
                 if let Some(call) = self.call_mut(call) {
@@ -137,6 +151,23 @@ impl Domain {
             _ => {}
         }
         Err(too_late(id))
+    }
+
+    /// A resume that was called off happened: the call is to stay on hold, so it is asked again.
+    pub(crate) fn resumed_all_the_same(&mut self, call: CallId) {
+        let by = self.calls.get(&call).map(|c| c.held_by).unwrap_or_default();
+        self.transition(call, CallState::Active, "resumed all the same");
+        self.hold(&[call], by, None, Origin::Policy);
+    }
+
+    /// A resume of this call was called off, and the provider has not said what became of it.
+    pub(crate) fn takes_back_a_resume(&mut self, call: CallId) -> bool {
+        let called_off = |p: &&mut Past| {
+            let resume = matches!(p.ask, Ask::SetHeld { held: false, .. });
+            p.open && !p.timed_out && resume && p.call == Some(call)
+        };
+        let found = self.past.iter_mut().find(called_off);
+        found.is_some_and(|past| std::mem::replace(&mut past.open, false))
     }
 }
 

@@ -245,7 +245,7 @@ impl World {
         self.handle(Input::Tick).unwrap();
     }
 
-    fn move_to(&mut self, at: Time) {
+    pub fn move_to(&mut self, at: Time) {
         self.now.wall += at.0 - self.now.mono.0;
         self.now.mono = at;
     }

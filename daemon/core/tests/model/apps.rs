@@ -1,0 +1,85 @@
+//! The cast of every history: two users on one seat, and the apps that carry their calls.
+//!
+//! Owns who they are and the rules that apply to them.
+
+use std::sync::Arc;
+
+use callarbiter_core::*;
+
+use super::op::Rules;
+use crate::world::{ALICE, BOB};
+
+/// An app that may register.
+pub struct Cast {
+    pub user: Uid,
+    pub app: &'static str,
+    /// Its network holds by itself, and takes whole plans.
+    pub wide: bool,
+    /// Its calls can be put on hold.
+    pub holds: bool,
+}
+
+/// Holds each call by itself.
+pub const PLAIN: u8 = 0;
+/// Like GSM.
+pub const WIDE: u8 = 1;
+/// Cannot hold.
+pub const STIFF: u8 = 2;
+/// May place emergency calls; carries the same calls as `PLAIN`.
+pub const SOS: u8 = 3;
+/// The other user's.
+pub const BOBS: u8 = 4;
+
+pub const CAST: [Cast; 5] = [
+    Cast { user: ALICE, app: "plain", wide: false, holds: true },
+    Cast { user: ALICE, app: "wide", wide: true, holds: true },
+    Cast { user: ALICE, app: "stiff", wide: false, holds: false },
+    Cast { user: ALICE, app: "sos", wide: false, holds: true },
+    Cast { user: BOB, app: "bobs", wide: false, holds: true },
+];
+
+/// How many calls histories are about.
+pub const CALLS: u8 = 5;
+
+pub fn configuration(app: u8, wide: bool) -> Configuration {
+    Configuration {
+        hold_model: if wide { HoldModel::ProviderWide } else { HoldModel::PerCall },
+        transactions: wide && app == WIDE,
+        supports_video: app == PLAIN,
+        ..Configuration::default()
+    }
+}
+
+pub fn settings(rules: Rules) -> Settings {
+    let allow = |apps: &[&str]| apps.iter().map(|a| (Arc::from(*a), false)).collect();
+    let mut policy = Policy {
+        authorization: AuthorizationPolicy::Allow,
+        correlated: vec![vec!["plain".into(), "sos".into()]],
+        emergency: Emergency { handles: vec!["112".into()], providers: vec!["sos".into()] },
+        ..Policy::default()
+    };
+    let mut limits = Limits::default();
+    match rules {
+        Rules::Usual => {}
+        Rules::Eager => {
+            policy.after_remote_end = AfterRemoteEnd::Resume;
+            policy.when_busy = WhenBusy::End;
+        }
+        Rules::Strict => policy.apps = allow(&["wide"]),
+        Rules::Tight => {
+            limits = Limits {
+                calls: 3,
+                ringing_per_provider: 1,
+                groups_per_provider: 1,
+                calls_per_group: 2,
+                providers: 3,
+                transactions: 2,
+                actions: 3,
+                requests_per_call: 1,
+                tombstones: 2,
+                tokens: 1,
+            }
+        }
+    }
+    Settings { policy, limits, ..Settings::default() }
+}

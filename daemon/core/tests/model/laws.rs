@@ -1,0 +1,125 @@
+//! What effects must obey whatever happens, seen from outside.
+//!
+//! Owns three ledgers: requests to providers, the audio of each user, accepted transactions. None of
+//! them looks into the core.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use callarbiter_core::*;
+
+/// A group's app was told that it has the audio.
+#[derive(Debug)]
+struct Grant {
+    provider: ProviderId,
+    generation: u64,
+    /// It was asked to stop.
+    release: Option<RequestId>,
+}
+
+#[derive(Default)]
+pub struct Laws {
+    attached: BTreeMap<(Uid, ProviderId), Peer>,
+    asked: BTreeSet<(Uid, RequestId)>,
+    grants: BTreeMap<Uid, Grant>,
+    generations: BTreeMap<Uid, u64>,
+    accepted: BTreeSet<(Uid, TransactionId)>,
+    finished: BTreeSet<(Uid, TransactionId)>,
+    seats: BTreeMap<Uid, bool>,
+}
+
+impl Laws {
+    pub fn attached(&mut self, uid: Uid, provider: ProviderId, peer: Peer) {
+        self.attached.insert((uid, provider), peer);
+    }
+
+    /// Nothing may be asked of it from now on, and its audio is over.
+    pub fn detached(&mut self, peer: Peer) {
+        let gone: Vec<_> =
+            self.attached.iter().filter(|(_, p)| **p == peer).map(|(k, _)| *k).collect();
+        for (uid, provider) in gone {
+            self.attached.remove(&(uid, provider));
+            if self.grants.get(&uid).is_some_and(|g| g.provider == provider) {
+                self.grants.remove(&uid);
+            }
+        }
+    }
+
+    pub fn seated(&mut self, uid: Uid, seated: bool) {
+        self.seats.insert(uid, seated);
+    }
+
+    /// A provider answered.
+    pub fn answered(&mut self, uid: Uid, request: RequestId) {
+        if self.grants.get(&uid).is_some_and(|g| g.release == Some(request)) {
+            self.grants.remove(&uid);
+        }
+    }
+
+    pub fn accepted(&mut self, uid: Uid, transaction: TransactionId) {
+        self.accepted.insert((uid, transaction));
+    }
+
+    pub fn effect(&mut self, effect: &Effect) {
+        match effect {
+            Effect::Ask { uid, peer, provider, request, ask, .. } => {
+                let attached = self.attached.get(&(*uid, *provider));
+                assert_eq!(attached, Some(peer), "{} asked of an app that is gone", ask.action());
+                assert!(self.asked.insert((*uid, *request)), "asked twice");
+                self.audio(*uid, *provider, *request, ask);
+            }
+            Effect::TimedOut { uid, request, .. } => self.answered(*uid, *request),
+            Effect::Finished { uid, transaction } => {
+                assert!(self.finished.insert((*uid, *transaction)), "finished twice");
+            }
+            Effect::AuthorizationSet { uid, peer, provider, .. } => {
+                assert_eq!(self.attached.get(&(*uid, *provider)), Some(peer));
+            }
+            Effect::Publish { .. } | Effect::RoleLost { .. } | Effect::Logged(_) => {}
+        }
+    }
+
+    fn audio(&mut self, uid: Uid, provider: ProviderId, request: RequestId, ask: &Ask) {
+        match ask {
+            Ask::AudioActivated { uuids, generation } => {
+                assert!(!uuids.is_empty(), "the audio for nobody");
+                let mine = self.grants.get(&uid);
+                if let Some(grant) = mine {
+                    let same = (grant.provider, grant.generation) == (provider, *generation);
+                    assert!(same && grant.release.is_none(), "two have the audio: {grant:?}");
+                    return;
+                }
+                let last = self.generations.insert(uid, *generation).unwrap_or(0);
+                assert!(last < *generation, "a generation came again");
+                let seated = |uid: Uid| self.seats.get(&uid) == Some(&true);
+                if seated(uid) {
+                    let other = self.grants.keys().find(|other| **other != uid && seated(**other));
+                    assert_eq!(other, None, "another user of the seat still has the audio");
+                }
+                let grant = Grant { provider, generation: *generation, release: None };
+                self.grants.insert(uid, grant);
+            }
+            Ask::AudioDeactivated { generation, .. } => {
+                let grant = self.grants.get_mut(&uid).expect("a release without a grant");
+                assert_eq!((grant.provider, grant.generation), (provider, *generation));
+                assert_eq!(grant.release.replace(request), None, "released twice");
+            }
+            _ => {}
+        }
+    }
+
+    /// After each turn: an effect says it finished, and only then it is.
+    pub fn compare(&self, domain: &Domain, uid: Uid) {
+        for transaction in domain.transactions() {
+            let key = (uid, transaction.id);
+            assert!(self.accepted.contains(&key), "a transaction nobody asked for");
+            assert_eq!(transaction.finished, self.finished.contains(&key), "finished unsaid");
+            let all = transaction.actions.iter().all(|s| s.outcome.is_some());
+            assert_eq!(transaction.finished, all, "an outcome is missing, or nobody was told");
+        }
+    }
+
+    /// At rest everything that was accepted is finished.
+    pub fn all_finished(&self) {
+        assert_eq!(self.accepted, self.finished, "accepted and finished differ");
+    }
+}

@@ -1,0 +1,268 @@
+//! Arbitration restated: what must hold where every app holds each call by itself and always does at
+//! once what it is asked.
+//!
+//! Owns a model without requests, deadlines, lanes or groups: a list of calls, who has the focus, who
+//! holds whom. It shares no code with the core; after each operation the two must agree.
+
+use std::collections::BTreeMap;
+
+use callarbiter_core::{CallState, Error};
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Told {
+    pub app: u8,
+    pub state: CallState,
+    pub by_user: bool,
+    pub by_arbiter: bool,
+    pub muted: bool,
+    held_at: u32,
+}
+
+/// One user's calls as they must be.
+#[derive(Clone, Debug, Default)]
+pub struct Reference {
+    pub calls: BTreeMap<u8, Told>,
+    pub focus: Option<u8>,
+    clock: u32,
+    over: Vec<(u8, u8)>,
+}
+
+/// The operations of which the model knows.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Simple {
+    Incoming {
+        app: u8,
+        n: u8,
+    },
+    Answer {
+        n: u8,
+    },
+    Start {
+        app: u8,
+        n: u8,
+    },
+    /// The far end of a call being placed picks up.
+    Connects {
+        n: u8,
+    },
+    End {
+        n: u8,
+    },
+    RemoteEnd {
+        n: u8,
+    },
+    Hold {
+        n: u8,
+    },
+    Unhold {
+        n: u8,
+    },
+    Swap {
+        hold: u8,
+        unhold: u8,
+    },
+    Mute {
+        n: u8,
+        muted: bool,
+    },
+    /// Nobody answers.
+    RingsOut {
+        n: u8,
+    },
+}
+
+const GROUPS_PER_APP: usize = 2;
+
+impl Reference {
+    /// What the operation does, or the error that refuses it.
+    pub fn apply(&mut self, op: Simple) -> Result<(), Error> {
+        self.clock += 1;
+        match op {
+            Simple::Incoming { app, n } => {
+                if self.over.contains(&(app, n)) {
+                    return Err(Error::AlreadyEnded);
+                }
+                if self.calls.contains_key(&n) {
+                    return Ok(());
+                }
+                self.calls.insert(n, told(app, CallState::Ringing));
+                Ok(())
+            }
+            Simple::Answer { n } => {
+                let call = self.known(n)?;
+                match call.state {
+                    CallState::Ringing => {}
+                    CallState::Active | CallState::Held => return self.unhold(n),
+                    _ => return Err(Error::InvalidState),
+                }
+                self.room(n)?;
+                self.group_room(call.app)?;
+                self.hold_others(n);
+                self.activate(n);
+                Ok(())
+            }
+            Simple::Start { app, n } => {
+                if self.calls.contains_key(&n) {
+                    return Err(Error::UuidInUse);
+                }
+                if self.over.contains(&(app, n)) {
+                    return Err(Error::AlreadyEnded);
+                }
+                self.room(n)?;
+                self.group_room(app)?;
+                self.hold_others(n);
+                self.calls.insert(n, told(app, CallState::Dialing));
+                self.focus = Some(n);
+                Ok(())
+            }
+            Simple::Connects { n } => {
+                let call = self.known(n)?;
+                if call.state == CallState::Dialing {
+                    self.call(n).state = CallState::Active;
+                }
+                Ok(())
+            }
+            Simple::End { n } => {
+                self.known(n)?;
+                self.end(n, true);
+                Ok(())
+            }
+            Simple::RemoteEnd { n } => {
+                self.known(n)?;
+                self.end(n, false);
+                Ok(())
+            }
+            Simple::RingsOut { n } => {
+                if self.known(n)?.state == CallState::Ringing {
+                    self.end(n, false);
+                }
+                Ok(())
+            }
+            Simple::Hold { n } => {
+                let clock = self.clock;
+                match self.known(n)?.state {
+                    CallState::Active => {
+                        let call = self.call(n);
+                        (call.state, call.by_user, call.held_at) = (CallState::Held, true, clock);
+                        if self.focus == Some(n) {
+                            self.focus = None;
+                            self.keep_held();
+                        }
+                        Ok(())
+                    }
+                    CallState::Held => {
+                        self.call(n).by_user = true;
+                        Ok(())
+                    }
+                    _ => Err(Error::InvalidState),
+                }
+            }
+            Simple::Unhold { n } => match self.known(n)?.state {
+                CallState::Active | CallState::Held => self.unhold(n),
+                _ => Err(Error::InvalidState),
+            },
+            Simple::Swap { hold, unhold } => {
+                let (a, b) = (self.known(hold)?, self.known(unhold)?);
+                let connected = |s| matches!(s, CallState::Active | CallState::Held);
+                if !connected(a.state) || !connected(b.state) {
+                    return Err(Error::InvalidState);
+                }
+                // Holding and resuming the same call leaves it active.
+                let clock = self.clock;
+                let call = self.call(hold);
+                if call.state == CallState::Active {
+                    (call.state, call.held_at) = (CallState::Held, clock);
+                }
+                call.by_arbiter = true;
+                self.unhold(unhold)
+            }
+            Simple::Mute { n, muted } => match self.known(n)?.state {
+                CallState::Ringing => Err(Error::InvalidState),
+                _ => {
+                    self.call(n).muted = muted;
+                    Ok(())
+                }
+            },
+        }
+    }
+
+    fn unhold(&mut self, n: u8) -> Result<(), Error> {
+        if self.calls[&n].state == CallState::Active && self.focus == Some(n) {
+            return Ok(());
+        }
+        self.room(n)?;
+        self.hold_others(n);
+        self.activate(n);
+        Ok(())
+    }
+
+    fn known(&self, n: u8) -> Result<Told, Error> {
+        if let Some(call) = self.calls.get(&n) {
+            return Ok(call.clone());
+        }
+        let over = self.over.iter().any(|(_, over)| *over == n);
+        Err(if over { Error::AlreadyEnded } else { Error::UnknownCall })
+    }
+
+    fn call(&mut self, n: u8) -> &mut Told {
+        self.calls.get_mut(&n).unwrap()
+    }
+
+    /// A call being placed cannot be held.
+    fn room(&self, n: u8) -> Result<(), Error> {
+        let dialing = |(other, c): (&u8, &Told)| *other != n && c.state == CallState::Dialing;
+        if self.calls.iter().any(dialing) { Err(Error::CannotHold) } else { Ok(()) }
+    }
+
+    fn group_room(&self, app: u8) -> Result<(), Error> {
+        let groups = |c: &&Told| c.app == app && c.state != CallState::Ringing;
+        if self.calls.values().filter(groups).count() >= GROUPS_PER_APP {
+            return Err(Error::MaximumCallGroupsReached);
+        }
+        Ok(())
+    }
+
+    fn hold_others(&mut self, n: u8) {
+        let clock = self.clock;
+        for (_, call) in self.calls.iter_mut().filter(|(other, _)| **other != n) {
+            if call.state == CallState::Active {
+                (call.state, call.by_arbiter, call.held_at) = (CallState::Held, true, clock);
+            }
+        }
+    }
+
+    fn activate(&mut self, n: u8) {
+        let call = self.call(n);
+        call.state = CallState::Active;
+        (call.by_user, call.by_arbiter) = (false, false);
+        self.focus = Some(n);
+    }
+
+    fn end(&mut self, n: u8, local: bool) {
+        let Some(call) = self.calls.remove(&n) else { return };
+        self.over.push((call.app, n));
+        if self.focus != Some(n) {
+            return;
+        }
+        self.focus = None;
+        if !local && call.state != CallState::Dialing {
+            return self.keep_held();
+        }
+        let waits = |c: &Told| c.state == CallState::Held && !c.by_user;
+        let newest = self.calls.iter().filter(|(_, c)| waits(c)).max_by_key(|(_, c)| c.held_at);
+        if let Some((newest, _)) = newest {
+            self.activate(*newest);
+        }
+    }
+
+    /// Nobody is overheard: what arbitration held stays held, by the user.
+    fn keep_held(&mut self) {
+        for call in self.calls.values_mut().filter(|c| c.state == CallState::Held && !c.by_user) {
+            (call.by_user, call.by_arbiter) = (true, false);
+        }
+    }
+}
+
+fn told(app: u8, state: CallState) -> Told {
+    Told { app, state, by_user: false, by_arbiter: false, muted: false, held_at: 0 }
+}
