@@ -33,6 +33,7 @@ impl Scene {
         let alice = arbiter.bus.connect_as("alice").await?;
         let calls = [ring(&phone).await?, ring(&phone).await?];
         alice.answer(&calls[1].path).await?;
+        alice.wait_audio("granted").await?;
         Ok(Scene { phone, alice, bob, calls, arbiter })
     }
 
@@ -140,7 +141,8 @@ async fn what_is_alices_looks_as_if_it_were_not_there() -> Result<()> {
             }
         }
     }
-    assert_eq!(scene.alice.view().await?, before, "and nothing of it moved");
+    let changes = scene.alice.view().await?.changes(&before);
+    assert_eq!(changes, [""; 0], "and nothing of it moved");
     Ok(())
 }
 
@@ -165,7 +167,7 @@ async fn uuids_of_alice_are_unknown() -> Result<()> {
     let mine = own.report_incoming_call(&scene.calls[0].uuid, &Options::new()).await?;
     assert_eq!(mine, scene.calls[0].path);
     own.report_ended(&scene.calls[0].uuid, "remote-ended").await?;
-    assert_eq!(scene.alice.view().await?, before);
+    assert_eq!(scene.alice.view().await?.changes(&before), [""; 0]);
     Ok(())
 }
 

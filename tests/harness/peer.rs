@@ -1,6 +1,6 @@
 //! A connection to a bus that keeps what it receives; raw D-Bus in few words.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex};
 
 use anyhow::{Context, Result};
@@ -60,6 +60,27 @@ pub struct View {
     pub revision: u64,
     /// All objects, the root's included.
     pub objects: Objects,
+}
+
+impl View {
+    /// What is not as it was, a line each: short enough to read when a test fails.
+    pub fn changes(&self, before: &View) -> Vec<String> {
+        let (was, is) = (before.lines(), self.lines());
+        let gone = was.difference(&is).map(|line| format!("- {line}"));
+        gone.chain(is.difference(&was).map(|line| format!("+ {line}"))).collect()
+    }
+
+    fn lines(&self) -> BTreeSet<String> {
+        let mut lines = BTreeSet::from([format!("revision {}", self.revision)]);
+        for (path, interfaces) in &self.objects {
+            lines.insert(path.clone());
+            for (name, value) in interfaces.values().flatten() {
+                lines
+                    .insert(format!("{path} {name} {}", Variant::from(value.try_clone().unwrap())));
+            }
+        }
+        lines
+    }
 }
 
 /// A connection with all it received.
@@ -172,6 +193,15 @@ impl Peer {
         let what = format!("{call} is {state}");
         crate::eventually(&what, async || (self.state(call).await.ok()? == state).then_some(()))
             .await
+    }
+
+    /// Waits until the audio session is in this phase: answering a call does not wait for its audio.
+    pub async fn wait_audio(&self, phase: &str) -> Result<()> {
+        crate::eventually(&format!("the audio session is {phase}"), async || {
+            let value = self.property(ROOT, "AudioSession", "Phase").await.ok()?;
+            (String::try_from(value).ok()? == phase).then_some(())
+        })
+        .await
     }
 
     /// Answers a call and waits until that is done.
