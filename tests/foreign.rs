@@ -34,7 +34,7 @@ async fn the_c_example_carries_a_call() -> Result<()> {
 }
 
 async fn carries_a_call(program: Launch) -> Result<()> {
-    let arbiter = Arbiter::on_session_bus().await?;
+    let mut arbiter = Arbiter::on_session_bus().await?;
     let user = arbiter.bus.connect().await?;
     let address = arbiter.bus.address();
     let arguments = ["--app-id", "org.example.Foreign", "--bus", &address, "--incoming", CALLER];
@@ -73,9 +73,12 @@ async fn carries_a_call(program: Launch) -> Result<()> {
     provider.says("dtmf of 3").await?;
     let refused = user.call::<_, ()>(&call, "Call", "SetVideo", &true).await.unwrap_err();
     assert_eq!(refused.short(), "NotSupported");
+    pretend_to_be_the_arbiter(&user).await?;
     user.end(&call).await?;
     provider.says("end").await?;
     provider.says("audio off for 1").await?;
+    let words = provider.process.output();
+    assert!(!words.contains("dtmf of 7"), "it obeys anybody: {words}");
 
     let by = options([("provider", Variant::from("org.example.Foreign"))]);
     let _: OwnedObjectPath = user.call(ROOT, "Manager", "StartCall", &(CALLER, by)).await?;
@@ -85,6 +88,25 @@ async fn carries_a_call(program: Launch) -> Result<()> {
     user.end(&call).await?;
     provider.says("end").await?;
     assert!(!provider.process.output().contains(CALLER), "it prints whom it talks with");
+
+    arbiter.crash_and_restart().await?;
+    provider.says("registered").await?;
+    user.call::<_, OwnedObjectPath>(ROOT, "Manager", "StartCall", &(CALLER, options([]))).await?;
+    provider.says("start").await?;
+    the_call(&user, "active").await?;
+    Ok(())
+}
+
+/// Asks everybody on the bus for tones, as only the arbiter may.
+async fn pretend_to_be_the_arbiter(liar: &Peer) -> Result<()> {
+    let names: Vec<String> = liar.bus("ListNames", &()).await?;
+    for name in names.iter().filter(|name| name.starts_with(':') && **name != liar.name()) {
+        let body = ("request", "00000000-0000-4000-8000-000000000000", "1234567", options([]));
+        let delegate = interface("ProviderDelegate");
+        // Those without a delegate refuse, which is as good.
+        let _: Result<(), _> =
+            liar.call_at(name, "/org/example/Provider", &delegate, "PerformPlayDtmf", &body).await;
+    }
     Ok(())
 }
 

@@ -233,6 +233,60 @@ async fn the_calls_of_a_telephone_that_dies_end() -> Result<()> {
     desk.nothing_left().await
 }
 
+#[tokio::test]
+async fn a_call_goes_on_while_the_arbiter_restarts() -> Result<()> {
+    let mut desk = Desk::start().await?;
+    let alice = desk.provider("alice", "org.example.Alice").await?;
+    let xavier = FarEnd::start("xavier").await?;
+    xavier.call(alice.uri()).await?;
+    desk.call_with(&xavier.uri(), "ringing").await?;
+    desk.callctl(&["answer"]).await?;
+    xavier.wait("sound").await?;
+
+    desk.arbiter.crash_and_restart().await?;
+    let call = desk.call_with(&xavier.uri(), "active").await?;
+    assert_eq!(desk.audio().await?, call);
+    let mark = xavier.mark();
+    desk.callctl(&["mute"]).await?;
+    xavier.wait_since(mark, "silence").await?;
+    desk.callctl(&["unmute"]).await?;
+    xavier.wait_since(mark, "sound").await?;
+    assert!(
+        !xavier.heard().iter().any(|heard| heard.what == "BYE" || heard.what == "INVITE sendonly")
+    );
+    desk.callctl(&["end"]).await?;
+    xavier.wait("BYE").await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn stopping_the_program_hangs_up_and_so_does_its_successor_after_a_crash() -> Result<()> {
+    let desk = Desk::start().await?;
+    let alice = desk.provider("alice", "org.example.Alice").await?;
+    let xavier = FarEnd::start("xavier").await?;
+    xavier.call(alice.uri()).await?;
+    desk.call_with(&xavier.uri(), "ringing").await?;
+    desk.callctl(&["answer"]).await?;
+    let Phone { softphone, mut provider } = alice;
+    provider.signal("TERM")?;
+    assert!(provider.end().await?.success());
+    xavier.wait("BYE").await?;
+    desk.nothing_left().await?;
+
+    let mut provider = desk.attach(&softphone, "org.example.Alice").await?;
+    let mark = xavier.mark();
+    xavier.call(softphone.uri()).await?;
+    let call = desk.call_with(&xavier.uri(), "ringing").await?;
+    desk.callctl(&["answer"]).await?;
+    xavier.wait_since(mark, "sound").await?;
+    provider.signal("KILL")?;
+    provider.end().await?;
+    let _provider = desk.attach(&softphone, "org.example.Alice").await?;
+    xavier.wait_since(mark, "BYE").await?;
+    assert_eq!(desk.end_of(&call).await?, "provider-lost");
+    desk.nothing_left().await
+}
+
 /// One user's session: the arbiter, and the user.
 struct Desk {
     arbiter: Arbiter,
@@ -242,7 +296,7 @@ struct Desk {
 /// A telephone with the program that brings its calls to the arbiter.
 struct Phone {
     softphone: Softphone,
-    _provider: Process,
+    provider: Process,
 }
 
 impl Phone {
@@ -260,19 +314,25 @@ impl Desk {
 
     async fn provider(&self, name: &str, app_id: &str) -> Result<Phone> {
         let softphone = Softphone::start(name).await?;
-        let mut provider =
-            Launch::new(built("examples/baresip", "-p callarbiter --example baresip")?)
-                .arg("--app-id")
-                .arg(app_id)
-                .arg("--bus")
-                .arg(self.arbiter.bus.address())
-                .arg("--control")
-                .arg(softphone.control_address())
-                .arg("--source")
-                .arg(softphone.microphone())
-                .arg("--player")
-                .arg("aubridge,player")
-                .start(self.arbiter.bus.directory())?;
+        let provider = self.attach(&softphone, app_id).await?;
+        Ok(Phone { softphone, provider })
+    }
+
+    /// Starts the example for a running telephone.
+    async fn attach(&self, softphone: &Softphone, app_id: &str) -> Result<Process> {
+        let program = built("examples/baresip", "-p callarbiter --example baresip")?;
+        let mut provider = Launch::new(program)
+            .arg("--app-id")
+            .arg(app_id)
+            .arg("--bus")
+            .arg(self.arbiter.bus.address())
+            .arg("--control")
+            .arg(softphone.control_address())
+            .arg("--source")
+            .arg(softphone.microphone())
+            .arg("--player")
+            .arg("aubridge,player")
+            .start(self.arbiter.bus.directory())?;
         let registered = async || {
             let up = provider.output().contains("registered");
             (up || provider.ended().is_some()).then_some(up)
@@ -280,7 +340,7 @@ impl Desk {
         if !eventually("the example registers", registered).await? {
             bail!("the example ended: {}", provider.log());
         }
-        Ok(Phone { softphone, _provider: provider })
+        Ok(provider)
     }
 
     /// Runs callctl, which must succeed.

@@ -3,9 +3,9 @@
 //! the far end has agreed to before they count, tones are RTP events, mute is baresip's, a decline is 486 (baresip
 //! knows no other). Sound starts when the arbiter gives the audio and not before: until then, and again from
 //! `audio_deactivated` on, baresip's microphone and speaker are bridges to nowhere and the call is muted, so that
-//! it records, sends and plays nothing. What it does not do: conferences, video, calls that baresip had before this
-//! program came, and a resume at baresip's own keyboard, which is taken back because baresip resumes calls by
-//! itself when another ends. When baresip ends, so do its calls and this program.
+//! it records, sends and plays nothing. What it does not do: conferences, video, and a resume at baresip's own
+//! keyboard, which is taken back because baresip resumes calls by itself when another ends. Calls that baresip had
+//! before this program came are hung up, and so are all when it is stopped; when baresip ends, so does it.
 //!
 //! ```text
 //! baresip &        # its config: module_app ctrl_tcp.so, module aubridge.so, ring_aufile none (the arbiter rings)
@@ -22,13 +22,15 @@ mod phone;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Result, anyhow};
 use callarbiter::words::EndReason;
 use callarbiter::{
     ActionError, CallState, CallUpdate, Connection, Delegate, Performed, Provider, Request, Uuid,
 };
-use tokio::sync::broadcast::error::RecvError;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::broadcast::{Receiver, error::RecvError};
 
+use control::Event;
 use phone::{Devices, News, Phone};
 
 /// What a comma among the tones means.
@@ -48,20 +50,32 @@ async fn main() -> Result<()> {
         .register(&bus, Softphone { phone: phone.clone() })
         .await?;
     println!("registered");
+    let mut stop = signal(SignalKind::terminate())?;
+    let stopped = tokio::select! {
+        () = follow(&provider, &phone, &mut events) => Err(anyhow!("baresip has ended")),
+        _ = stop.recv() => Ok(()),
+        _ = tokio::signal::ctrl_c() => Ok(()),
+    };
+    phone.end_all().await;
+    provider.unregister().await?;
+    stopped
+}
+
+/// Reports what happens at the phone until it is gone.
+async fn follow(provider: &Provider, phone: &Phone, events: &mut Receiver<Event>) {
     loop {
         match events.recv().await {
             Ok(event) => match phone.follow(&event).await {
-                Ok(Some(news)) => report(&provider, &phone, news).await,
+                Ok(Some(news)) => report(provider, phone, news).await,
                 Ok(None) => {}
                 Err(error) => eprintln!("{error:#}"),
             },
             Err(RecvError::Lagged(_)) => {
                 eprintln!("baresip is faster than this program: events were lost")
             }
-            Err(RecvError::Closed) => break,
+            Err(RecvError::Closed) => return,
         }
     }
-    provider.unregister().await.context("baresip is gone, and the arbiter could not be told")
 }
 
 /// Tells the arbiter what happened at the phone.
@@ -148,9 +162,7 @@ impl Delegate for Softphone {
     }
 
     async fn reset(&self) {
-        for (call, _) in self.phone.states().await {
-            let _ = self.phone.end(call).await;
-        }
+        self.phone.end_all().await;
     }
 }
 

@@ -55,11 +55,16 @@ pub struct Phone {
 }
 
 impl Phone {
-    /// Takes charge of a running baresip and of its audio.
+    /// Takes charge of a running baresip and of its audio. A call that it still has, of a program before this
+    /// one, is hung up: nobody could reach it, and its microphone would stay open.
     pub async fn connect(address: &str, devices: Devices) -> Result<Phone> {
         let control = Control::connect(address).await?;
         let phone = Phone { control, devices, lines: Mutex::default() };
         phone.settle(&mut *phone.lines.lock().await).await?;
+        let look = ["listcalls".to_owned()];
+        while phone.control.run(&look).await?.iter().any(|a| current_line(&a.text).is_some()) {
+            phone.control.run(&["hangup".to_owned()]).await?;
+        }
         Ok(phone)
     }
 
@@ -161,6 +166,14 @@ impl Phone {
         let mut lines = self.lines.lock().await;
         found(&mut lines, uuid)?.muted = muted;
         self.settle(&mut lines).await
+    }
+
+    /// Hangs up everything.
+    pub async fn end_all(&self) {
+        for (call, _) in self.states().await {
+            // One that is over already is what is wanted.
+            let _ = self.end(call).await;
+        }
     }
 
     /// Sends tones as RTP events.
