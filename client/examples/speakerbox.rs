@@ -62,5 +62,6 @@ async fn main() -> anyhow::Result<()> {
         let update = CallUpdate { remote_handle: Some(caller), ..CallUpdate::default() };
         provider.report_incoming(Uuid::new_v4(), update).await?;
     }
-    Ok(tokio::signal::ctrl_c().await?)
+    tokio::signal::ctrl_c().await?;
+    Ok(provider.unregister().await?)
 }

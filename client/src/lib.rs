@@ -1,4 +1,40 @@
-//! Provide, control and watch calls on the Linux desktop through the call arbiter.
+#![doc = include_str!("../README.md")]
+//!
+//! # Control
+//!
+//! ```no_run
+//! # use callarbiter::{Connection, Controller, TransactionOptions, Verb, Uuid};
+//! # async fn run(active: Uuid, ringing: Uuid) -> callarbiter::Result<()> {
+//! let controller = Controller::new(&Connection::system().await?);
+//! controller.answer(ringing).await?;
+//!
+//! // Both or neither, in this order.
+//! let end = Verb::End { call: active.into(), reason: None, message: None };
+//! let answer = Verb::Answer { call: ringing.into() };
+//! let transaction = controller
+//!     .transaction([end.into(), answer.into()], TransactionOptions::default())
+//!     .await?;
+//! for result in transaction.finished().await? {
+//!     println!("{}: {}", result.action, result.outcome);
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Watch
+//!
+//! ```no_run
+//! # use callarbiter::{Change, Connection, Events};
+//! # async fn run() -> callarbiter::Result<()> {
+//! let mut events = Events::subscribe(&Connection::system().await?).await?;
+//! while let Some(change) = events.next().await {
+//!     if let Change::CallAdded(call) = change {
+//!         println!("{} {}", call.state, call.remote_handle.reveal());
+//!     }
+//! }
+//! # Ok(())
+//! # }
+//! ```
 
 #![warn(missing_docs)]
 

@@ -41,6 +41,8 @@ struct Running {
     ask: Ask,
     lanes: Vec<Lane>,
     cancel: watch::Sender<bool>,
+    /// The answer that is being given may have gone to an arbiter that is no more.
+    asked_again: bool,
 }
 
 impl<D: Delegate> Server<D> {
@@ -98,7 +100,11 @@ impl<D: Delegate> Server<D> {
 
     fn ask(&mut self, ask: Ask) {
         let same = |other: &Ask| other.request == ask.request;
-        if self.running.values().any(|job| same(&job.ask)) || self.lanes.any(same) {
+        if let Some(job) = self.running.values_mut().find(|job| same(&job.ask)) {
+            job.asked_again = true;
+            return;
+        }
+        if self.lanes.any(same) {
             return;
         }
         if let Some(answer) = self.answers.to(&ask.request).cloned() {
@@ -145,7 +151,7 @@ impl<D: Delegate> Server<D> {
         let delegate = self.delegate.clone();
         let job = perform(delegate, provider, ask.clone(), cancelled);
         let id = self.jobs.spawn(async move { Some(job.await) }).id();
-        self.running.insert(id, Running { ask, lanes, cancel });
+        self.running.insert(id, Running { ask, lanes, cancel, asked_again: false });
     }
 
     fn send_again(&mut self, request: String, answer: Answer) {
@@ -170,11 +176,18 @@ impl<D: Delegate> Server<D> {
             Err(error) => (error.id(), None),
         };
         // What the arbiter does not wait for is not among these.
-        let Some(Running { ask, lanes, .. }) = self.running.remove(&id) else { return };
+        let Some(Running { ask, lanes, asked_again, .. }) = self.running.remove(&id) else {
+            return;
+        };
         self.lanes.release(&lanes);
         let Ask { request, what, .. } = ask;
         match answer {
-            Some(answer) => self.answers.remember(request, answer),
+            Some(answer) => {
+                if asked_again {
+                    self.send_again(request.clone(), answer.clone());
+                }
+                self.answers.remember(request, answer);
+            }
             None => {
                 let answer = Answer::Failed(ActionError::failed("the app failed while performing"));
                 if let Some(provider) = self.provider() {
