@@ -37,7 +37,7 @@ Exit status:
 /// who has the audio and who has to hold. callctl shows what the arbiter knows and asks it to act.
 #[derive(Debug, Parser)]
 #[command(name = "callctl", version, after_help = EXAMPLES, max_term_width = 100)]
-#[command(arg_required_else_help = true, subcommand_required = true, infer_subcommands = true)]
+#[command(arg_required_else_help = true, subcommand_required = true)]
 pub struct Cli {
     #[command(flatten)]
     pub global: Global,

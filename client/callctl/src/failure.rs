@@ -57,8 +57,8 @@ impl Failure {
                               `callarbiterd --bus session`; the one on the system bus is \
                               `callctl --bus system`"
                     .to_owned(),
-                _ => "is that the address that `callarbiterd --bus embedded` printed, and does it \
-                      still run?"
+                _ => "is it the bus that the arbiter serves? `callarbiterd --bus embedded` prints \
+                      the address of its own, which lives as long as it runs"
                     .to_owned(),
             }),
         }

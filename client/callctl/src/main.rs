@@ -22,7 +22,7 @@ mod words;
 use std::process::ExitCode;
 
 use clap::Parser;
-use tokio::{runtime::Builder, task::LocalSet};
+use tokio::runtime::Builder;
 
 use crate::{
     args::{Cli, Command},
@@ -56,10 +56,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
                 .enable_all()
                 .build()
                 .map_err(|error| Failure::refused(format!("the program cannot start: {error}")))?;
-            let local = LocalSet::new();
-            let talk = talk(command, &cli.global.bus, &output);
-            let done = runtime.block_on(local.run_until(talk));
-            drop(local);
+            let done = runtime.block_on(talk(command, &cli.global.bus, &output));
             // Nothing that still reads the terminal may keep the program from ending.
             runtime.shutdown_background();
             done

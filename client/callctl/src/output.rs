@@ -5,6 +5,7 @@
 use std::io::{self, IsTerminal, Write};
 
 use serde::Serialize;
+use tokio::sync::watch;
 
 use crate::{
     args::{Colour, Global},
@@ -16,6 +17,8 @@ pub struct Output {
     pub json: bool,
     pub paint: Paint,
     pub terminal: bool,
+    /// Whether the reader has left: nothing can be said any more.
+    deserted: watch::Sender<bool>,
 }
 
 impl Output {
@@ -25,7 +28,15 @@ impl Output {
             json: global.json,
             paint: Paint::choose(global.color, &stdout),
             terminal: stdout.is_terminal(),
+            deserted: watch::Sender::new(false),
         }
+    }
+
+    /// Ends when the reader has left, as `head` does when it has seen enough and a terminal when it is
+    /// closed: then a program that goes on by itself should end, and clean up behind it.
+    pub async fn deserted(&self) {
+        // Fails only without a sender, which `self` is.
+        let _ = self.deserted.subscribe().wait_for(|deserted| *deserted).await;
     }
 
     /// JSON, or the lines where a person reads.
@@ -39,14 +50,14 @@ impl Output {
     pub fn json(&self, value: &impl Serialize) {
         // Views hold text, numbers and lists only: writing them as JSON cannot fail.
         if let Ok(text) = serde_json::to_string(value) {
-            put(&text);
+            self.put(&text);
         }
     }
 
     /// Whole lines: a pager or a wider window can show what a cut would lose.
     pub fn lines(&self, lines: &[Line]) {
         for line in lines {
-            put(&line.render(self.paint, usize::MAX));
+            self.put(&line.render(self.paint, usize::MAX));
         }
     }
 
@@ -56,6 +67,13 @@ impl Output {
             let lines: Vec<Line> =
                 text.split('\n').map(|line| Line::new().with(style, line)).collect();
             self.lines(&lines);
+        }
+    }
+
+    fn put(&self, text: &str) {
+        let mut stdout = io::stdout().lock();
+        if writeln!(stdout, "{text}").and_then(|()| stdout.flush()).is_err() {
+            self.deserted.send_replace(true);
         }
     }
 }
@@ -81,12 +99,4 @@ pub fn complain(failure: &Failure, json: bool, colour: Colour) {
         text.push_str(&paint.text(Style::Faint, &format!("  hint: {advice}")));
     }
     let _ = writeln!(stderr, "{text}");
-}
-
-/// A reader that has seen enough ends the program quietly, as it ends every filter.
-fn put(text: &str) {
-    let mut stdout = io::stdout().lock();
-    if writeln!(stdout, "{text}").and_then(|()| stdout.flush()).is_err() {
-        std::process::exit(0);
-    }
 }

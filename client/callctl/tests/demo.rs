@@ -94,13 +94,32 @@ fn it_stays_until_it_is_asked_to_end_and_takes_its_bus_along() {
         .unwrap();
     let board: Value = serde_json::from_slice(&list.stdout).unwrap();
     assert_eq!(board["calls"][0]["state"], "active");
-    let socket = Path::new(address.strip_prefix("unix:path=").unwrap());
+    let socket = socket(address);
     assert!(socket.exists());
     let terminated =
         Command::new("kill").args(["-s", "TERM", &demo.child.id().to_string()]).status();
     assert!(terminated.unwrap().success());
     assert_eq!(demo.finish().1, Some(0));
     assert!(!socket.exists(), "the arbiter was not asked to end");
+}
+
+#[test]
+fn a_reader_that_leaves_ends_it_without_leaving_anything_behind() {
+    let mut command = Command::new(callctl());
+    command.args(["--json", "demo", "--speed", "50"]);
+    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    // The reader, and with it this end of the pipe, is gone after the first line.
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let step: Value = serde_json::from_str(&line).unwrap();
+    let (sender, ended) = mpsc::channel();
+    std::thread::spawn(move || sender.send(child.wait().unwrap().code()));
+    assert_eq!(ended.recv_timeout(DEADLINE).expect("the demo ended"), Some(0));
+    assert!(!socket(step["bus"].as_str().unwrap()).exists(), "the arbiter was left behind");
+}
+
+fn socket(address: &str) -> &Path {
+    Path::new(address.strip_prefix("unix:path=").unwrap())
 }
 
 #[test]

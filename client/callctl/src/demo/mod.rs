@@ -57,6 +57,7 @@ pub async fn run(once: bool, speed: f64, output: &Output) -> Result<(), Failure>
             output.note(Style::Faint, "\nStopped; the arbiter and both apps are gone.");
             Ok(())
         }
+        () = output.deserted() => Ok(()),
     };
     arbiter.stop().await;
     ended

@@ -64,7 +64,8 @@ impl<'a> Stage<'a> {
     pub fn announce(&mut self, title: &'static str, why: &str) {
         let number = self.step.number + 1;
         self.step = Step { number, title, began: self.scene.began.elapsed(), heard: Vec::new() };
-        self.output.show(&json!({ "step": number, "title": title }), || {
+        let step = json!({ "step": number, "title": title, "bus": self.arbiter.address });
+        self.output.show(&step, || {
             let heading = Line::new().with(Style::Emphasis, format!("{number}. {title}"));
             let why = why.lines().map(|line| Line::new().with(Style::Plain, format!("   {line}")));
             [Line::new(), heading].into_iter().chain(why).collect()

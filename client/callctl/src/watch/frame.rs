@@ -77,7 +77,10 @@ impl Frame {
     pub fn lines(&self, now: u64, rows: usize) -> Vec<Line> {
         let mut lines = Vec::new();
         if !self.connected {
-            lines.push(Happening::Arbiter { running: false }.line());
+            lines.push(Line::new().with(
+                Style::Bad,
+                "The arbiter is gone; this is what it said last. Waiting for it to come back.",
+            ));
         }
         lines.extend(table::calls(&self.board, now, Selection::On(self.selected.as_deref())));
         lines.push(table::audio(&self.board, now));
@@ -223,6 +226,6 @@ mod tests {
     fn a_lost_arbiter_is_said_above_what_was_known() {
         let mut frame = frame();
         frame.connected = false;
-        assert!(text(&frame, 24)[0].starts_with("the arbiter is not running"));
+        assert!(text(&frame, 24)[0].starts_with("The arbiter is gone"));
     }
 }

@@ -211,8 +211,9 @@ impl Happening {
             Happening::Arbiter { running: true } => {
                 Line::new().with(Style::Good, "the arbiter is running")
             }
-            Happening::Arbiter { running: false } => Line::new()
-                .with(Style::Bad, "the arbiter is not running; waiting for it to come back"),
+            Happening::Arbiter { running: false } => {
+                Line::new().with(Style::Bad, "the arbiter is gone")
+            }
         }
     }
 }

@@ -63,6 +63,7 @@ async fn lines(session: Session, mut events: Events, output: &Output) -> Result<
                 print(output, &tracker.board, found);
             }
             () = interrupt.arrived() => return Ok(()),
+            () = output.deserted() => return Ok(()),
         }
     }
 }
@@ -122,7 +123,7 @@ async fn live(session: Session, mut events: Events, output: &Output) -> Result<(
                                 frame.answer = Some(Answer::Asked(act.name().to_owned()));
                                 let (session, board) = (session.clone(), frame.board.clone());
                                 let answers = answers.clone();
-                                tokio::task::spawn_local(async move {
+                                tokio::spawn(async move {
                                     let answer = perform(session, board, words).await;
                                     // The picture is gone when nobody listens.
                                     let _ = answers.send(answer);
