@@ -67,8 +67,9 @@ fn the_expected_state_is_looked_at_again_when_its_turn_comes() {
     else {
         panic!()
     };
+    w.fulfil(b, "SetHeld");
     w.report(a, 1, CallState::Active).unwrap();
-    w.fulfil_all(&[a, b]);
+    w.fulfil_all(&[b]);
     assert_eq!(w.outcomes(ALICE, t), ["cancelled"]);
     assert_eq!(w.error(ALICE, t, 0), Some(Error::StaleState));
 }
