@@ -37,6 +37,8 @@ pub struct Arbiter {
     /// The first deadline of each domain.
     deadlines: BTreeSet<(Time, Uid)>,
     suspended: bool,
+    /// How many inputs there were.
+    inputs: u64,
 }
 
 impl Arbiter {
@@ -48,6 +50,7 @@ impl Arbiter {
     /// One input; its effects are added to `effects` in the order in which they must be carried out.
     /// A refusal means that nothing changed.
     pub fn handle(&mut self, now: Now, input: Input, effects: &mut Vec<Effect>) -> Result<Reply> {
+        self.inputs += 1;
         // What is due comes first, so that an answer after its deadline is late by any order of wake-ups.
         self.tick(now, effects);
         match input {
@@ -158,9 +161,10 @@ impl Arbiter {
         effects: &mut Vec<Effect>,
         input: impl FnOnce(&mut Domain) -> Result<Reply>,
     ) -> Result<Reply> {
+        let inputs = self.inputs;
         let domain = self.domain_mut(uid);
         let before = domain.next_deadline();
-        domain.begin(now);
+        domain.begin(now, inputs);
         let reply = input(domain);
         domain.drive();
         domain.flush(effects);

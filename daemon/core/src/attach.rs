@@ -4,9 +4,9 @@
 //! what the user wanted wins about intent.
 
 use crate::{
-    AppIdSource, Ask, Authorization, CallId, CallState, Caller, Claim, Configuration, Domain,
-    Effect, EndReason, Error, Happening, HeldBy, Object, Peer, Provider, ProviderId, Refusal,
-    Registration, Reply, RequestId, Result, request::Verdict, timers::Due,
+    AppIdSource, Ask, Authorization, CallId, CallState, Caller, Claim, Configuration, Direction,
+    Domain, Effect, EndReason, Error, Happening, HeldBy, Object, Peer, Provider, ProviderId,
+    Refusal, Registration, Reply, RequestId, Result, request::Verdict, timers::Due,
 };
 
 impl Domain {
@@ -122,22 +122,24 @@ impl Domain {
     }
 
     fn after_loss(&mut self, id: ProviderId) {
+        for call in self.call_ids_of(id) {
+            let ending = self.calls.get(&call).filter(|c| c.state == CallState::Ending);
+            if let Some(uuid) = ending.map(|c| c.uuid) {
+                self.end_call(call, EndReason::LocalEnded, "its app went away while it ended");
+                self.owe_end(id, uuid);
+            }
+        }
         let open: Vec<RequestId> =
             self.requests.iter().filter(|(_, r)| r.provider == id).map(|(r, _)| *r).collect();
         for request in open.into_iter().rev() {
+            // Last words about a call that is over here: the app must still hear them.
+            if let Some(Ask::End { uuid, .. }) = self.requests.get(&request).map(|r| &r.ask) {
+                self.owe_end(id, *uuid);
+            }
             let why = Refusal::new(Error::ProviderGone, "the call's app is gone");
             self.conclude(request, Verdict::Dropped(why));
         }
         self.audio_lost(id);
-        for call in self.call_ids_of(id) {
-            let Some((uuid, CallState::Ending)) = self.calls.get(&call).map(|c| (c.uuid, c.state))
-            else {
-                continue;
-            };
-            let reason = self.calls.get(&call).and_then(|c| c.ending);
-            self.end_call(call, reason.unwrap_or(EndReason::LocalEnded), "");
-            self.owe_end(id, uuid);
-        }
         let grace = self.now.mono + self.settings.deadlines.grace;
         if self.providers.contains_key(&id) {
             self.timers.arm(Due::Grace(id), grace);
@@ -172,6 +174,11 @@ impl Domain {
 
     /// The app did not come back, or did not say which calls it still has.
     pub(crate) fn grace_over(&mut self, id: ProviderId) {
+        // It is back and is being asked: its answer has a deadline of its own.
+        let reconciling = self.providers.get(&id).and_then(|p| p.reconciling);
+        if let Some(until) = reconciling.and_then(|r| self.timers.at(Due::Request(r))) {
+            return self.timers.arm(Due::Grace(id), until);
+        }
         if let Some(provider) = self.providers.get_mut(&id) {
             provider.owed_ends.clear();
             provider.reconciling = None;
@@ -193,7 +200,8 @@ impl Domain {
             let Some((uuid, true)) = self.calls.get(&call).map(|c| (c.uuid, c.orphaned)) else {
                 continue;
             };
-            match claims.iter().find(|claim| claim.uuid == uuid) {
+            let has = |c: &&Claim| c.uuid == uuid && c.state != CallState::Ended;
+            match claims.iter().find(has) {
                 Some(claim) => self.reclaim(call, claim.state),
                 None => {
                     self.end_call(call, EndReason::ProviderLost, "its app came back without it");
@@ -208,29 +216,31 @@ impl Domain {
         let taken = self.is_taken(id);
         let Some(call) = self.call_mut(id) else { return };
         call.orphaned = false;
-        let (was, can_hold) = (call.state, call.can.hold);
+        let (was, can_hold, emergency) = (call.state, call.can.hold, call.emergency);
+        // Words for what the arbiter waits for say how far the app has come.
+        let stated = match (stated, call.direction) {
+            (Screening, _) => Ringing,
+            (Answering | Dialing | Alerting, Direction::Incoming) => Connecting,
+            (Launching | Starting, _) => Dialing,
+            (stated, _) => stated,
+        };
         match (was, stated) {
             (Ringing | Answering, Ringing) | (Held, Held) => return,
-            (_, Ringing) if was != stated => {
-                let uuid = self.calls.get(&id).map(|c| (c.provider, c.uuid));
+            (_, Ringing | Answering | Ending | Ended) => {
+                let named = (call.provider, call.uuid);
                 self.end_call(id, EndReason::Failed, "its app lost track of it");
-                if let Some((provider, uuid)) = uuid {
-                    self.ask_to_end(provider, uuid, EndReason::Failed);
-                }
-                return;
+                return self.ask_to_end(named.0, named.1, EndReason::Failed);
             }
             (_, Held) => return self.became_held(id, HeldBy::USER, "held by its app"),
             _ => self.transition(id, stated, "its app is back"),
         }
-        if stated == Active && taken {
-            if can_hold {
-                let members: Vec<CallId> = vec![id];
-                self.hold(&members, HeldBy::ARBITER, None, crate::Origin::Policy);
-            } else {
-                let reason = Some(EndReason::LocalEnded);
-                let message = crate::Private::default();
-                self.end_by_request(id, reason, message, None, crate::Origin::Policy);
-            }
+        if emergency && stated.is_eligible() {
+            self.focus_on_call(id);
+        } else if stated == Active && taken && can_hold {
+            self.hold(&[id], HeldBy::ARBITER, None, crate::Origin::Policy);
+        } else if stated == Active && taken {
+            let (reason, message) = (Some(EndReason::LocalEnded), crate::Private::default());
+            self.end_by_request(id, reason, message, None, crate::Origin::Policy);
         } else if stated.is_eligible() && self.focus.is_none() {
             self.focus_on_call(id);
         }

@@ -84,6 +84,17 @@ pub struct Call {
     pub(crate) held_at: u64,
 }
 
+impl Call {
+    /// Whether its provider, back after a while, may say that it is in this state now.
+    pub(crate) fn may_be_back_as(&self, stated: CallState) -> bool {
+        use CallState::*;
+        let connected = |s| matches!(s, Active | Held);
+        self.direction.takes(stated)
+            && (connected(stated) || !connected(self.state))
+            && (stated != Ringing || self.state.is_incoming_pending())
+    }
+}
+
 /// Who called whom.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {
@@ -118,6 +129,19 @@ pub enum CallState {
     Ending,
     /// Over, for ever.
     Ended,
+}
+
+impl Direction {
+    /// Whether a provider may say that such a call is in this state.
+    pub(crate) fn takes(self, state: CallState) -> bool {
+        use CallState::*;
+        match state {
+            Connecting | Active | Held => true,
+            Ringing => self == Direction::Incoming,
+            Dialing | Alerting => self == Direction::Outgoing,
+            Screening | Answering | Launching | Starting | Ending | Ended => false,
+        }
+    }
 }
 
 impl CallState {

@@ -92,13 +92,20 @@ impl Domain {
         if self.background {
             return self.hold_for_seat(group);
         }
+        let engaged = self.members(group).any(|c| c.state.is_eligible());
         let mut held = Vec::new();
-        for call in self.members(group) {
-            let by_arbiter = call.held_by.without(HeldBy::ARBITER).is_empty();
-            if call.state != CallState::Held || call.orphaned || !by_arbiter {
+        for call in self.members(group).filter(|c| c.state == CallState::Held) {
+            if call.orphaned {
                 return false;
             }
-            held.push(call.id);
+            if call.held_by.without(HeldBy::ARBITER).is_empty() {
+                held.push(call.id);
+            } else if !engaged && call.held_by.contains(HeldBy::USER) {
+                self.vacate(Vacated::Keep);
+                return true;
+            } else if !engaged {
+                return false;
+            }
         }
         if held.is_empty() || self.suspended {
             return false;

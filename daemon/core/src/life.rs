@@ -211,7 +211,8 @@ impl Domain {
             self.move_audio(to);
         }
         let engaged = |d: &Domain, g| d.members(g).any(|c| c.state.is_eligible());
-        if from.is_some() && from == self.focus && engaged(self, to) {
+        let empty = from.is_some_and(|g| self.members(g).next().is_none());
+        if from.is_some() && from == self.focus && (empty || engaged(self, to)) {
             self.focus_on(to);
         }
         if self.focus == Some(to) && engaged(self, to) {

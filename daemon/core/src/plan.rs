@@ -81,6 +81,9 @@ impl Domain {
                 accepted.emergency |= emergency;
                 self.may_start(provider, *uuid, *video, emergency, starts)?;
                 starts += 1;
+                if let Some(other) = self.calls.values().find(|c| emergency && c.emergency) {
+                    return Err(protected(other));
+                }
                 if let Some(why) = self.background_refusal(emergency) {
                     return Err(why);
                 }
@@ -114,6 +117,11 @@ impl Domain {
             let mut seen = call.clone();
             seen.state = state;
             self.fits(&seen, action)?;
+            let makes_room = matches!(action, Action::SetHeld { held: true, .. })
+                && requested.iter().any(|r| takes_focus(&r.action));
+            if call.emergency && makes_room {
+                return Err(protected(call));
+            }
             let after = match action {
                 Action::Answer { .. } | Action::SetHeld { held: false, .. } => {
                     if let Some(why) = self.background_refusal(call.emergency) {
@@ -160,7 +168,8 @@ impl Domain {
     /// What answering this ringing call now would do.
     pub(crate) fn answer_plan(&self, id: CallId) -> AnswerPlan {
         let Some(call) = self.calls.get(&id) else { return AnswerPlan::default() };
-        let room = match self.background_refusal(false) {
+        let away = call.orphaned.then(crate::rights::gone);
+        let room = match away.or_else(|| self.background_refusal(false)) {
             Some(why) => Err(why),
             None => self.room(id, None, false, &Ahead::new()),
         };
@@ -198,8 +207,7 @@ impl Domain {
                 continue;
             }
             if call.emergency {
-                let why = format!("call {} is an emergency call; nothing interrupts it", call.uuid);
-                return Err(Refusal::new(Error::CallProtected, why));
+                return Err(protected(call));
             }
             let holdable = state == CallState::Active && call.can.hold;
             if holdable && !(emergency && call.left_active) {
@@ -248,7 +256,7 @@ impl Domain {
     }
 
     /// Whether a provider may have one group more.
-    fn group_room(
+    pub(crate) fn group_room(
         &self,
         provider: ProviderId,
         joining: CallId,
@@ -260,9 +268,13 @@ impl Domain {
         };
         let own = provider.configuration.maximum_call_groups.unwrap_or(u32::MAX);
         let most = self.settings.limits.groups_per_provider.min(own);
-        let live = self.calls_of(provider.id).filter(|c| c.id != joining).filter(|c| {
-            let state = *ahead.get(&c.id).unwrap_or(&c.state);
-            !matches!(state, CallState::Ended | CallState::Ringing | CallState::Screening)
+        let live = self.calls_of(provider.id).filter(|c| c.id != joining).filter(|c| match *ahead
+            .get(&c.id)
+            .unwrap_or(&c.state)
+        {
+            CallState::Ended | CallState::Ringing | CallState::Screening => false,
+            CallState::Starting | CallState::Answering => self.is_asked_to_connect(c),
+            _ => true,
         });
         // A call that is being answered or placed will be a group of its own.
         let mut groups: Vec<_> = live.map(|c| c.group.ok_or(c.id)).collect();
@@ -278,6 +290,11 @@ impl Domain {
     }
 }
 
+fn protected(call: &Call) -> Refusal {
+    let why = format!("call {} is an emergency call; nothing interrupts it", call.uuid);
+    Refusal::new(Error::CallProtected, why)
+}
+
 /// Only such transactions take turns.
 fn moves_focus(action: &Action) -> bool {
     matches!(
@@ -286,6 +303,14 @@ fn moves_focus(action: &Action) -> bool {
             | Action::Answer { .. }
             | Action::SetHeld { held: false, .. }
             | Action::SetGroup { .. }
+    )
+}
+
+/// Beside such an action, a hold makes room: it counts as arbitration.
+pub(crate) fn takes_focus(action: &Action) -> bool {
+    matches!(
+        action,
+        Action::Start { .. } | Action::Answer { .. } | Action::SetHeld { held: false, .. }
     )
 }
 

@@ -135,8 +135,8 @@ impl Domain {
         if direction == Direction::Incoming && state == Ringing {
             return self.incoming(id, uuid, update);
         }
-        if direction == Direction::Incoming && state.is_dialing() && state != Connecting {
-            let why = format!("an incoming call cannot be {}", state.name());
+        if !direction.takes(state) {
+            let why = format!("such a call cannot be reported as {}", state.name());
             return Err(Refusal::new(Error::InvalidState, why));
         }
         let known = self.of_uuid(uuid).find(|c| c.provider == id).map(|c| (c.id, c.direction));
@@ -208,6 +208,9 @@ impl Domain {
         remote_held: Option<bool>,
     ) -> Result<Reply> {
         let call = self.own(id, uuid)?;
+        if let Some(state) = state.filter(|s| call.orphaned && !call.may_be_back_as(*s)) {
+            return Err(out_of_order(call, state));
+        }
         let (call, orphaned) = (call.id, call.orphaned);
         match state {
             Some(state) if orphaned => self.reclaim(call, state),
@@ -324,6 +327,9 @@ impl Domain {
             }
             return Ok(Reply::Done);
         };
+        if reason == EndReason::Declined {
+            self.end_siblings(call, reason);
+        }
         // The user hung up first, whatever the far end did in the same moment.
         self.end_call(call, ending.unwrap_or(reason), detail.reveal());
         Ok(Reply::Done)

@@ -7,7 +7,7 @@ use crate::{
     Action, Ask, CallId, CallState, Domain, EndReason, Error, HeldBy, HoldModel, Origin, Outcome,
     Private, Refusal, Step, TransactionId,
     batch::BatchWaiter,
-    plan::Room,
+    plan::{Room, takes_focus},
     request::{Verdict, Waiter},
     transaction::Stage,
 };
@@ -89,6 +89,7 @@ impl Domain {
         let Some(target) = self.calls.get(&call) else { return };
         let (uuid, state, group, emergency) =
             (target.uuid, target.state, target.group, target.emergency);
+        let provider = target.provider;
         let focused = group.is_some() && self.focus == group;
         let held_soon =
             self.asked(call, |a| matches!(a, Ask::SetHeld { held: true, .. })).is_some();
@@ -102,13 +103,21 @@ impl Domain {
         if met {
             return self.set_outcome(id, at, Outcome::Fulfilled);
         }
-        if let Some(why) = self.background_refusal(emergency) {
+        // A plan that has begun finishes; the audio waits for the foreground.
+        let begun = at > 0 || self.step(id, at).is_some_and(|s| !matches!(s.stage, Stage::Waiting));
+        if let Some(why) = self.background_refusal(emergency || begun) {
             return self.set_outcome(id, at, Outcome::Cancelled(why));
         }
         let room = match self.room(call, group, emergency, &Default::default()) {
             Ok(room) => room,
             Err(why) => return self.set_outcome(id, at, Outcome::Cancelled(why)),
         };
+        if group.is_none() {
+            let ahead = room.ends.iter().map(|id| (*id, CallState::Ended)).collect();
+            if let Err(why) = self.group_room(provider, call, emergency, &ahead) {
+                return self.set_outcome(id, at, Outcome::Cancelled(why));
+            }
+        }
         let (bundled, room) = self.split_bundled(call, room);
         if !room.is_empty() {
             return self.make_room(id, at, room, origin);
@@ -331,7 +340,11 @@ impl Domain {
             false => EndReason::LocalEnded,
         };
         let reason = reason.unwrap_or(default);
+        let declined = state.is_incoming_pending();
         if call.orphaned {
+            if declined {
+                self.end_siblings(id, EndReason::Declined);
+            }
             self.end_call(id, EndReason::LocalEnded, "ended while its app was away");
             self.owe_end(provider, uuid);
             return false;
@@ -357,17 +370,9 @@ impl Domain {
             self.conclude(request, Verdict::Dropped(why));
         }
         self.ask(id, Ask::End { uuid, reason, message }, HeldBy::NONE, waiter, origin);
-        if reason == EndReason::Declined {
+        if declined {
             self.end_siblings(id, EndReason::Declined);
         }
         true
     }
-}
-
-/// Beside such an action, a hold makes room: it counts as arbitration.
-fn takes_focus(action: &Action) -> bool {
-    matches!(
-        action,
-        Action::Start { .. } | Action::Answer { .. } | Action::SetHeld { held: false, .. }
-    )
 }

@@ -24,6 +24,10 @@ pub(crate) struct Turn {
     pub gone_groups: Vec<Group>,
     pub gone_providers: Vec<Provider>,
     pub gone_transactions: Vec<Transaction>,
+    /// Of those that are gone: their removal was published.
+    removed: Vec<Object>,
+    /// The input that this turn belongs to; it may cause several turns of one domain.
+    input: u64,
     audio_before: Option<AudioSession>,
 }
 
@@ -65,12 +69,15 @@ impl Turn {
 }
 
 impl Domain {
-    pub(crate) fn begin(&mut self, now: Now) {
+    pub(crate) fn begin(&mut self, now: Now, input: u64) {
         self.now = now;
-        self.turn.gone_calls.clear();
-        self.turn.gone_groups.clear();
-        self.turn.gone_providers.clear();
-        self.turn.gone_transactions.clear();
+        if std::mem::replace(&mut self.turn.input, input) != input {
+            self.turn.gone_calls.clear();
+            self.turn.gone_groups.clear();
+            self.turn.gone_providers.clear();
+            self.turn.gone_transactions.clear();
+            self.turn.removed.clear();
+        }
         self.turn.audio_before = Some(self.audio.clone());
     }
 
@@ -112,7 +119,9 @@ impl Domain {
         let gone = gone.chain(self.turn.gone_providers.iter().map(|p| Object::Provider(p.id)));
         let gone =
             gone.chain(self.turn.gone_transactions.iter().map(|t| Object::Transaction(t.id)));
-        for object in gone.collect::<Vec<_>>() {
+        let new = gone.filter(|o| !self.turn.removed.contains(o)).collect::<Vec<_>>();
+        for object in new {
+            self.turn.removed.push(object);
             self.publish(effects, Change::Removed(object));
         }
     }
