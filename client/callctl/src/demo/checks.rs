@@ -143,14 +143,18 @@ pub fn one_at_most_is_active(board: &Board) -> Check {
     }
 }
 
-/// The words came in this order; others may stand between. Each is looked for after the one before.
+/// The words came in this order; others may stand between. What came more than once counts from the
+/// first time, so that a second, right one does not excuse a first, wrong one.
 pub fn in_order(journal: &[Heard], expected: &[(&str, Word)]) -> Check {
-    let mut rest = journal.iter();
+    let mut reached = None;
     for (app, what) in expected {
-        if !rest.any(|heard| heard.app == *app && heard.what == *what) {
-            let happened = journal.iter().any(|heard| heard.app == *app && heard.what == *what);
-            let how = if happened { "came too early" } else { "did not come" };
-            return Err(format!("{} {how}", describe(app, what)));
+        let first = journal.iter().position(|heard| heard.app == *app && heard.what == *what);
+        match first {
+            None => return Err(format!("{} did not come", describe(app, what))),
+            Some(at) if Some(at) < reached => {
+                return Err(format!("{} came too early", describe(app, what)));
+            }
+            Some(at) => reached = Some(at),
         }
     }
     Ok(())
@@ -237,6 +241,8 @@ mod tests {
             in_order(&wrong, &expected).unwrap_err(),
             "`PerformAnswer` to Chatter came too early"
         );
+        let twice = [wrong[0].clone(), right[0].clone(), right[1].clone()];
+        assert!(in_order(&twice, &expected).is_err());
         assert_eq!(
             in_order(&right[..1], &expected).unwrap_err(),
             "`PerformAnswer` to Chatter did not come"
