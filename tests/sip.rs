@@ -52,6 +52,9 @@ async fn answering_a_second_call_holds_the_first_and_ending_it_resumes_the_first
         ["INVITE sendonly", "INVITE inactive"].contains(&asked.what.as_str()),
         "no hold: {asked:?}"
     );
+    // Time enough for everything else: the telephone has lost patience and asked once more.
+    xavier.wait_since(mark, "asked again").await?;
+    assert_eq!(desk.user.state(&first).await?, "active");
     assert_ne!(desk.user.state(&second).await?, "active");
     let early = std::iter::from_fn(|| heard_by_yann.try_recv().ok());
     assert!(
@@ -70,6 +73,7 @@ async fn answering_a_second_call_holds_the_first_and_ending_it_resumes_the_first
     assert_eq!(desk.user.state(&second).await?, "active");
     assert_eq!(desk.audio().await?, second);
     until(&mut heard_by_yann, "CALL_RTPESTAB").await?;
+    xavier.hears_no_media().await?;
     let mark = xavier.mark();
 
     // The user ends it: Xavier is back, with sound.

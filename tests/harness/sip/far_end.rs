@@ -4,7 +4,7 @@
 use std::fmt::Write;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use tokio::net::UdpSocket;
@@ -17,10 +17,14 @@ use super::media::Packet;
 use super::message::{SipMessage, finish, mirrored, sdp};
 use crate::PATIENCE;
 
+/// Sound comes every 20 ms.
+const TEN_PACKETS: Duration = Duration::from_millis(200);
+
 /// Something that the far end heard, and when.
 #[derive(Clone, Debug)]
 pub struct Heard {
-    /// `180 Ringing`, `INVITE sendonly`, `BYE`, `tone 5`, `sound`, `silence` …; what goes on is told once.
+    /// `180 Ringing`, `INVITE sendonly`, `asked again`, `BYE`, `tone 5`, `sound`, `silence` …; what goes on
+    /// is told once.
     pub what: String,
     /// For comparing with another far end.
     pub when: Instant,
@@ -49,6 +53,8 @@ struct Inner {
     rtp: UdpSocket,
     state: Mutex<State>,
     heard: watch::Sender<Vec<Heard>>,
+    /// How much sound and silence has come.
+    packets: watch::Sender<usize>,
 }
 
 struct State {
@@ -82,6 +88,7 @@ impl FarEnd {
             rtp: UdpSocket::bind("127.0.0.1:0").await?,
             state: Mutex::new(State { agreement: Agreement::AtOnce, call: None, asked: None }),
             heard: watch::Sender::new(Vec::new()),
+            packets: watch::Sender::new(0),
         });
         let tasks = [tokio::spawn(inner.clone().listen()), tokio::spawn(inner.clone().hear())];
         Ok(FarEnd { inner, tasks })
@@ -144,6 +151,17 @@ impl FarEnd {
             self.inner.request(&call, "CANCEL", call.sequence - 1, &call.branch, "")
         };
         self.inner.send(&request, call.peer).await
+    }
+
+    /// Makes sure that no sound and no silence is sent here: nothing comes but what was under way.
+    pub async fn hears_no_media(&self) -> Result<()> {
+        let mut packets = self.inner.packets.subscribe();
+        let before = *packets.borrow();
+        let coming = packets.wait_for(|count| *count > before + 1);
+        if timeout(TEN_PACKETS, coming).await.is_ok() {
+            bail!("media comes to {}, which heard {:?}", self.inner.name, words(&self.heard()));
+        }
+        Ok(())
     }
 
     /// All that it heard so far.
@@ -216,14 +234,16 @@ impl Inner {
                     self.hear_of(format!("tone {digit}"));
                 }
                 Some(Packet::Tone(..)) | None => {}
-                Some(packet) if last == Some(packet) => {}
                 Some(packet) => {
-                    last = Some(packet);
-                    self.hear_of(if packet == Packet::Sound {
-                        "sound".into()
-                    } else {
-                        "silence".into()
+                    self.packets.send_modify(|count| *count += 1);
+                    let goes_on = last.is_some_and(|(before, when): (Packet, Instant)| {
+                        before == packet && when.elapsed() < TEN_PACKETS / 2
                     });
+                    last = Some((packet, Instant::now()));
+                    if !goes_on {
+                        let sound = packet == Packet::Sound;
+                        self.hear_of(if sound { "sound" } else { "silence" }.into());
+                    }
                 }
             }
         }
@@ -250,13 +270,15 @@ impl Inner {
         }
     }
 
-    /// A call, or a hold or resume within it; what is repeated over UDP is heard once.
+    /// A call, or a hold or resume within it; repeated over UDP, it is not offered again.
     async fn offered(&self, offer: SipMessage, peer: SocketAddr) -> Result<()> {
         let (known, agreement) = {
             let mut state = self.locked();
             let repeats =
                 |(asked, _): &(SipMessage, _)| asked.header("CSeq") == offer.header("CSeq");
             if state.asked.as_ref().is_some_and(repeats) {
+                drop(state);
+                self.hear_of("asked again".into());
                 return Ok(());
             }
             state.asked = Some((offer.clone(), peer));
