@@ -163,7 +163,8 @@ impl Domain {
         match object {
             Object::Audio => self.audio.revision = revision,
             Object::Provider(id) => {
-                if let Some(p) = self.providers.get_mut(&id) {
+                let gone = self.turn.gone_providers.iter_mut().find(|p| p.id == id);
+                if let Some(p) = self.providers.get_mut(&id).or(gone) {
                     p.revision = revision;
                 }
             }
