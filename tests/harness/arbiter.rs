@@ -3,7 +3,6 @@
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
-use std::process::ExitStatus;
 
 use anyhow::{Result, bail};
 
@@ -112,11 +111,5 @@ impl Daemon {
     /// The program itself.
     pub fn program() -> Result<PathBuf> {
         built("callarbiterd", "-p callarbiterd")
-    }
-
-    /// Asks it to stop, as systemd does, and waits for its end.
-    pub async fn terminate(&mut self) -> Result<ExitStatus> {
-        self.process.signal("TERM")?;
-        self.process.end().await
     }
 }

@@ -154,20 +154,6 @@ impl FakeProvider {
         Ok(path.to_string())
     }
 
-    /// Reports a call that it placed by itself.
-    pub async fn report_outgoing(&self, handle: &str, state: &str) -> Result<Reported> {
-        let uuid = Uuid::new_v4().to_string();
-        let update = options([("remote-handle", handle.to_owned().into())]);
-        let path: OwnedObjectPath =
-            self.tell("ReportCall", &(&uuid, "outgoing", state, update)).await?;
-        Ok(Reported { uuid, path: path.to_string() })
-    }
-
-    /// Reports a state.
-    pub async fn report_state(&self, uuid: &str, state: &str) -> Result<(), Refused> {
-        self.tell("ReportState", &(uuid, state, Options::new())).await
-    }
-
     /// Reports an end.
     pub async fn report_ended(&self, uuid: &str, reason: &str) -> Result<(), Refused> {
         self.tell("ReportEnded", &(uuid, reason, Options::new())).await
