@@ -125,8 +125,8 @@ impl Domain {
         for call in self.call_ids_of(id) {
             let ending = self.calls.get(&call).filter(|c| c.state == CallState::Ending);
             if let Some(uuid) = ending.map(|c| c.uuid) {
-                self.end_call(call, EndReason::LocalEnded, "its app went away while it ended");
                 self.owe_end(id, uuid);
+                self.end_call(call, EndReason::LocalEnded, "its app went away while it ended");
             }
         }
         let open: Vec<RequestId> =
@@ -196,17 +196,23 @@ impl Domain {
         if let Some(provider) = self.providers.get_mut(&id) {
             provider.reconciling = None;
         }
+        let mut active = Vec::new();
         for call in self.call_ids_of(id) {
             let Some((uuid, true)) = self.calls.get(&call).map(|c| (c.uuid, c.orphaned)) else {
                 continue;
             };
             let has = |c: &&Claim| c.uuid == uuid && c.state != CallState::Ended;
-            match claims.iter().find(has) {
-                Some(claim) => self.reclaim(call, claim.state),
+            match claims.iter().find(has).map(|claim| claim.state) {
+                Some(CallState::Active) => active.push(call),
+                Some(state) => self.reclaim(call, state),
                 None => {
                     self.end_call(call, EndReason::ProviderLost, "its app came back without it");
                 }
             }
+        }
+        // Those with the microphone come last: what was the focus may have been held meanwhile.
+        for call in active {
+            self.reclaim(call, CallState::Active);
         }
     }
 

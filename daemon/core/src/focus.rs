@@ -93,19 +93,20 @@ impl Domain {
             return self.hold_for_seat(group);
         }
         let engaged = self.members(group).any(|c| c.state.is_eligible());
-        let mut held = Vec::new();
-        for call in self.members(group).filter(|c| c.state == CallState::Held) {
-            if call.orphaned {
-                return false;
-            }
-            if call.held_by.without(HeldBy::ARBITER).is_empty() {
-                held.push(call.id);
-            } else if !engaged && call.held_by.contains(HeldBy::USER) {
+        let held: Vec<&crate::Call> =
+            self.members(group).filter(|c| c.state == CallState::Held).collect();
+        if held.iter().any(|c| c.orphaned) {
+            return false;
+        }
+        let (held, kept): (Vec<_>, Vec<_>) =
+            held.into_iter().partition(|c| c.held_by.without(HeldBy::ARBITER).is_empty());
+        let held: Vec<CallId> = held.iter().map(|c| c.id).collect();
+        if !engaged && !kept.is_empty() {
+            let by_user = kept.iter().any(|c| c.held_by.contains(HeldBy::USER));
+            if by_user {
                 self.vacate(Vacated::Keep);
-                return true;
-            } else if !engaged {
-                return false;
             }
+            return by_user;
         }
         if held.is_empty() || self.suspended {
             return false;

@@ -272,6 +272,9 @@ impl Domain {
         for sibling in self.siblings(id) {
             let Some(call) = self.calls.get(&sibling) else { continue };
             let (provider, uuid, orphaned) = (call.provider, call.uuid, call.orphaned);
+            if orphaned {
+                self.owe_end(provider, uuid);
+            }
             self.end_call(sibling, reason, "the same call through another app");
             if !orphaned {
                 self.ask_to_end(provider, uuid, reason);
@@ -337,10 +340,11 @@ impl Domain {
     fn give_up(&mut self, id: CallId, reason: EndReason, detail: &str) {
         let Some(call) = self.calls.get(&id) else { return };
         let (provider, uuid, orphaned) = (call.provider, call.uuid, call.orphaned);
-        self.end_call(id, reason, detail);
         if orphaned {
             self.owe_end(provider, uuid);
-        } else {
+        }
+        self.end_call(id, reason, detail);
+        if !orphaned {
             self.ask_to_end(provider, uuid, reason);
         }
     }

@@ -96,6 +96,11 @@ impl Domain {
         let Some(with) = with else { return Ok(()) };
         let other = self.named(with)?;
         self.may_control(caller, other)?;
+        self.can_join(call, other)
+    }
+
+    /// Whether these two can be in one group now.
+    pub(crate) fn can_join(&self, call: &Call, other: &Call) -> Result<()> {
         if other.provider != call.provider {
             let why = "calls of different apps cannot be grouped yet; swap between them instead";
             return Err(Refusal::new(Error::NotSupported, why));

@@ -310,6 +310,10 @@ impl Domain {
         if already {
             return self.set_outcome(id, at, Outcome::Fulfilled);
         }
+        let other_call = other.and_then(|(other, ..)| self.calls.get(&other));
+        if let Some(Err(why)) = other_call.map(|other| self.can_join(target, other)) {
+            return self.set_outcome(id, at, Outcome::Cancelled(why));
+        }
         if with.is_none() && active {
             match self.leave_room(call) {
                 Ok(rest) if rest.is_empty() => {}
@@ -345,8 +349,8 @@ impl Domain {
             if declined {
                 self.end_siblings(id, EndReason::Declined);
             }
-            self.end_call(id, EndReason::LocalEnded, "ended while its app was away");
             self.owe_end(provider, uuid);
+            self.end_call(id, EndReason::LocalEnded, "ended while its app was away");
             return false;
         }
         let unasked = self.asked(id, |a| matches!(a, Ask::Start { .. })).is_none();
