@@ -24,10 +24,8 @@ impl Domain {
             assert!(provider.is_some(), "a call without its provider");
             let gone = provider.is_some_and(|p| p.peer.is_none());
             assert!(!gone || call.orphaned, "a call of a lost provider is not orphaned");
-            assert!(
-                call.state == CallState::Held || call.held_by == HeldBy::NONE,
-                "held, but not held"
-            );
+            let held = call.state == CallState::Held;
+            assert_eq!(held, !call.held_by.is_empty(), "held by nobody, or not held at all");
             let grouped = call.state.is_eligible() || call.state == CallState::Held;
             assert!(!grouped || call.group.is_some(), "a call without its group");
             let waits = match call.state {

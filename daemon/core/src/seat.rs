@@ -50,16 +50,21 @@ impl Domain {
         true
     }
 
-    /// What held the focus is taken away; others stay on hold for the arbiter or the user to decide.
+    /// What held the focus is taken away; whether it is resumed, the focus rule decides.
     fn not_held_by(&mut self, by: HeldBy) {
         let held: Vec<CallId> =
             self.calls.values().filter(|c| c.held_by.contains(by)).map(|c| c.id).collect();
+        let still = match (self.background, self.suspended, self.focus) {
+            (true, _, _) => HeldBy::SEAT,
+            (_, true, _) => HeldBy::SUSPEND,
+            (_, _, Some(_)) => HeldBy::ARBITER,
+            (_, _, None) => HeldBy::USER,
+        };
         for id in held {
-            let focus = self.focus;
             let Some(call) = self.call_mut(id) else { continue };
             call.held_by = call.held_by.without(by);
-            if call.held_by.is_empty() && (focus.is_none() || call.group != focus) {
-                call.held_by = if focus.is_some() { HeldBy::ARBITER } else { HeldBy::USER };
+            if call.held_by.is_empty() {
+                call.held_by = still;
             }
         }
     }
