@@ -90,7 +90,10 @@ impl Domain {
             return false;
         }
         if self.background {
-            return self.hold_for_seat(group);
+            return self.hold_focus(group, HeldBy::SEAT);
+        }
+        if self.suspended {
+            return self.hold_focus(group, HeldBy::SUSPEND);
         }
         let engaged = self.members(group).any(|c| c.state.is_eligible());
         let held: Vec<&crate::Call> =
@@ -108,7 +111,7 @@ impl Domain {
             }
             return by_user;
         }
-        if held.is_empty() || self.suspended {
+        if held.is_empty() {
             return false;
         }
         self.begin_resume(group, &held);

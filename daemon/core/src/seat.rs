@@ -32,10 +32,11 @@ impl Domain {
         }
     }
 
-    /// In the background the focus is held, once; what cannot be held is silent all the same.
-    pub(crate) fn hold_for_seat(&mut self, group: GroupId) -> bool {
+    /// In the background and in sleep the focus is held, once; what cannot be held is silent, or
+    /// sleeps, all the same.
+    pub(crate) fn hold_focus(&mut self, group: GroupId, by: HeldBy) -> bool {
         let open = self.members(group).any(|c| c.state == CallState::Active && !c.left_active);
-        open && self.hold_group(group, HeldBy::SEAT)
+        open && self.hold_group(group, by)
     }
 
     fn hold_group(&mut self, group: GroupId, by: HeldBy) -> bool {
