@@ -162,6 +162,10 @@ impl Domain {
                 return;
             };
             if transaction.focus && self.lane.running != Some(Job::Transaction(id)) {
+                if transaction.actions.iter().all(|s| s.outcome.is_some()) {
+                    self.lane.queue.retain(|queued| *queued != id);
+                    self.finish(id);
+                }
                 return;
             }
             let open = |s: &Step| s.outcome.is_none() && !matches!(s.stage, Stage::Bundled);

@@ -262,7 +262,7 @@ impl Domain {
         let members = target.group.map(|g| self.members(g).map(|c| c.id).collect::<Vec<_>>());
         let members = members.unwrap_or_else(|| vec![call]);
         if !gives_way {
-            self.call_off_resumes(&members);
+            self.call_off_resumes(id, &members);
         }
         self.set_stage(id, at, Stage::Asked);
         let waiter = Some(BatchWaiter::Target(id, at, call));
@@ -270,9 +270,9 @@ impl Domain {
     }
 
     /// A resume that has not been asked for yet is replaced by a newer hold.
-    fn call_off_resumes(&mut self, calls: &[CallId]) {
+    fn call_off_resumes(&mut self, newer: TransactionId, calls: &[CallId]) {
         let mut found = Vec::new();
-        for (id, transaction) in self.transactions.iter().filter(|(_, t)| !t.finished) {
+        for (id, transaction) in self.transactions.range(..newer).filter(|(_, t)| !t.finished) {
             for (at, step) in transaction.actions.iter().enumerate() {
                 let resumes = matches!(step.action, Action::SetHeld { held: false, .. })
                     && calls.contains(&step.call);

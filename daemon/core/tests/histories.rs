@@ -18,10 +18,9 @@ use std::{
 use model::{
     harness::Harness,
     op::{NAMES, Op},
-    random::{Rng, Theme, history, op},
+    random::{Rng, op, opening},
     rest::{ENDINGS, Ending},
 };
-use proptest::prelude::*;
 
 const HISTORIES: u64 = 6000;
 
@@ -32,6 +31,20 @@ fn run(ops: &[Op], ending: Ending, thorough: bool) -> Harness {
         harness.apply(op);
     }
     harness.finish(ending);
+    harness
+}
+
+/// A random history, written down while it happens.
+fn run_random(rng: &mut Rng, thorough: bool, ops: &mut Vec<Op>) -> Harness {
+    let mut harness = Harness::default();
+    harness.thorough = thorough;
+    let (theme, first) = opening(rng);
+    let mut first = first.into_iter();
+    for _ in 0..10 + rng.below(60) {
+        let op = first.next().unwrap_or_else(|| op(rng, theme, &harness.view()));
+        ops.push(op.clone());
+        harness.apply(&op);
+    }
     harness
 }
 
@@ -46,10 +59,15 @@ fn random_histories() {
     let mut inputs = 0;
     let began = std::time::Instant::now();
     for seed in from..from + count {
-        let ops = history(seed);
-        let ending = ENDINGS[seed as usize % ENDINGS.len()];
-        let thorough = seed % 16 == 0;
-        match catch_unwind(AssertUnwindSafe(|| run(&ops, ending, thorough))) {
+        let mut ops = Vec::new();
+        let mut rng = Rng(seed);
+        let (ending, thorough) = (rng.pick(&ENDINGS), rng.one_in(16));
+        let whole = || {
+            let mut harness = run_random(&mut rng, thorough, &mut ops);
+            harness.finish(ending);
+            harness
+        };
+        match catch_unwind(AssertUnwindSafe(whole)) {
             Ok(harness) => {
                 inputs += harness.inputs;
                 for (name, [ok, refused]) in harness.counts {
@@ -93,4 +111,72 @@ fn shrink(mut ops: Vec<Op>, ending: Ending, thorough: bool) -> Vec<Op> {
     // Once more, to be seen.
     let _ = catch_unwind(AssertUnwindSafe(|| run(&ops, ending, thorough)));
     ops
+}
+
+/// The shortest histories that once broke a law, by what they showed.
+mod regressions {
+    use callarbiter_core::{CallState::*, EndReason, Role};
+
+    use super::{
+        model::{
+            apps::{BOBS, PLAIN, SOS, STIFF, WIDE},
+            op::{Act::*, By, Handle, How, Kind, Op::*, Said::*, *},
+        },
+        *,
+    };
+
+    fn all_endings(ops: &[Op]) {
+        for ending in ENDINGS {
+            run(ops, ending, true);
+        }
+    }
+
+    fn ask(acts: &[Act]) -> Op {
+        Request { by: By::Program, acts: acts.to_vec(), expected: None, token: None }
+    }
+
+    #[test]
+    fn an_older_hold_does_not_call_off_a_newer_resume() {
+        all_endings(&[
+            Register { app: WIDE },
+            Say { app: WIDE, said: Incoming { n: 4, kind: Kind::Linked } },
+            Say { app: WIDE, said: State { n: 4, state: Active } },
+            ask(&[Tones { n: 4 }, Leave { n: 4 }, Tones { n: 4 }, Hold { n: 4, held: true }]),
+            ask(&[Hold { n: 4, held: false }]),
+        ]);
+    }
+
+    #[test]
+    fn what_two_deadlines_at_once_removed_can_be_read() {
+        all_endings(&[
+            Register { app: PLAIN },
+            Register { app: WIDE },
+            Say { app: PLAIN, said: Incoming { n: 4, kind: Kind::Plain } },
+            Say { app: WIDE, said: Incoming { n: 1, kind: Kind::Plain } },
+        ]);
+    }
+
+    #[test]
+    fn a_live_call_is_not_reported_as_ended() {
+        for state in STATES {
+            all_endings(&[
+                Register { app: PLAIN },
+                Say { app: PLAIN, said: Live { n: 4, out: true, state } },
+                Say { app: PLAIN, said: Live { n: 1, out: false, state } },
+            ]);
+        }
+    }
+
+    #[test]
+    fn asleep_in_the_background_somebody_still_holds_it() {
+        all_endings(&[
+            Register { app: PLAIN },
+            Seats { user: 0, seated: true },
+            Suspend { asleep: true },
+            Say { app: PLAIN, said: Live { n: 4, out: false, state: Active } },
+            Reply { nth: 1, how: How::Fulfil },
+            Foreground { user: Some(0) },
+        ]);
+    }
+    // NEXT
 }

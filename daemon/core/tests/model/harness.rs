@@ -13,6 +13,7 @@ use super::{
     laws::Laws,
     observer::Observer,
     op::*,
+    random::View,
 };
 use crate::world::*;
 
@@ -170,6 +171,17 @@ impl Harness {
                 }
             }
         }
+    }
+
+    /// What the generator may know.
+    pub fn view(&self) -> View {
+        let Some(domain) = self.world.arbiter.domain(ALICE) else { return View::default() };
+        let known = |c: &Call| {
+            let app = &domain.provider(c.provider)?.app;
+            let app = CAST.iter().position(|cast| cast.app == &**app)?;
+            Some((u8::try_from(app).ok()?, u8::try_from(c.uuid.as_u128()).ok()?, c.state))
+        };
+        View { calls: domain.calls().filter_map(known).collect() }
     }
 
     fn register(&mut self, app: u8, caller: Caller) {

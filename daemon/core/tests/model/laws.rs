@@ -114,7 +114,7 @@ impl Laws {
             assert!(self.accepted.contains(&key), "a transaction nobody asked for");
             assert_eq!(transaction.finished, self.finished.contains(&key), "finished unsaid");
             let all = transaction.actions.iter().all(|s| s.outcome.is_some());
-            assert_eq!(transaction.finished, all, "an outcome is missing, or nobody was told");
+            assert_eq!(transaction.finished, all, "finished, or not: {transaction:?}");
         }
     }
 

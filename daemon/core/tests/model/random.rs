@@ -45,9 +45,15 @@ pub enum Theme {
     Wild,
 }
 
-/// A history of its seed: its apps are there at first.
-pub fn history(seed: u64) -> Vec<Op> {
-    let mut rng = Rng(seed);
+/// What the generator looks at: a random name is mostly the name of nothing.
+#[derive(Clone, Debug, Default)]
+pub struct View {
+    /// App, number and state of each live call of the first user.
+    pub calls: Vec<(u8, u8, CallState)>,
+}
+
+/// How a history of this seed begins: with its apps.
+pub fn opening(rng: &mut Rng) -> (Theme, Vec<Op>) {
     let theme = if rng.one_in(3) { Theme::Wild } else { Theme::Calm };
     let mut ops: Vec<Op> = (0..BOBS).map(|app| Op::Register { app }).collect();
     if rng.one_in(4) {
@@ -58,17 +64,15 @@ pub fn history(seed: u64) -> Vec<Op> {
     if rng.one_in(8) {
         ops.push(Op::Rules { rules: rng.pick(&[Rules::Eager, Rules::Strict, Rules::Tight]) });
     }
-    let length = 5 + rng.below(60);
-    ops.extend((0..length).map(|_| op(&mut rng, theme)));
-    ops
+    (theme, ops)
 }
 
-pub fn op(rng: &mut Rng, theme: Theme) -> Op {
+pub fn op(rng: &mut Rng, theme: Theme, view: &View) -> Op {
     let rare = theme == Theme::Wild || rng.one_in(6);
     match rng.below(if rare { 100 } else { 70 }) {
         0..22 => Op::Reply { nth: rng.below(6) as u8, how: how(rng, theme) },
-        22..40 => request(rng),
-        40..60 => Op::Say { app: app(rng), said: said(rng, theme) },
+        22..40 => request(rng, view),
+        40..60 => say(rng, theme, view),
         60..66 => Op::Pass { ms: rng.pick(&[0, 1, 100, 1000, 2500, 5000, 10_000, 60_000]) },
         66..70 => Op::PassDeadline,
         70..74 => Op::Register { app: app(rng) },
@@ -133,16 +137,25 @@ fn state(rng: &mut Rng, theme: Theme) -> CallState {
     rng.pick(&[Alerting, Connecting, Active, Active, Active, Held, Held])
 }
 
-fn said(rng: &mut Rng, theme: Theme) -> Said {
-    let n = call(rng);
-    match rng.below(40) {
-        0..14 => {
-            let kind = rng.pick(&[Kind::Plain, Kind::Plain, Kind::Linked, Kind::Brief]);
-            Said::Incoming { n, kind }
-        }
-        14..18 => Said::Live { n, out: rng.one_in(2), state: state(rng, theme) },
-        18..29 => Said::State { n, state: state(rng, theme) },
-        29..35 => {
+/// A call, mostly one that is there, with its app and state.
+fn meant(rng: &mut Rng, view: &View) -> (u8, u8, CallState) {
+    if view.calls.is_empty() || rng.one_in(8) {
+        return (app(rng), call(rng), CallState::Ended);
+    }
+    rng.pick(&view.calls)
+}
+
+fn say(rng: &mut Rng, theme: Theme, view: &View) -> Op {
+    if rng.below(40) < 14 || view.calls.is_empty() {
+        let (app, n) = (app(rng), call(rng));
+        let kind = rng.pick(&[Kind::Plain, Kind::Plain, Kind::Linked, Kind::Brief]);
+        return Op::Say { app, said: Said::Incoming { n, kind } };
+    }
+    let (app, n, _) = meant(rng, view);
+    let said = match rng.below(26) {
+        0..4 => Said::Live { n, out: rng.one_in(2), state: state(rng, theme) },
+        4..14 => Said::State { n, state: state(rng, theme) },
+        14..19 => {
             let reason = if rng.one_in(3) {
                 rng.pick(&EndReason::ALL)
             } else {
@@ -150,51 +163,86 @@ fn said(rng: &mut Rng, theme: Theme) -> Said {
             };
             Said::Ended { n, reason }
         }
-        35 => Said::CanHold { n, can: rng.one_in(2) },
-        36 => Said::Details { n },
-        37 => Said::RemoteHeld { n, held: rng.one_in(2) },
-        38 => Said::Wide { wide: rng.one_in(2) },
-        _ if rng.one_in(3) => Said::Unregister,
+        19..21 => Said::CanHold { n, can: rng.one_in(2) },
+        21 => Said::Details { n },
+        22 => Said::RemoteHeld { n, held: rng.one_in(2) },
+        23 => Said::Wide { wide: rng.one_in(2) },
+        24 if rng.one_in(3) => Said::Unregister,
         _ => Said::State { n, state: CallState::Active },
-    }
+    };
+    Op::Say { app, said }
 }
 
-fn request(rng: &mut Rng) -> Op {
+fn request(rng: &mut Rng, view: &View) -> Op {
+    let one = |rng: &mut Rng| meant(rng, view).1;
     let acts = match rng.below(12) {
         // Swap, and make room by hand: what people do.
         0 => {
-            let (a, b) = (call(rng), call(rng));
+            let (a, b) = (one(rng), one(rng));
             vec![Act::Hold { n: a, held: true }, Act::Hold { n: b, held: false }]
         }
-        1 => vec![Act::End { n: call(rng), reason: None }, Act::Answer { n: call(rng) }],
-        2 => (0..rng.below(5)).map(|_| act(rng)).collect(),
-        _ => vec![act(rng)],
+        1 => vec![Act::End { n: one(rng), reason: None }, Act::Answer { n: one(rng) }],
+        2 => (0..rng.below(5)).map(|_| act(rng, view)).collect(),
+        _ => vec![act(rng, view)],
     };
     let expected = rng.one_in(10).then(|| rng.pick(&STATES));
     let token = rng.one_in(10).then(|| rng.below(4) as u8);
     Op::Request { by: by(rng), acts, expected, token }
 }
 
-fn act(rng: &mut Rng) -> Act {
-    let n = call(rng);
-    match rng.below(40) {
-        0..7 => Act::Start {
-            n,
+fn act(rng: &mut Rng, view: &View) -> Act {
+    use CallState::*;
+    let (_, n, state) = meant(rng, view);
+    if view.calls.is_empty() || rng.one_in(6) {
+        return Act::Start {
+            n: call(rng),
             app: rng.one_in(2).then(|| app(rng)),
             handle: if rng.one_in(6) { Handle::Emergency } else { Handle::Usual },
-        },
-        7..17 => Act::Answer { n },
-        17..21 => {
-            let reason = rng.one_in(5).then(|| rng.pick(&EndReason::ALL));
-            Act::End { n, reason }
-        }
-        21..25 => Act::Hold { n, held: true },
-        25..29 => Act::Hold { n, held: false },
-        29..31 => Act::Mute { n, muted: rng.one_in(2) },
-        31..35 => Act::Join { n, with: call(rng) },
-        35..37 => Act::Leave { n },
-        37 => Act::Tones { n },
-        38 => Act::Video { n, video: rng.one_in(2) },
-        _ => Act::Silence { n },
+        };
     }
+    let end = Act::End { n, reason: rng.one_in(5).then(|| rng.pick(&EndReason::ALL)) };
+    let (other, on) = (meant(rng, view).1, rng.one_in(2));
+    let fitting = match state {
+        Ringing | Answering | Screening => rng.pick(&[
+            Act::Answer { n },
+            Act::Answer { n },
+            Act::Answer { n },
+            Act::Silence { n },
+            end,
+        ]),
+        Active => rng.pick(&[
+            Act::Hold { n, held: true },
+            Act::Hold { n, held: true },
+            Act::Mute { n, muted: on },
+            Act::Join { n, with: other },
+            Act::Leave { n },
+            Act::Tones { n },
+            Act::Video { n, video: on },
+            end,
+        ]),
+        Held => rng.pick(&[
+            Act::Hold { n, held: false },
+            Act::Hold { n, held: false },
+            Act::Hold { n, held: true },
+            Act::Join { n, with: other },
+            Act::Leave { n },
+            end,
+        ]),
+        _ => rng.pick(&[end, Act::Mute { n, muted: true }, Act::Hold { n, held: true }]),
+    };
+    if !rng.one_in(5) {
+        return fitting;
+    }
+    rng.pick(&[
+        Act::Answer { n },
+        end,
+        Act::Hold { n, held: false },
+        Act::Hold { n, held: true },
+        Act::Mute { n, muted: false },
+        Act::Join { n, with: other },
+        Act::Leave { n },
+        Act::Tones { n },
+        Act::Video { n, video: true },
+        Act::Silence { n },
+    ])
 }
