@@ -106,11 +106,11 @@ fn call(rng: &mut Rng) -> u8 {
 }
 
 fn by(rng: &mut Rng) -> By {
-    match rng.below(12) {
-        0..4 => By::Shell,
-        4..9 => By::Program,
-        9 => By::Sandboxed,
-        10 => By::App(app(rng)),
+    match rng.below(24) {
+        0..10 => By::Shell,
+        10..20 => By::Program,
+        20 => By::Sandboxed,
+        21..23 => By::App(app(rng)),
         _ => By::Bob,
     }
 }

@@ -31,7 +31,7 @@ impl Harness {
             Ending::Silence => {
                 // Only an emergency call waits for its provider as long as it takes.
                 self.apply(&Op::Pass { ms: 600_000 });
-                self.answer_if(|asked| matches!(asked.ask, Ask::Start { .. }), How::Fail);
+                while self.answer_if(|a| matches!(a.ask, Ask::Start { .. }), How::Fail) {}
             }
             Ending::Loss => self.lose_all(),
         }
