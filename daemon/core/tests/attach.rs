@@ -347,3 +347,17 @@ fn the_last_change_of_a_provider_that_leaves_carries_its_number() {
     });
     assert_eq!(w.domain(ALICE).provider(a.id).map(|p| p.revision), number);
 }
+
+#[test]
+fn a_lost_provider_is_orphaned_and_reclaims_with_audio() {
+    let mut w = World::default();
+    let a = w.app(ALICE, "a");
+    w.talking(a, 1);
+    w.handle(Input::PeerLost { peer: a.caller.peer }).unwrap();
+    assert!(w.find(ALICE, 1).unwrap().orphaned);
+    assert_eq!(w.domain(ALICE).audio().phase, Phase::Idle);
+    let a = w.app(ALICE, "a");
+    w.fulfil_all(&[a]);
+    assert!(!w.find(ALICE, 1).unwrap().orphaned);
+    assert_eq!(w.audio(ALICE), Some(uuid(1)));
+}

@@ -351,3 +351,22 @@ fn each_change_has_the_next_number() {
     let numbers: Vec<u64> = numbers.collect();
     assert_eq!(numbers, (1..=w.domain(ALICE).revision()).collect::<Vec<_>>());
 }
+
+#[test]
+fn outgoing_goes_through_its_states() {
+    let mut w = World::default();
+    let a = w.app(ALICE, "a");
+    let t = w.request(ALICE, vec![start(1, "tel:1")]).unwrap();
+    w.fulfil(a, "Start");
+    assert_eq!(w.outcomes(ALICE, t), ["fulfilled"]);
+    w.fulfil(a, "AudioActivated");
+    w.report(a, 1, CallState::Alerting).unwrap();
+    w.report(a, 1, CallState::Active).unwrap();
+    assert_eq!(w.audio(ALICE), Some(uuid(1)));
+    w.request(ALICE, vec![end(1)]).unwrap();
+    w.fulfil_all(&[a]);
+    assert_eq!(w.domain(ALICE).calls().count(), 0);
+    assert_eq!(w.domain(ALICE).groups().count(), 0);
+    w.pass(Millis::secs(120));
+    assert_eq!(w.arbiter.next_deadline(), None);
+}
