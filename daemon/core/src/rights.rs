@@ -72,12 +72,17 @@ impl Domain {
     fn can_do(&self, call: &Call, action: &Action) -> Result<()> {
         let video =
             || self.providers.get(&call.provider).is_some_and(|p| p.configuration.supports_video);
+        // Holding a member holds the group, so one that cannot be held is in the way of all.
+        let stays = |c: &&Call| !c.can.hold && c.state == CallState::Active;
+        let stuck = Some(call).filter(stays).or_else(|| {
+            let group = call.group.filter(|_| call.state == CallState::Active)?;
+            self.members(group).filter(|c| c.id != call.id).find(stays)
+        });
+        if let (Action::SetHeld { held: true, .. }, Some(stuck)) = (action, stuck) {
+            let why = format!("its app says that call {} cannot be put on hold", stuck.uuid);
+            return Err(Refusal::new(Error::CannotHold, why));
+        }
         let (error, what) = match action {
-            Action::SetHeld { held: true, .. }
-                if !call.can.hold && call.state == CallState::Active =>
-            {
-                (Error::CannotHold, "be put on hold")
-            }
             Action::SetGroup { .. } if !call.can.group => (Error::NotSupported, "be grouped"),
             Action::PlayDtmf { .. } if !call.can.dtmf => (Error::NotSupported, "play tones"),
             Action::SetVideo { video: true, .. } if !video() => (Error::NotSupported, "have video"),

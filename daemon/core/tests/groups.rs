@@ -70,6 +70,16 @@ fn a_member_that_will_not_be_held_brings_the_others_back() {
 }
 
 #[test]
+fn a_member_that_cannot_be_held_is_named_before_anybody_is_asked() {
+    let mut w = World::default();
+    let a = w.app(ALICE, "a");
+    w.conference(a);
+    let update = Update { can_hold: Some(false), ..Update::default() };
+    w.say(a, Word::Update { uuid: uuid(2), update }).unwrap();
+    w.refused_request(vec![hold(1)], Error::CannotHold, &uuid(2).to_string());
+}
+
+#[test]
 fn the_users_hold_of_a_held_group_is_for_all_of_it() {
     let mut w = World::default();
     let (a, b) = (w.app(ALICE, "a"), w.app(ALICE, "b"));
