@@ -24,6 +24,7 @@ use tracing::{error, info, warn};
 use zbus::{Connection, connection::Builder};
 
 use crate::{
+    bus::Permissions,
     cli::{Bus, Command, Options},
     config::{Config, Sources},
     log::ids,
@@ -80,7 +81,10 @@ async fn serve(options: Options) -> Result<()> {
     let bus = reach(&options.bus).await?;
     let (control, commands) = mpsc::unbounded_channel();
     let listener = tokio::spawn(obey(signals, sources, control));
-    let served = run::serve(bus.connection.clone(), config, commands, || bus.announce()).await;
+    // polkit is on the system bus, and a session bus has one user.
+    let polkit = matches!(options.bus, Bus::System).then(Permissions::default);
+    let connection = bus.connection.clone();
+    let served = run::serve(connection, config, polkit, commands, || bus.announce()).await;
     listener.abort();
     Ok(served?)
 }

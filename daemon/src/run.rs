@@ -18,7 +18,7 @@ use tracing::debug;
 use zbus::{Connection, Message, MessageStream};
 
 use crate::{
-    bus::{Fatal, Router},
+    bus::{Fatal, Permissions, Router},
     config::Config,
     platform::{clock, notify},
 };
@@ -80,12 +80,13 @@ const PRIMARY_OWNER: u32 = 1;
 pub async fn serve(
     connection: Connection,
     config: Config,
+    permissions: Option<Permissions>,
     control: UnboundedReceiver<Control>,
     ready: impl FnOnce(),
 ) -> Result<(), ServeError> {
     let mut messages = MessageStream::from(&connection);
     messages.set_max_queued(QUEUE);
-    let router = Router::new(config.settings, config.access, machine_id());
+    let router = Router::new(config.settings, config.access, permissions, machine_id());
     // One rule for everybody who leaves: each further stream would be tested against every message.
     let rule = "type='signal',sender='org.freedesktop.DBus',interface='org.freedesktop.DBus',\
                 member='NameOwnerChanged'";

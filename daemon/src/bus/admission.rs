@@ -33,3 +33,12 @@ pub const BARRIERS: usize = 96;
 /// Signals whose serials are remembered, to know whose a signal was that the bus could not deliver: what
 /// the suspended part of a few hundred subscribers can be.
 pub const REMEMBERED_SIGNALS: usize = 8192;
+
+/// Messages of one user that wait until polkit has said what their senders may do: polkit can be slow, so
+/// they are not charged to everybody.
+pub const PARKED_PER_USER: usize = 1024;
+/// Bytes of them: four connections that each send the most they may.
+pub const PARKED_BYTES_PER_USER: usize = 2 * 1024 * 1024;
+
+/// Questions to polkit that may be open: with [`BARRIERS`] fewer than the 128 of a bus.
+pub const PERMISSION_QUESTIONS: usize = 16;

@@ -13,8 +13,10 @@ mod fault;
 mod introspect;
 mod journal;
 mod methods;
+mod parked;
 mod parse;
 mod peers;
+mod permission;
 mod properties;
 mod publish;
 mod request;
@@ -27,4 +29,5 @@ mod waits;
 mod tests;
 
 pub use peers::Access;
+pub use permission::Permissions;
 pub use router::{Fatal, Router};

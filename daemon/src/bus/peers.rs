@@ -1,7 +1,7 @@
 //! Who is on the other end: every connection that speaks is identified before it is heard.
 //!
-//! Owns the connections: their numbers, identities, and what they sent before they were identified. An
-//! identity is asked of the bus once a connection and forgotten when it leaves. A name that died is never
+//! Owns the connections: their numbers, identities, and what they sent before it was known who they are and
+//! what they may. An identity is asked of the bus once a connection and forgotten when it leaves. A name that died is never
 //! seen again: identification asks the bus about each new name, its answer and the news of the death
 //! arrive in the order in which the bus knew them, and it gives no answer about the dead.
 
@@ -19,7 +19,7 @@ use zbus::{
     names::{OwnedUniqueName, UniqueName},
 };
 
-use super::admission;
+use super::{admission, parked::Accounts};
 use crate::platform::identity::{Identity, identify};
 
 /// What the administrator allows beyond the rules for everybody.
@@ -62,32 +62,33 @@ pub enum Admission {
     Refused,
 }
 
+/// The bus said who a connection is.
+#[derive(Debug)]
+pub enum Identified {
+    /// Nothing more is to be learnt of it: [`Peers::let_in`] is next. Also where so much of its user waits
+    /// for answers already that there is no room for one more.
+    Known(OwnedUniqueName),
+    /// It is behind a wall. Whether it may control other apps' calls is not decided here; what it sends
+    /// stays parked until [`Peers::let_in`].
+    Walled(OwnedUniqueName),
+    /// It has left, or the bus knows no user behind it.
+    Nobody,
+}
+
 enum Standing {
-    Asked { parked: VecDeque<Message>, bytes: usize },
+    Waiting(Waiting),
     Known(Arc<Client>),
 }
 
-/// What waits of all of them.
+/// One that is not heard yet.
 #[derive(Default)]
-struct Parked {
-    messages: usize,
+struct Waiting {
+    parked: VecDeque<Message>,
     bytes: usize,
-}
-
-impl Parked {
-    fn has_room(&self, size: usize) -> bool {
-        self.messages < admission::PARKED && self.bytes + size <= admission::PARKED_BYTES
-    }
-
-    fn add(&mut self, size: usize) {
-        self.messages += 1;
-        self.bytes += size;
-    }
-
-    fn release(&mut self, messages: usize, bytes: usize) {
-        self.messages = self.messages.saturating_sub(messages);
-        self.bytes = self.bytes.saturating_sub(bytes);
-    }
+    /// On whose account; everybody's until the bus has said who it is.
+    payer: Option<Uid>,
+    /// Who it is, once the bus has said so.
+    client: Option<Client>,
 }
 
 /// All connections that have spoken.
@@ -96,7 +97,7 @@ pub struct Peers {
     standing: HashMap<OwnedUniqueName, Standing>,
     names: HashMap<Peer, OwnedUniqueName>,
     questions: HashMap<NonZeroU32, OwnedUniqueName>,
-    parked: Parked,
+    parked: Accounts,
     numbered: u64,
 }
 
@@ -106,19 +107,17 @@ impl Peers {
         let size = message.data().len();
         match self.standing.get_mut(sender.as_str()) {
             Some(Standing::Known(client)) => Admission::Known(client.clone()),
-            Some(Standing::Asked { parked, bytes }) => {
-                if parked.len() >= admission::PARKED_PER_PEER
-                    || *bytes + size > admission::PARKED_BYTES_PER_PEER
-                    || !self.parked.has_room(size)
+            Some(Standing::Waiting(waiting)) => {
+                if waiting.parked.len() >= admission::PARKED_PER_PEER
+                    || waiting.bytes + size > admission::PARKED_BYTES_PER_PEER
+                    || !self.parked.charge(waiting.payer, 1, size)
                 {
                     return Admission::Refused;
                 }
-                parked.push_back(message.clone());
-                *bytes += size;
-                self.parked.add(size);
+                waiting.parked.push_back(message.clone());
+                waiting.bytes += size;
                 Admission::Parked(None)
             }
-            None if !self.parked.has_room(size) => Admission::Refused,
             None => {
                 let question = match credentials_of(sender) {
                     Ok(question) => question,
@@ -127,51 +126,75 @@ impl Peers {
                         return Admission::Refused;
                     }
                 };
+                if !self.parked.charge(None, 1, size) {
+                    return Admission::Refused;
+                }
                 let name: OwnedUniqueName = sender.to_owned().into();
                 self.questions.insert(question.primary_header().serial_num(), name.clone());
                 let parked = VecDeque::from([message.clone()]);
-                self.standing.insert(name, Standing::Asked { parked, bytes: size });
-                self.parked.add(size);
+                let waiting = Waiting { parked, bytes: size, payer: None, client: None };
+                self.standing.insert(name, Standing::Waiting(waiting));
                 Admission::Parked(Some(question))
             }
         }
     }
 
-    /// The bus answered a question: what waited for it may go on, in its order. `None` if it was not
-    /// ours; no client if the connection has left or the bus knows no user behind it.
+    /// The bus answered a question; `None` if it was not ours.
     pub fn answered(
         &mut self,
         question: NonZeroU32,
         answer: &Message,
         access: &Access,
-    ) -> Option<(Option<Arc<Client>>, VecDeque<Message>)> {
+    ) -> Option<Identified> {
         let name = self.questions.remove(&question)?;
-        let (parked, bytes) = match self.standing.remove(&name) {
-            Some(Standing::Asked { parked, bytes }) => (parked, bytes),
+        let Some(Standing::Waiting(waiting)) = self.standing.get_mut(&name) else {
             // It left before the bus answered.
-            _ => return Some((None, VecDeque::new())),
+            return Some(Identified::Nobody);
         };
-        self.parked.release(parked.len(), bytes);
-        let peer = Peer(self.numbered);
-        let Some(client) = identified(peer, name.clone(), answer, access) else {
-            return Some((None, parked));
+        let Some(client) = identified(Peer(self.numbered), name.clone(), answer, access) else {
+            self.left(&name);
+            return Some(Identified::Nobody);
         };
         self.numbered += 1;
-        let client = Arc::new(client);
-        self.names.insert(peer, name.clone());
-        self.standing.insert(name, Standing::Known(client.clone()));
-        Some((Some(client), parked))
+        let walled = client.caller.sandboxed && !client.caller.control;
+        let user = Some(client.caller.uid);
+        waiting.client = Some(client);
+        let (messages, bytes) = (waiting.parked.len(), waiting.bytes);
+        if !walled || !self.parked.charge(user, messages, bytes) {
+            return Some(Identified::Known(name));
+        }
+        self.parked.release(None, messages, bytes);
+        waiting.payer = user;
+        Some(Identified::Walled(name))
     }
 
-    /// A connection left the bus; its number, if it had one.
+    /// Hears an identified connection from now on, `control` if polkit granted it: what waited may go on,
+    /// in its order. `None` if it has left or is heard already.
+    pub fn let_in(
+        &mut self,
+        name: &OwnedUniqueName,
+        control: bool,
+    ) -> Option<(Arc<Client>, VecDeque<Message>)> {
+        let Some(Standing::Waiting(waiting)) = self.standing.get_mut(name) else { return None };
+        let mut client = waiting.client.take()?;
+        let (parked, bytes) = (std::mem::take(&mut waiting.parked), waiting.bytes);
+        self.parked.release(waiting.payer, parked.len(), bytes);
+        client.caller.control |= control;
+        let client = Arc::new(client);
+        self.names.insert(client.caller.peer, name.clone());
+        self.standing.insert(name.clone(), Standing::Known(client.clone()));
+        Some((client, parked))
+    }
+
+    /// A connection left the bus; who it was, if it was heard.
     pub fn left(&mut self, name: &str) -> Option<Arc<Client>> {
         match self.standing.remove(name)? {
             Standing::Known(client) => {
                 self.names.remove(&client.caller.peer);
                 Some(client)
             }
-            Standing::Asked { parked, bytes } => {
-                self.parked.release(parked.len(), bytes);
+            Standing::Waiting(waiting) => {
+                self.parked.release(waiting.payer, waiting.parked.len(), waiting.bytes);
                 None
             }
         }
@@ -186,7 +209,7 @@ impl Peers {
     pub fn client(&self, peer: Peer) -> Option<&Arc<Client>> {
         match self.standing.get(self.names.get(&peer)?)? {
             Standing::Known(client) => Some(client),
-            Standing::Asked { .. } => None,
+            Standing::Waiting(_) => None,
         }
     }
 }
@@ -280,13 +303,16 @@ mod tests {
         let credentials = HashMap::from([("UnixUserID", Variant::from(1000u32))]);
         let answer = Message::method_return(&question.header()).build(&credentials).unwrap();
         let serial = question.primary_header().serial_num();
-        let (client, parked) = peers.answered(serial, &answer, &Access::default()).unwrap();
-        let client = client.unwrap();
+        let identified = peers.answered(serial, &answer, &Access::default()).unwrap();
+        let Identified::Walled(name) = identified else { panic!("nothing is known, so trusted") };
+        assert!(matches!(peers.admit(&sender, &first), Admission::Parked(None)));
+        let (client, parked) = peers.let_in(&name, false).unwrap();
         assert_eq!(client.caller.uid, Uid(1000));
-        assert!(client.caller.sandboxed, "without a pid nothing is known, so nothing is trusted");
-        assert_eq!(parked.len(), 2);
-        assert_eq!(parked[0].body().len(), first.body().len());
-        assert_eq!((peers.parked.messages, peers.parked.bytes), (0, 0));
+        assert!(client.caller.sandboxed && !client.sees_all());
+        let sizes: Vec<usize> = parked.iter().map(|message| message.body().len()).collect();
+        assert_eq!(sizes, [&first, &second, &first].map(|message| message.body().len()));
+        assert_eq!(peers.parked, Accounts::default());
+        assert!(peers.let_in(&name, true).is_none(), "it is decided once");
         assert!(matches!(peers.admit(&sender, &first), Admission::Known(_)));
         assert!(peers.answered(serial, &answer, &Access::default()).is_none());
     }
@@ -300,7 +326,7 @@ mod tests {
         }
         assert!(matches!(peers.admit(&sender, &message(1)), Admission::Refused));
         assert!(peers.left(":1.5").is_none());
-        assert_eq!((peers.parked.messages, peers.parked.bytes), (0, 0));
+        assert_eq!(peers.parked, Accounts::default());
     }
 
     #[test]
@@ -312,8 +338,8 @@ mod tests {
         let credentials = HashMap::from([("UnixUserID", Variant::from(1000u32))]);
         let answer = Message::method_return(&question.header()).build(&credentials).unwrap();
         let serial = question.primary_header().serial_num();
-        let (client, parked) = peers.answered(serial, &answer, &Access::default()).unwrap();
-        assert!(client.is_none() && parked.is_empty());
+        let identified = peers.answered(serial, &answer, &Access::default());
+        assert!(matches!(identified, Some(Identified::Nobody)));
     }
 
     #[test]

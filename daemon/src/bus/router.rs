@@ -14,12 +14,13 @@ use callarbiter_dbus::{Error, limits, names};
 use thiserror::Error as ThisError;
 use tracing::{debug, error, warn};
 use uuid::Uuid;
-use zbus::{Message, OwnedObjectPath, message::Type};
+use zbus::{Message, OwnedObjectPath, message::Type, names::OwnedUniqueName};
 
 use super::{
     delegate::{Delegate, Requests},
     fault, journal,
-    peers::{Access, Admission, Peers},
+    peers::{Access, Admission, Identified, Peers},
+    permission::Permissions,
     request::{Request, error_reply},
     subscribers::Subscribers,
     waits::Waits,
@@ -53,6 +54,8 @@ pub struct Router {
     pub(super) requesters: HashMap<(Uid, TransactionId), Peer>,
     pub(super) machine_id: Option<String>,
     access: Access,
+    /// Where polkit says what those behind a wall may; nobody does on a bus of one user.
+    permissions: Option<Permissions>,
     /// Subscribers to be asked again, and when.
     ask_again: Vec<(Time, Uid, Peer)>,
 }
@@ -73,7 +76,12 @@ impl Turn {
 
 impl Router {
     /// An arbiter without calls.
-    pub fn new(settings: Settings, access: Access, machine_id: Option<String>) -> Self {
+    pub fn new(
+        settings: Settings,
+        access: Access,
+        permissions: Option<Permissions>,
+        machine_id: Option<String>,
+    ) -> Self {
         Router {
             arbiter: Arbiter::new(settings),
             peers: Peers::default(),
@@ -85,6 +93,7 @@ impl Router {
             requesters: HashMap::new(),
             machine_id,
             access,
+            permissions,
             ask_again: Vec::new(),
         }
     }
@@ -106,6 +115,10 @@ impl Router {
 
     /// A deadline may have passed.
     pub fn tick(&mut self, now: Now, out: &mut Vec<Message>) {
+        let late = self.permissions.as_mut().map(|permissions| permissions.expired(now.mono));
+        for name in late.unwrap_or_default() {
+            self.let_in(now, &name, false, out);
+        }
         let mut turn = Turn::new(now);
         turn.replies.extend(self.waits.expired(now.mono));
         let (due, later): (Vec<_>, Vec<_>) =
@@ -124,7 +137,8 @@ impl Router {
     pub fn next_deadline(&self) -> Option<Time> {
         let core = self.arbiter.next_deadline().map(|(at, _)| at);
         let asks = self.ask_again.iter().map(|(at, ..)| *at).min();
-        [core, self.waits.next_deadline(), asks].into_iter().flatten().min()
+        let permissions = self.permissions.as_ref().and_then(Permissions::next_deadline);
+        [core, self.waits.next_deadline(), asks, permissions].into_iter().flatten().min()
     }
 
     /// New rules; calls are not touched. Who may do what is read anew for connections from now on.
@@ -182,6 +196,14 @@ impl Router {
                 );
                 out.extend(error_reply(message, &error));
             }
+        }
+    }
+
+    /// An identified connection is heard: first what it sent while it was not.
+    fn let_in(&mut self, now: Now, name: &OwnedUniqueName, control: bool, out: &mut Vec<Message>) {
+        let Some((client, parked)) = self.peers.let_in(name, control) else { return };
+        for message in parked {
+            self.heard(now, Request { message, client: client.clone() }, out);
         }
     }
 
@@ -298,6 +320,9 @@ impl Router {
     }
 
     fn left(&mut self, now: Now, name: &str, out: &mut Vec<Message>) {
+        if let Some(permissions) = &mut self.permissions {
+            permissions.left(name);
+        }
         let Some(client) = self.peers.left(name) else { return };
         let (uid, peer) = (client.caller.uid, client.caller.peer);
         self.subscribers.left(uid, peer);
@@ -309,8 +334,8 @@ impl Router {
         self.finish(turn, out);
     }
 
-    /// A reply or an error to something that we sent: an identity, a subscriber's word that it has read
-    /// everything, or the bus's that it could not deliver a signal.
+    /// A reply or an error to something that we sent: an identity, polkit's decision, a subscriber's word
+    /// that it has read everything, or the bus's that it could not deliver a signal.
     fn answered(&mut self, now: Now, message: &Message, out: &mut Vec<Message>) {
         let header = message.header();
         let (Some(serial), Some(sender)) = (header.reply_serial(), header.sender()) else { return };
@@ -329,18 +354,28 @@ impl Router {
             }
             return;
         }
+        if let Some(permissions) = &mut self.permissions
+            && let Some(decision) = permissions.answered(serial, message)
+        {
+            out.extend(permissions.next_question());
+            self.let_in(now, &decision.name, decision.granted, out);
+            return;
+        }
         if !from_bus {
             return;
         }
-        if let Some((client, parked)) = self.peers.answered(serial, message, &self.access) {
-            let Some(client) = client else {
-                if !parked.is_empty() {
+        if let Some(identified) = self.peers.answered(serial, message, &self.access) {
+            match (identified, &mut self.permissions) {
+                (Identified::Walled(name), Some(permissions)) => {
+                    permissions.ask(now.mono, name);
+                    out.extend(permissions.next_question());
+                }
+                (Identified::Walled(name) | Identified::Known(name), _) => {
+                    self.let_in(now, &name, false, out);
+                }
+                (Identified::Nobody, _) => {
                     debug!("a connection is gone, or the bus knows no user behind it");
                 }
-                return;
-            };
-            for message in parked {
-                self.heard(now, Request { message, client: client.clone() }, out);
             }
         } else if message.message_type() == Type::Error
             && let Some((uid, peer)) = self.subscribers.undelivered(serial)

@@ -10,6 +10,7 @@ use zbus::{DynamicType, Message, OwnedObjectPath, OwnedVariant, Variant, message
 
 use super::*;
 
+mod permissions;
 mod replies;
 mod served;
 
@@ -25,17 +26,22 @@ struct Bus {
 
 impl Bus {
     fn new() -> Bus {
+        let router = Bus::router(None);
+        Bus { router, now: Now { mono: Time(1_000_000), wall: 1_000_000 }, delivered: Vec::new() }
+    }
+
+    fn router(permissions: Option<Permissions>) -> Router {
         let mut settings = Settings::default();
         settings.policy.authorization = AuthorizationPolicy::Allow;
         // Higher than the bounds of the shell, which are tested here.
         settings.limits.requests_per_call = 1000;
         settings.limits.transactions = 1000;
         let access = Access { agents_anywhere: true, ..Access::default() };
-        let router = Router::new(settings, access, Some("0".repeat(32)));
-        Bus { router, now: Now { mono: Time(1_000_000), wall: 1_000_000 }, delivered: Vec::new() }
+        Router::new(settings, access, permissions, Some("0".repeat(32)))
     }
 
-    /// Connections `:1.1xx` are this process's user, `:1.2xx` somebody else's.
+    /// Connections `:1.1…` are this process's user, `:1.2…` somebody else's; of `:1.19…` and `:1.2…` no
+    /// process is known, so they are behind a wall.
     fn uid(name: &str) -> u32 {
         let own = rustix::process::getuid().as_raw();
         if name.starts_with(":1.1") { own } else { own + 1 }

@@ -1,0 +1,119 @@
+//! Whether an app behind a wall may control the calls of other apps, where the configuration does not say
+//! so: the administrator's polkit rules do.
+//!
+//! Owns the questions to polkit: each connection is asked about once, and no person is (polkit would show
+//! a dialog). An error, an absent and a silent polkit all mean no. What the connection sent meanwhile
+//! waits in [`super::peers`], nothing else does. The bus delivers a reply only from whom it was asked for,
+//! so its serial is proof enough.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    num::NonZeroU32,
+};
+
+use callarbiter_core::{Millis, Time};
+use tracing::{debug, error, warn};
+use zbus::{Message, Variant, message::Type, names::OwnedUniqueName};
+
+use super::admission;
+
+/// What `systemd/org.callarbiter.policy` declares.
+const ACTION: &str = "org.callarbiter.control";
+
+/// `CheckAuthorization` without `AllowUserInteraction`.
+const NO_INTERACTION: u32 = 0;
+
+/// How long polkit may take: long enough for the bus to start it, short enough for an app behind a wall to
+/// report a call before the caller gives up, whatever became of polkit.
+const PATIENCE: Millis = Millis::secs(5);
+
+/// What polkit said of a connection.
+#[derive(Debug)]
+pub struct Decision {
+    /// The connection.
+    pub name: OwnedUniqueName,
+    /// It may control the calls of its user's other apps.
+    pub granted: bool,
+}
+
+/// The questions that are not answered yet.
+#[derive(Default)]
+pub struct Permissions {
+    open: HashMap<NonZeroU32, OwnedUniqueName>,
+    queued: VecDeque<OwnedUniqueName>,
+    /// Who waits, queued or open, and until when: the first one first.
+    waiting: VecDeque<(Time, OwnedUniqueName)>,
+}
+
+impl Permissions {
+    /// A connection is to be asked about.
+    pub fn ask(&mut self, now: Time, name: OwnedUniqueName) {
+        self.waiting.push_back((now + PATIENCE, name.clone()));
+        self.queued.push_back(name);
+    }
+
+    /// The next question, if one may be sent now.
+    pub fn next_question(&mut self) -> Option<Message> {
+        if self.open.len() >= admission::PERMISSION_QUESTIONS {
+            return None;
+        }
+        let name = self.queued.pop_front()?;
+        let question = may_control(&name)
+            .inspect_err(|error| error!(%error, "polkit cannot be asked about a connection"))
+            .ok()?;
+        self.open.insert(question.primary_header().serial_num(), name);
+        Some(question)
+    }
+
+    /// A reply or an error; `None` if it was not to one of these questions.
+    pub fn answered(&mut self, question: NonZeroU32, answer: &Message) -> Option<Decision> {
+        let name = self.open.remove(&question)?;
+        self.waiting.retain(|(_, waiting)| *waiting != name);
+        Some(Decision { name, granted: granted(answer) })
+    }
+
+    /// Those who have waited long enough.
+    pub fn expired(&mut self, now: Time) -> Vec<OwnedUniqueName> {
+        let mut late = Vec::new();
+        while self.waiting.front().is_some_and(|(until, _)| *until <= now) {
+            late.extend(self.waiting.pop_front().map(|(_, name)| name));
+        }
+        if !late.is_empty() {
+            self.queued.retain(|name| !late.contains(name));
+            warn!(connections = late.len(), "polkit does not answer, so it grants nothing");
+        }
+        late
+    }
+
+    /// When the first has waited long enough.
+    pub fn next_deadline(&self) -> Option<Time> {
+        self.waiting.front().map(|(until, _)| *until)
+    }
+
+    /// A connection left. A question that is open stays so for the bus, too.
+    pub fn left(&mut self, name: &str) {
+        self.queued.retain(|queued| queued.as_str() != name);
+        self.waiting.retain(|(_, waiting)| waiting.as_str() != name);
+    }
+}
+
+fn may_control(name: &OwnedUniqueName) -> zbus::Result<Message> {
+    let subject = ("system-bus-name", HashMap::from([("name", Variant::from(name.as_str()))]));
+    let details: HashMap<&str, &str> = HashMap::new();
+    let never_cancelled = "";
+    Message::method_call("/org/freedesktop/PolicyKit1/Authority", "CheckAuthorization")
+        .destination("org.freedesktop.PolicyKit1")
+        .interface("org.freedesktop.PolicyKit1.Authority")
+        .build(&(subject, ACTION, details, NO_INTERACTION, never_cancelled))
+}
+
+fn granted(answer: &Message) -> bool {
+    if answer.message_type() != Type::MethodReturn {
+        // Ordinary where there is no polkit.
+        debug!(error = ?answer.header().error_name(), "polkit grants nothing");
+        return false;
+    }
+    let body = answer.body();
+    let result: zbus::Result<(bool, bool, HashMap<String, String>)> = body.deserialize();
+    matches!(result, Ok((true, ..)))
+}

@@ -1,0 +1,206 @@
+//! What polkit is asked, and who is heard when. `:1.19…` are connections of this process's user behind a
+//! wall, `:1.2…` of somebody else.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
+use super::*;
+
+const WALLED: &str = ":1.190";
+
+/// A bus with polkit on it, and a ringing call.
+fn with_polkit() -> Bus {
+    let mut bus = Bus::new();
+    bus.router = Bus::router(Some(Permissions::default()));
+    let provider = bus.register(":1.100");
+    bus.incoming(":1.100", provider.as_str());
+    assert!(questions(&mut bus).is_empty(), "no wall, nothing to ask");
+    bus
+}
+
+fn subscribe(bus: &mut Bus, sender: &str) -> Message {
+    let subscribe = Message::method_call(names::ROOT_PATH, "Subscribe")
+        .interface(names::MANAGER)
+        .sender(sender)
+        .build(&no_options())
+        .unwrap();
+    bus.deliver(&subscribe);
+    subscribe
+}
+
+fn questions(bus: &mut Bus) -> Vec<Message> {
+    bus.asks().into_iter().filter(|ask| member(ask) == "CheckAuthorization").collect()
+}
+
+fn question(bus: &mut Bus) -> Message {
+    let mut questions = questions(bus);
+    assert_eq!(questions.len(), 1);
+    questions.remove(0)
+}
+
+fn about(question: &Message) -> String {
+    let ((_, subject), ..): ((String, Dict), String, HashMap<String, String>, u32, String) =
+        question.body().deserialize().unwrap();
+    String::try_from(subject["name"].clone()).unwrap()
+}
+
+fn decide(bus: &mut Bus, question: &Message, authorized: bool, challenge: bool) {
+    let details: HashMap<&str, &str> = HashMap::new();
+    let reply = Message::method_return(&question.header()).sender(":1.7");
+    bus.deliver(&reply.build(&((authorized, challenge, details),)).unwrap());
+}
+
+fn fail(bus: &mut Bus, question: &Message, sender: &str, name: &str) {
+    let error = Message::error(&question.header(), name).sender(sender);
+    bus.deliver(&error.build(&"no").unwrap());
+}
+
+/// With whom the call is, as the reply to a subscription tells it; `None` if there is no reply yet.
+fn shown(bus: &mut Bus, subscription: &Message) -> Option<String> {
+    let reply = bus.reply_to(subscription)?;
+    let (_, objects): (u64, HashMap<OwnedObjectPath, HashMap<String, Dict>>) =
+        reply.body().deserialize().unwrap();
+    let call = objects.values().find_map(|interfaces| interfaces.get(names::CALL)).unwrap();
+    Some(String::try_from(call["DisplayName"].clone()).unwrap())
+}
+
+#[test]
+fn granted_it_sees_with_whom() {
+    let mut bus = with_polkit();
+    let subscription = subscribe(&mut bus, WALLED);
+    let question = question(&mut bus);
+    let header = question.header();
+    assert_eq!(header.destination().unwrap(), "org.freedesktop.PolicyKit1");
+    assert_eq!(header.interface().unwrap(), "org.freedesktop.PolicyKit1.Authority");
+    assert_eq!(header.path().unwrap(), "/org/freedesktop/PolicyKit1/Authority");
+    assert_eq!(question.body().signature().to_string_no_parens(), "(sa{sv})sa{ss}us");
+    let ((kind, _), action, details, flags, cancellation): (
+        (String, Dict),
+        String,
+        HashMap<String, String>,
+        u32,
+        String,
+    ) = question.body().deserialize().unwrap();
+    assert_eq!((kind.as_str(), action.as_str()), ("system-bus-name", "org.callarbiter.control"));
+    assert_eq!((about(&question).as_str(), flags, cancellation.as_str()), (WALLED, 0, ""));
+    assert!(details.is_empty());
+
+    assert_eq!(shown(&mut bus, &subscription), None, "it is not decided yet");
+    decide(&mut bus, &question, true, false);
+    assert_eq!(shown(&mut bus, &subscription).unwrap(), "Mum");
+}
+
+#[test]
+fn refused_it_sees_that_there_is_a_call_and_is_not_asked_about_again() {
+    type Answer = fn(&mut Bus, &Message);
+    let answers: [Answer; 5] = [
+        |bus, question| decide(bus, question, false, false),
+        // Somebody could be asked for a password: not by us.
+        |bus, question| decide(bus, question, false, true),
+        |bus, question| {
+            let absent = "org.freedesktop.DBus.Error.ServiceUnknown";
+            fail(bus, question, "org.freedesktop.DBus", absent);
+        },
+        |bus, question| fail(bus, question, ":1.7", "org.freedesktop.PolicyKit1.Error.Failed"),
+        |bus, question| {
+            let nonsense = Message::method_return(&question.header()).sender(":1.7");
+            bus.deliver(&nonsense.build(&"yes").unwrap());
+        },
+    ];
+    for answer in answers {
+        let mut bus = with_polkit();
+        let subscription = subscribe(&mut bus, WALLED);
+        let question = question(&mut bus);
+        answer(&mut bus, &question);
+        assert_eq!(shown(&mut bus, &subscription).unwrap(), "");
+        let again = subscribe(&mut bus, WALLED);
+        assert_eq!(shown(&mut bus, &again).unwrap(), "");
+        assert!(questions(&mut bus).is_empty());
+    }
+}
+
+#[test]
+fn on_a_bus_without_polkit_nobody_is_asked() {
+    let mut bus = Bus::new();
+    let provider = bus.register(":1.100");
+    bus.incoming(":1.100", provider.as_str());
+    let subscription = subscribe(&mut bus, WALLED);
+    assert_eq!(shown(&mut bus, &subscription).unwrap(), "");
+    assert!(questions(&mut bus).is_empty());
+}
+
+#[test]
+fn what_waited_is_heard_in_its_order() {
+    let mut bus = with_polkit();
+    let sent: Vec<Message> = (0..5).map(|_| subscribe(&mut bus, WALLED)).collect();
+    let question = question(&mut bus);
+    // One who is not asked about does not wait for those who are.
+    let other = subscribe(&mut bus, ":1.101");
+    assert_eq!(shown(&mut bus, &other).unwrap(), "Mum");
+    decide(&mut bus, &question, true, false);
+    let replied: Vec<_> =
+        bus.delivered.iter().filter_map(|message| message.header().reply_serial()).collect();
+    let expected: Vec<_> =
+        sent.iter().map(|message| message.primary_header().serial_num()).collect();
+    assert_eq!(replied, expected);
+}
+
+#[test]
+fn a_silent_polkit_grants_nothing_and_keeps_nobody_waiting() {
+    let mut bus = with_polkit();
+    let subscription = subscribe(&mut bus, WALLED);
+    let question = question(&mut bus);
+    bus.wait(4);
+    assert_eq!(shown(&mut bus, &subscription), None);
+    assert!(
+        bus.router.next_deadline().unwrap() <= bus.now.mono + callarbiter_core::Millis::secs(1)
+    );
+    bus.wait(1);
+    assert_eq!(shown(&mut bus, &subscription).unwrap(), "");
+    decide(&mut bus, &question, true, false);
+    let again = subscribe(&mut bus, WALLED);
+    assert_eq!(shown(&mut bus, &again).unwrap(), "", "it is decided once");
+}
+
+#[test]
+fn questions_wait_for_questions() {
+    let mut bus = with_polkit();
+    let most = admission::PERMISSION_QUESTIONS;
+    let names: Vec<String> = (0..most + 3).map(|n| format!(":1.19{n}")).collect();
+    let subscriptions: Vec<Message> = names.iter().map(|name| subscribe(&mut bus, name)).collect();
+    let first = questions(&mut bus);
+    assert_eq!(first.iter().map(about).collect::<Vec<_>>(), names[..most]);
+    // Who leaves while it is queued is not asked about.
+    bus.leave(&names[most]);
+    decide(&mut bus, &first[0], true, false);
+    assert_eq!(shown(&mut bus, &subscriptions[0]).unwrap(), "Mum");
+    assert_eq!(about(&question(&mut bus)), names[most + 1]);
+    // Whoever leaves while it is asked about frees its place when polkit answers.
+    bus.leave(&names[1]);
+    assert!(questions(&mut bus).is_empty());
+    decide(&mut bus, &first[1], true, false);
+    assert_eq!(about(&question(&mut bus)), names[most + 2]);
+    assert!(bus.reply_to(&subscriptions[1]).is_none());
+}
+
+#[test]
+fn one_users_waiting_is_not_charged_to_others() {
+    let mut bus = with_polkit();
+    let connections = admission::PARKED_PER_USER / admission::PARKED_PER_PEER;
+    for n in 0..connections {
+        for _ in 0..admission::PARKED_PER_PEER {
+            let sent = subscribe(&mut bus, &format!(":1.19{n}"));
+            assert!(bus.reply_to(&sent).is_none());
+        }
+    }
+    let one_more = subscribe(&mut bus, WALLED);
+    let refused = bus.reply_to(&one_more).unwrap();
+    assert_eq!(error_of(&refused).unwrap(), "org.callarbiter.Calls1.Error.LimitExceeded");
+    // No room to wait: heard at once, without what only polkit could give.
+    let late = subscribe(&mut bus, ":1.1999");
+    assert_eq!(shown(&mut bus, &late).unwrap(), "");
+    questions(&mut bus);
+    subscribe(&mut bus, ":1.200");
+    assert!(questions(&mut bus).is_empty(), "all questions are open already");
+    bus.wait(5);
+    let receiver = |message: &Message| message.header().destination().unwrap().to_string();
+    assert!(bus.delivered.iter().any(|message| receiver(message) == ":1.200"));
+}
