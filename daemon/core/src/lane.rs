@@ -47,7 +47,10 @@ impl Domain {
         }
         let accepted = self.validate(caller, &requested)?;
         let limit = self.settings.limits.transactions;
-        if self.unfinished >= limit && !accepted.emergency {
+        // Hanging up has as many again to itself: whatever else waits, the user gets out of a call.
+        let hangs_up = requested.iter().all(|r| matches!(r.action, Action::End { .. }));
+        let most = if hangs_up { limit.saturating_mul(2) } else { limit };
+        if self.unfinished >= most && !accepted.emergency {
             return Err(Refusal::new(
                 Error::LimitExceeded,
                 format!("{limit} transactions are unfinished (limit `transactions`); wait for one"),

@@ -244,7 +244,19 @@ fn limit_exceeded_names_the_limit() {
     w.refused_request(vec![hold(1), hold(1), hold(1)], Error::LimitExceeded, "2 actions");
     w.request(ALICE, vec![tones(1)]).unwrap();
     w.refused_request(vec![mute(1, true)], Error::LimitExceeded, &uuid(1).to_string());
-    w.refused_request(vec![end(1)], Error::LimitExceeded, "`transactions`");
+}
+
+#[test]
+fn hanging_up_has_room_beyond_the_limit_of_transactions() {
+    let mut w = limited(Limits { transactions: 1, ..Limits::default() });
+    let a = w.app(ALICE, "a");
+    w.talking(a, 1);
+    w.request(ALICE, vec![tones(1)]).unwrap();
+    w.refused_request(vec![mute(1, true)], Error::LimitExceeded, "`transactions`");
+    w.refused_request(vec![tones(1), end(1)], Error::LimitExceeded, "`transactions`");
+    w.request(ALICE, vec![end(1)]).unwrap();
+    w.fulfil(a, "End");
+    assert_eq!(w.end_of(1), Some(EndReason::LocalEnded));
 }
 
 #[test]
