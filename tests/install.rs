@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -11,13 +12,14 @@ use harness::{Bus, Daemon, NAME, ROOT, built, interface, source};
 use tempfile::TempDir;
 
 /// Everything but the interface files, of which every XML file of the contract is one.
-const FILES: [&str; 16] = [
+const FILES: [&str; 18] = [
     "usr/bin/callctl",
     "usr/lib/callarbiter/callarbiter.toml",
     "usr/lib/systemd/system-preset/80-callarbiter.preset",
     "usr/lib/systemd/system/callarbiter.service",
     "usr/lib/systemd/user/callarbiter-user.service",
     "usr/lib/sysusers.d/callarbiter.conf",
+    "usr/lib/tmpfiles.d/callarbiter.conf",
     "usr/libexec/callarbiterd",
     "usr/share/bash-completion/completions/callctl",
     "usr/share/dbus-1/services/org.callarbiter.Calls1.service",
@@ -27,6 +29,7 @@ const FILES: [&str; 16] = [
     "usr/share/doc/callarbiter/LICENSE-MIT",
     "usr/share/fish/vendor_completions.d/callctl.fish",
     "usr/share/man/man1/callctl.1",
+    "usr/share/polkit-1/actions/org.callarbiter.policy",
     "usr/share/zsh/site-functions/_callctl",
 ];
 
@@ -80,6 +83,30 @@ fn systemd_accepts_the_units() -> Result<()> {
     sysusers.args(["--dry-run".as_ref(), live.usr("lib/sysusers.d/callarbiter.conf").as_os_str()]);
     let said = output(&mut sysusers)?;
     ensure!(said.status.success(), "systemd-sysusers: {}", words(&said));
+    Ok(())
+}
+
+#[test]
+fn an_empty_etc_gets_the_places_for_a_configuration() -> Result<()> {
+    let live = Live::install()?;
+    let mut tmpfiles = Command::new("systemd-tmpfiles");
+    tmpfiles.arg("--create").arg(format!("--root={}", live.top().display()));
+    let said = output(tmpfiles.arg(live.usr("lib/tmpfiles.d/callarbiter.conf")))?;
+    ensure!(said.status.success(), "systemd-tmpfiles: {}", words(&said));
+    for directory in ["etc/callarbiter", "etc/callarbiter/callarbiter.toml.d"] {
+        let made = fs::metadata(live.top().join(directory))?;
+        assert!(made.is_dir() && made.permissions().mode() & 0o7777 == 0o755, "{directory}");
+    }
+    Ok(())
+}
+
+#[test]
+fn the_polkit_action_is_as_polkit_wants_it() -> Result<()> {
+    let live = Live::install()?;
+    let mut lint = Command::new("xmllint");
+    lint.args(["--noout", "--nonet", "--dtdvalid", "/usr/share/polkit-1/policyconfig-1.dtd"]);
+    let said = output(lint.arg(live.usr("share/polkit-1/actions/org.callarbiter.policy")))?;
+    ensure!(said.status.success(), "xmllint: {}", words(&said));
     Ok(())
 }
 
