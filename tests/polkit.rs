@@ -1,0 +1,172 @@
+//! What apps behind a wall may do with the calls of other apps: a real polkitd with one rule, and callers
+//! in cgroups as Flatpak makes them. Needs root, to make mounts and cgroups: the machine's own polkit keeps
+//! its actions and rules.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use harness::{
+    ALLOW, Arbiter, Bus, FakeProvider, Launch, Peer, Process, eventually, interface, options,
+    source,
+};
+use tempfile::TempDir;
+
+const POLKIT: &str = "org.freedesktop.PolicyKit1";
+const PERSON: &str = "White Rabbit";
+const PANEL: &str = "org.example.Panel";
+const RULE: &str = r#"polkit.addRule(function (action, subject) {
+    if (action.id == "org.callarbiter.control" && subject.user == "alice")
+        return polkit.Result.YES;
+});"#;
+
+#[tokio::test]
+async fn a_rule_opens_the_wall_for_one_user_and_no_other() -> Result<()> {
+    let arbiter = Arbiter::on_system_bus().await?;
+    let _polkit = Polkit::start(&arbiter.bus).await?;
+    for (user, shown) in [("alice", PERSON), ("bob", "")] {
+        let _phone = called(&arbiter.bus, user).await?;
+        let panel = Walled::connect(&arbiter.bus, user, PANEL).await?;
+        assert_eq!(panel.sees().await?, shown, "{user}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn without_polkit_it_opens_for_whom_the_configuration_names() -> Result<()> {
+    let config = format!("{ALLOW}[agents]\ncontrol = [\"{PANEL}\"]\n");
+    let arbiter = Arbiter::on(Bus::system().await?, &config).await?;
+    let _phone = called(&arbiter.bus, "alice").await?;
+    for (app, shown) in [(PANEL, PERSON), ("org.example.Game", "")] {
+        let caller = Walled::connect(&arbiter.bus, "alice", app).await?;
+        assert_eq!(caller.sees().await?, shown, "{app}");
+    }
+    Ok(())
+}
+
+/// A phone of this user's with a ringing call.
+async fn called(bus: &Bus, user: &str) -> Result<FakeProvider> {
+    let phone = FakeProvider::register_as(bus, user, "org.example.Phone").await?;
+    let update = options([
+        ("remote-handle", "sip:white.rabbit@wonderland.example".into()),
+        ("display-name", PERSON.into()),
+    ]);
+    phone.report_incoming_call(&uuid::Uuid::new_v4().to_string(), &update).await?;
+    Ok(phone)
+}
+
+/// A polkitd that knows our action and our rule, and nothing else.
+struct Polkit {
+    // Before the directory: its files are in there.
+    _process: Process,
+    _directory: TempDir,
+}
+
+impl Polkit {
+    async fn start(bus: &Bus) -> Result<Polkit> {
+        let policy = format!("{POLKIT}.conf");
+        let shipped = Path::new("/usr/share/dbus-1/system.d").join(&policy);
+        fs::copy(&shipped, bus.directory().join("policy.d").join(policy))
+            .with_context(|| format!("{} (package polkitd)", shipped.display()))?;
+        let root = bus.connect_as_self().await?;
+        root.bus::<_, ()>("ReloadConfig", &()).await?;
+
+        let directory = tempfile::Builder::new().prefix("callarbiter-polkit-").tempdir()?;
+        let (actions, rules) = (directory.path().join("actions"), directory.path().join("rules"));
+        fs::create_dir(&actions)?;
+        fs::create_dir(&rules)?;
+        let action = "org.callarbiter.policy";
+        fs::copy(source("systemd").join(action), actions.join(action))?;
+        fs::write(rules.join("50-test.rules"), RULE)?;
+        // It drops root.
+        fs::set_permissions(directory.path(), Permissions::from_mode(0o755))?;
+        // Its directories are compiled in, so it gets a file system of its own.
+        let mounts = "mount --bind \"$1\" /usr/share/polkit-1/actions \
+                      && mount --bind \"$2\" /etc/polkit-1/rules.d \
+                      && mount --bind \"$2\" /usr/share/polkit-1/rules.d \
+                      && exec /usr/lib/polkit-1/polkitd --no-debug";
+        let mut process = Launch::new("unshare")
+            .arg("--mount")
+            .arg("sh")
+            .arg("-c")
+            .arg(mounts)
+            .arg("polkitd")
+            .arg(&actions)
+            .arg(&rules)
+            .env("DBUS_SYSTEM_BUS_ADDRESS", bus.address())
+            .start(directory.path())?;
+        let ready = async || match root.owner(POLKIT).await {
+            Ok(Some(_)) => Some(true),
+            _ => process.ended().map(|_| false),
+        };
+        if !eventually("polkitd owns its name", ready).await? {
+            bail!("polkitd ended at once: {}{}", process.output(), process.log());
+        }
+        Ok(Polkit { _process: process, _directory: directory })
+    }
+}
+
+/// A connection of a process in the cgroup of a Flatpak app.
+struct Walled {
+    // Before its cgroup, which goes when nobody is in it.
+    peer: Peer,
+    _cgroup: Cgroup,
+}
+
+impl Walled {
+    async fn connect(bus: &Bus, user: &str, app: &str) -> Result<Walled> {
+        let peer = bus.connect_as(user).await?;
+        let pid: u32 = peer.bus("GetConnectionUnixProcessID", &peer.name()).await?;
+        let cgroup = Cgroup::of_flatpak(app, pid)?;
+        Ok(Walled { peer, _cgroup: cgroup })
+    }
+
+    /// Who calls, as far as it is told: the name of the only call.
+    async fn sees(&self) -> Result<String> {
+        let view = self.peer.view().await?;
+        let call = view.objects.values().find_map(|object| object.get(&interface("Call")));
+        let name = call.context("it does not see the call at all")?["DisplayName"].clone();
+        Ok(String::try_from(name)?)
+    }
+}
+
+/// A group of processes, and those above it up to one of the test's own; gone when dropped.
+struct Cgroup {
+    top: PathBuf,
+    scope: PathBuf,
+}
+
+impl Cgroup {
+    fn of_flatpak(app: &str, pid: u32) -> Result<Cgroup> {
+        let top = unified_hierarchy()?.join(format!("callarbiter-test-{pid}"));
+        let scope = top.join("user@1000.service/app.slice");
+        let scope = scope.join(format!("app-flatpak-{app}-{pid}.scope"));
+        fs::create_dir_all(&scope).with_context(|| format!("making {}", scope.display()))?;
+        let cgroup = Cgroup { top, scope };
+        fs::write(cgroup.scope.join("cgroup.procs"), pid.to_string())?;
+        Ok(cgroup)
+    }
+}
+
+impl Drop for Cgroup {
+    fn drop(&mut self) {
+        for group in self.scope.ancestors().take_while(|group| group.starts_with(&self.top)) {
+            if let Err(error) = fs::remove_dir(group) {
+                eprintln!("{} stays behind: {error}", group.display());
+            }
+        }
+    }
+}
+
+/// Where cgroup v2 is mounted.
+fn unified_hierarchy() -> Result<PathBuf> {
+    let mounts = fs::read_to_string("/proc/self/mounts")?;
+    let mounted = mounts.lines().find_map(|line| {
+        let mut fields = line.split(' ').skip(1);
+        let place = fields.next()?;
+        (fields.next()? == "cgroup2").then(|| PathBuf::from(place))
+    });
+    mounted.context("cgroup v2 is not mounted here: no sandboxed caller can be made")
+}
