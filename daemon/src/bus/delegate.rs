@@ -141,7 +141,7 @@ impl Delegate<'_> {
         Message::method_call(self.path.as_ref(), member)
             .destination(self.name.as_ref())
             .interface(PROVIDER_DELEGATE)
-            .with_flags(Flags::NO_REPLY_EXPECTED | Flags::NO_AUTO_START)
+            .with_flags(Flags::NO_REPLY_EXPECTED)
             .build(body)
     }
 }
@@ -234,7 +234,8 @@ mod tests {
             let member = header.member().unwrap().as_str();
             let types = methods.get(member).unwrap();
             assert!(super::super::peers::has_types(message, types), "{member}");
-            assert!(message.primary_header().flags().contains(Flags::NO_REPLY_EXPECTED));
+            // Exactly this one: python3-dbus-fast of Debian 12 loses its connection over two flags at once.
+            assert_eq!(message.primary_header().flags(), Flags::NO_REPLY_EXPECTED);
         }
         assert_eq!(messages.len(), methods.len(), "one of each method of the interface");
     }
