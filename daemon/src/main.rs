@@ -30,6 +30,7 @@ use crate::{
     log::ids,
     platform::{
         notify,
+        runtime::EventLoop,
         signals::{Request, Signals},
     },
     run::Control,
@@ -119,6 +120,7 @@ async fn reach(bus: &Bus) -> Result<Reached> {
         }
     };
     // Not as a context: this error tells its causes itself.
+    let builder = builder.runtime(EventLoop::current());
     let connection =
         builder.build().await.map_err(|error| anyhow!("{name} cannot be reached: {error}"))?;
     Ok(Reached {

@@ -5,4 +5,5 @@
 pub mod clock;
 pub mod identity;
 pub mod notify;
+pub mod runtime;
 pub mod signals;
