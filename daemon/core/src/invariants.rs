@@ -3,7 +3,7 @@
 //! Owns the invariants of one domain that can be seen in its state. Those about time and restarts are
 //! shown by the tests' random histories.
 
-use crate::{CallState, Domain, HeldBy, Phase, lane::Job, request::Waiter};
+use crate::{CallState, Domain, HeldBy, Limits, Phase, lane::Job, request::Waiter};
 
 impl Domain {
     /// Panics where the state contradicts itself.
@@ -14,6 +14,7 @@ impl Domain {
         self.verify_requests();
         self.verify_transactions();
         self.verify_rest();
+        self.verify_bounds();
     }
 
     fn verify_calls(&self) {
@@ -127,6 +128,30 @@ impl Domain {
         }
         for call in self.calls.values() {
             assert!(call.held_by != HeldBy::ARBITER, "held by the arbiter and forgotten");
+        }
+    }
+
+    /// Nothing grows for ever. A call may have, beside what its users asked, the arbiter's own wishes.
+    fn verify_bounds(&self) {
+        // A configuration that was read again may allow less than is there already.
+        let (own, usual) = (&self.settings.limits, Limits::default());
+        let most = |own: u32, usual: u32| own.max(usual) as usize;
+        assert!(self.past.len() <= crate::request::PAST);
+        assert!(self.tombstones.len() <= most(own.tombstones, usual.tombstones));
+        assert!(self.tokens.len() <= most(own.tokens, usual.tokens));
+        for call in self.calls.values() {
+            assert!(
+                call.requests.len() <= 2 * most(own.requests_per_call, usual.requests_per_call)
+            );
+        }
+        for peers in self.roles.values() {
+            assert!(peers.len() <= most(own.providers, usual.providers), "agents without bound");
+        }
+        let batches = self.requests.values().flat_map(|r| &r.waiters);
+        let waited = batches.filter(|w| matches!(w, Waiter::Batch(_))).count();
+        assert!(self.batches.len() <= waited, "a batch for which nobody waits");
+        for provider in self.providers.values() {
+            assert!(provider.owed_ends.len() <= most(own.calls, usual.calls));
         }
     }
 }

@@ -87,4 +87,10 @@ impl Tokens {
     pub fn answer(&self, token: Uuid, now: Time) -> Option<Reply> {
         self.answers.get(&token).filter(|(until, _)| *until > now).map(|(_, reply)| reply.clone())
     }
+
+    /// How many are kept.
+    #[cfg(debug_assertions)]
+    pub fn len(&self) -> usize {
+        self.answers.len()
+    }
 }

@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// Late words are understood for this many requests.
-const PAST: usize = 256;
+pub(crate) const PAST: usize = 256;
 
 /// One request, queued or sent.
 #[derive(Debug)]

@@ -11,18 +11,22 @@ mod model;
 mod world;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     panic::{AssertUnwindSafe, catch_unwind},
 };
 
+use callarbiter_core::{CallState::*, EndReason, HeldBy};
 use model::{
+    apps::{PLAIN, SOS},
     harness::Harness,
-    op::{NAMES, Op},
+    op::{Act, By, Handle, Kind, NAMES, Op, Said},
     random::{Rng, op, opening},
+    reference::{Reference, Simple},
     rest::{ENDINGS, Ending},
 };
+use proptest::prelude::*;
 
-const HISTORIES: u64 = 6000;
+const HISTORIES: u64 = 5000;
 
 fn run(ops: &[Op], ending: Ending, thorough: bool) -> Harness {
     let mut harness = Harness::default();
@@ -92,6 +96,27 @@ fn random_histories() {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 256, max_shrink_iters: 20_000, ..ProptestConfig::default() })]
+
+    /// The same, drawn and shortened by proptest: each number is one operation.
+    #[test]
+    fn drawn_histories(
+        start in any::<u64>().no_shrink(),
+        numbers in prop::collection::vec(any::<u64>().no_shrink(), 0..80),
+    ) {
+        let mut rng = Rng(start);
+        let (ending, mut harness) = (rng.pick(&ENDINGS), Harness::default());
+        let (theme, first) = opening(&mut rng);
+        first.iter().for_each(|op| harness.apply(op));
+        for number in numbers {
+            let next = op(&mut Rng(number), theme, &harness.view());
+            harness.apply(&next);
+        }
+        harness.finish(ending);
+    }
+}
+
 /// Leaves out what is not needed for the failure.
 fn shrink(mut ops: Vec<Op>, ending: Ending, thorough: bool) -> Vec<Op> {
     let quiet = std::panic::take_hook();
@@ -113,14 +138,120 @@ fn shrink(mut ops: Vec<Op>, ending: Ending, thorough: bool) -> Vec<Op> {
     ops
 }
 
+/// Apps that hold each call by itself and obey at once: the reference model says the same.
+#[test]
+fn the_reference_model_agrees() {
+    let number = std::env::var("CALLARBITER_HISTORIES").map(|n| n.parse().expect("a number"));
+    for seed in 0..number.unwrap_or(HISTORIES) / 4 {
+        let mut rng = Rng(seed);
+        let (mut model, mut ops) = (Reference::default(), Vec::new());
+        let mut harness = Harness::after(&[PLAIN, SOS].map(|app| Op::Register { app }));
+        for _ in 0..40 {
+            let Some(simple) = simple(&mut rng, &model) else { continue };
+            ops.push(simple);
+            let said = model.apply(simple);
+            harness.apply(&carried_out(simple));
+            assert_eq!(said.err(), harness.refused, "seed {seed}: {ops:#?}");
+            harness.obey();
+            compare(&model, &harness).unwrap_or_else(|why| panic!("{why}; seed {seed}: {ops:#?}"));
+        }
+    }
+}
+
+/// An operation that the model understands in its state.
+fn simple(rng: &mut Rng, model: &Reference) -> Option<Simple> {
+    let mut n = || 1 + rng.below(6) as u8;
+    let (n, other) = (n(), n());
+    let app = if n % 2 == 0 { SOS } else { PLAIN };
+    let state = model.calls.get(&n).map(|c| c.state);
+    let dials = model.calls.values().any(|c| c.state == Dialing);
+    Some(match rng.below(14) {
+        0..3 => Simple::Incoming { app, n },
+        3..5 if !matches!(state, Some(Active | Held)) => Simple::Answer { n },
+        5 => Simple::Start { app, n },
+        6..8 if state == Some(Dialing) => Simple::Connects { n },
+        8 => Simple::End { n },
+        9 if state.is_some() => Simple::RemoteEnd { n },
+        10 => Simple::Hold { n },
+        11 => Simple::Unhold { n },
+        12 if n != other => Simple::Swap { hold: n, unhold: other },
+        13 if rng.one_in(4) && !dials => Simple::RingOut,
+        13 => Simple::Mute { n, muted: rng.one_in(2) },
+        _ => return None,
+    })
+}
+
+fn carried_out(simple: Simple) -> Op {
+    let app = |n: u8| if n % 2 == 0 { SOS } else { PLAIN };
+    let ask = |acts: &[Act]| Op::Request {
+        by: By::Program,
+        acts: acts.to_vec(),
+        expected: None,
+        token: None,
+    };
+    match simple {
+        Simple::Incoming { app, n } => {
+            Op::Say { app, said: Said::Incoming { n, kind: Kind::Plain } }
+        }
+        Simple::Answer { n } => ask(&[Act::Answer { n }]),
+        Simple::Start { app, n } => ask(&[Act::Start { n, app: Some(app), handle: Handle::Usual }]),
+        Simple::Connects { n } => Op::Say { app: app(n), said: Said::State { n, state: Active } },
+        Simple::End { n } => ask(&[Act::End { n, reason: None }]),
+        Simple::RemoteEnd { n } => {
+            Op::Say { app: app(n), said: Said::Ended { n, reason: EndReason::RemoteEnded } }
+        }
+        Simple::Hold { n } => ask(&[Act::Hold { n, held: true }]),
+        Simple::Unhold { n } => ask(&[Act::Hold { n, held: false }]),
+        Simple::Swap { hold, unhold } => {
+            ask(&[Act::Hold { n: hold, held: true }, Act::Hold { n: unhold, held: false }])
+        }
+        Simple::Mute { n, muted } => ask(&[Act::Mute { n, muted }]),
+        Simple::RingOut => Op::Pass { ms: 60_000 },
+    }
+}
+
+fn compare(model: &Reference, harness: &Harness) -> Result<(), String> {
+    let Some(domain) = harness.world.arbiter.domain(world::ALICE) else { return Ok(()) };
+    let live: Vec<u8> = domain.calls().map(|c| c.uuid.as_u128() as u8).collect();
+    if live.len() != model.calls.len() {
+        return Err(format!("live: {live:?}, not {:?}", model.calls.keys()));
+    }
+    for call in domain.calls() {
+        let n = call.uuid.as_u128() as u8;
+        let told = model.calls.get(&n).ok_or(format!("call {n} lives"))?;
+        let by = [(told.by_user, HeldBy::USER), (told.by_arbiter, HeldBy::ARBITER)];
+        let by =
+            by.iter().filter(|(held, _)| *held).fold(HeldBy::NONE, |set, (_, by)| set.with(*by));
+        if (call.state, call.held_by, call.muted) != (told.state, by, told.muted) {
+            return Err(format!(
+                "{:?} {:?} {}, not {told:?}",
+                call.state, call.held_by, call.muted
+            ));
+        }
+    }
+    let of_group = |group| domain.calls().find(|c| c.group == Some(group));
+    let number = |group| of_group(group).map(|c| c.uuid.as_u128() as u8);
+    let (focus, holder) = (domain.focus().and_then(number), domain.audio().holder.and_then(number));
+    if (focus, holder) != (model.focus, model.focus) {
+        return Err(format!("focus {focus:?}, audio {holder:?}, not {:?}", model.focus));
+    }
+    let ends: BTreeSet<_> =
+        model.ends.iter().map(|(n, why)| (u128::from(*n), why.name())).collect();
+    let real: BTreeSet<_> = harness.ends.iter().copied().collect();
+    if harness.ends.len() != model.ends.len() || real != ends {
+        return Err(format!("ended {real:?}, not {ends:?}"));
+    }
+    Ok(())
+}
+
 /// The shortest histories that once broke a law, by what they showed.
 mod regressions {
-    use callarbiter_core::{CallState::*, EndReason, Role};
+    use callarbiter_core::CallState::*;
 
     use super::{
         model::{
-            apps::{BOBS, PLAIN, SOS, STIFF, WIDE},
-            op::{Act::*, By, Handle, How, Kind, Op::*, Said::*, *},
+            apps::{PLAIN, WIDE},
+            op::{Act::*, How, Op::*, STATES, Said::*},
         },
         *,
     };

@@ -78,6 +78,7 @@ pub fn settings(rules: Rules) -> Settings {
                 requests_per_call: 1,
                 tombstones: 2,
                 tokens: 1,
+                ..Limits::default()
             }
         }
     }

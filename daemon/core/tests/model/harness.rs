@@ -33,6 +33,10 @@ pub struct Harness {
     /// How often each kind of input was accepted and refused.
     pub counts: BTreeMap<&'static str, [u32; 2]>,
     pub inputs: u64,
+    /// Why the last input was refused.
+    pub refused: Option<Error>,
+    /// How calls ended, in order: UUID and reason.
+    pub ends: Vec<(u128, &'static str)>,
 }
 
 impl Default for Harness {
@@ -50,6 +54,8 @@ impl Default for Harness {
             thorough: false,
             counts: BTreeMap::new(),
             inputs: 0,
+            refused: None,
+            ends: Vec::new(),
         }
     }
 }
@@ -383,6 +389,7 @@ impl Harness {
         let before = of.filter(|_| self.thorough).and_then(|uid| self.whole(uid));
         let reply = self.world.handle(input);
         self.inputs += 1;
+        self.refused = reply.as_ref().err().map(|why| why.error);
         for name in names {
             self.counts.entry(name).or_default()[usize::from(reply.is_err())] += 1;
         }
@@ -415,6 +422,10 @@ impl Harness {
                 Effect::Publish { revision, change, .. } => {
                     let domain = self.world.arbiter.domain(uid).expect("a domain");
                     self.observers.entry(uid).or_default().see(domain, *revision, change);
+                    if let Change::Transition { call, new: CallState::Ended, reason, .. } = change {
+                        let uuid = domain.call(*call).expect("what has just ended").uuid;
+                        self.ends.push((uuid.as_u128(), reason));
+                    }
                 }
                 Effect::TimedOut { request, .. } => self.close(uid, *request),
                 _ => {}

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use callarbiter_core::{CallState, Error};
+use callarbiter_core::{CallState, EndReason, Error};
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Told {
@@ -15,6 +15,7 @@ pub struct Told {
     pub by_user: bool,
     pub by_arbiter: bool,
     pub muted: bool,
+    outgoing: bool,
     held_at: u32,
 }
 
@@ -24,7 +25,8 @@ pub struct Reference {
     pub calls: BTreeMap<u8, Told>,
     pub focus: Option<u8>,
     clock: u32,
-    over: Vec<(u8, u8)>,
+    /// How each call ended, in order.
+    pub ends: Vec<(u8, EndReason)>,
 }
 
 /// The operations of which the model knows.
@@ -65,10 +67,8 @@ pub enum Simple {
         n: u8,
         muted: bool,
     },
-    /// Nobody answers.
-    RingsOut {
-        n: u8,
-    },
+    /// Nobody answers any of them.
+    RingOut,
 }
 
 const GROUPS_PER_APP: usize = 2;
@@ -79,21 +79,22 @@ impl Reference {
         self.clock += 1;
         match op {
             Simple::Incoming { app, n } => {
-                if self.over.contains(&(app, n)) {
+                if self.is_over(n) {
                     return Err(Error::AlreadyEnded);
                 }
-                if self.calls.contains_key(&n) {
-                    return Ok(());
+                match self.calls.get(&n) {
+                    Some(call) if call.outgoing => return Err(Error::UuidInUse),
+                    Some(_) => {}
+                    None => {
+                        self.calls.insert(n, told(app, CallState::Ringing));
+                    }
                 }
-                self.calls.insert(n, told(app, CallState::Ringing));
                 Ok(())
             }
             Simple::Answer { n } => {
                 let call = self.known(n)?;
-                match call.state {
-                    CallState::Ringing => {}
-                    CallState::Active | CallState::Held => return self.unhold(n),
-                    _ => return Err(Error::InvalidState),
+                if call.state != CallState::Ringing {
+                    return Err(Error::InvalidState);
                 }
                 self.room(n)?;
                 self.group_room(call.app)?;
@@ -105,13 +106,13 @@ impl Reference {
                 if self.calls.contains_key(&n) {
                     return Err(Error::UuidInUse);
                 }
-                if self.over.contains(&(app, n)) {
+                if self.is_over(n) {
                     return Err(Error::AlreadyEnded);
                 }
                 self.room(n)?;
                 self.group_room(app)?;
                 self.hold_others(n);
-                self.calls.insert(n, told(app, CallState::Dialing));
+                self.calls.insert(n, Told { outgoing: true, ..told(app, CallState::Dialing) });
                 self.focus = Some(n);
                 Ok(())
             }
@@ -124,17 +125,22 @@ impl Reference {
             }
             Simple::End { n } => {
                 self.known(n)?;
-                self.end(n, true);
+                let ringing = self.calls[&n].state == CallState::Ringing;
+                let reason = if ringing { EndReason::Declined } else { EndReason::LocalEnded };
+                self.end(n, reason);
                 Ok(())
             }
             Simple::RemoteEnd { n } => {
                 self.known(n)?;
-                self.end(n, false);
+                self.end(n, EndReason::RemoteEnded);
                 Ok(())
             }
-            Simple::RingsOut { n } => {
-                if self.known(n)?.state == CallState::Ringing {
-                    self.end(n, false);
+            Simple::RingOut => {
+                let ringing = |c: &Told| c.state == CallState::Ringing;
+                let all: Vec<u8> =
+                    self.calls.iter().filter(|(_, c)| ringing(c)).map(|(n, _)| *n).collect();
+                for n in all {
+                    self.end(n, EndReason::Unanswered);
                 }
                 Ok(())
             }
@@ -162,12 +168,15 @@ impl Reference {
                 _ => Err(Error::InvalidState),
             },
             Simple::Swap { hold, unhold } => {
-                let (a, b) = (self.known(hold)?, self.known(unhold)?);
-                let connected = |s| matches!(s, CallState::Active | CallState::Held);
-                if !connected(a.state) || !connected(b.state) {
-                    return Err(Error::InvalidState);
+                let connected = |c: Told| match c.state {
+                    CallState::Active | CallState::Held => Ok(c),
+                    _ => Err(Error::InvalidState),
+                };
+                connected(self.known(hold)?)?;
+                let b = connected(self.known(unhold)?)?;
+                if b.state == CallState::Held {
+                    self.room(unhold)?;
                 }
-                // Holding and resuming the same call leaves it active.
                 let clock = self.clock;
                 let call = self.call(hold);
                 if call.state == CallState::Active {
@@ -200,8 +209,11 @@ impl Reference {
         if let Some(call) = self.calls.get(&n) {
             return Ok(call.clone());
         }
-        let over = self.over.iter().any(|(_, over)| *over == n);
-        Err(if over { Error::AlreadyEnded } else { Error::UnknownCall })
+        Err(if self.is_over(n) { Error::AlreadyEnded } else { Error::UnknownCall })
+    }
+
+    fn is_over(&self, n: u8) -> bool {
+        self.ends.iter().any(|(over, _)| *over == n)
     }
 
     fn call(&mut self, n: u8) -> &mut Told {
@@ -238,14 +250,14 @@ impl Reference {
         self.focus = Some(n);
     }
 
-    fn end(&mut self, n: u8, local: bool) {
+    fn end(&mut self, n: u8, reason: EndReason) {
         let Some(call) = self.calls.remove(&n) else { return };
-        self.over.push((call.app, n));
+        self.ends.push((n, reason));
         if self.focus != Some(n) {
             return;
         }
         self.focus = None;
-        if !local && call.state != CallState::Dialing {
+        if reason == EndReason::RemoteEnded && call.state != CallState::Dialing {
             return self.keep_held();
         }
         let waits = |c: &Told| c.state == CallState::Held && !c.by_user;
@@ -264,5 +276,13 @@ impl Reference {
 }
 
 fn told(app: u8, state: CallState) -> Told {
-    Told { app, state, by_user: false, by_arbiter: false, muted: false, held_at: 0 }
+    Told {
+        app,
+        state,
+        by_user: false,
+        by_arbiter: false,
+        muted: false,
+        outgoing: false,
+        held_at: 0,
+    }
 }
