@@ -19,6 +19,10 @@ use crate::{
     transaction::Stage,
 };
 
+/// Finished transactions that can be read: more than anybody reads in the minute that they are kept, and
+/// a bound to what a script in a loop leaves in every snapshot.
+const READABLE: usize = 256;
+
 /// Whose turn it is to move the focus.
 #[derive(Debug, Default)]
 pub(crate) struct Lane {
@@ -303,6 +307,13 @@ impl Domain {
         let until = self.now.mono + self.settings.deadlines.transaction;
         self.timers.arm(Due::Forget(id), until);
         self.moment(Change::Finished(id));
+        if self.transactions.len() - self.unfinished as usize > READABLE {
+            let oldest = self.transactions.values().find(|t| t.finished).map(|t| t.id);
+            if let Some(oldest) = oldest {
+                self.timers.disarm(Due::Forget(oldest));
+                self.forget_transaction(oldest);
+            }
+        }
         if self.lane.running == Some(Job::Transaction(id)) {
             self.lane.running = None;
         }

@@ -100,6 +100,9 @@ pub struct Limits {
     pub tombstones: u32,
     /// Tokens that are remembered; the oldest is forgotten first.
     pub tokens: u32,
+    /// Reports of all providers together; the shell refuses more. A call tells of itself some ten times, and
+    /// nobody has dozens that begin at once.
+    pub reports_per_second: u32,
 }
 
 impl Default for Limits {
@@ -115,6 +118,7 @@ impl Default for Limits {
             requests_per_call: 16,
             tombstones: 4096,
             tokens: 1024,
+            reports_per_second: 200,
         }
     }
 }

@@ -16,13 +16,35 @@ pub const PARKED_BYTES: usize = 8 * 1024 * 1024;
 /// Calls of one user whose replies wait for an outcome. dbus-daemon lets a connection have 128 calls
 /// without a reply, so this is one busy connection of each user.
 pub const WAITS_PER_USER: usize = 128;
+/// Bytes of them: what they ask for is a few hundred each, the rest are options that nobody knows.
+pub const WAITING_BYTES_PER_USER: usize = 1024 * 1024;
+
+/// How many seconds' reports an app may send at once: all its calls when it starts, or a conference that
+/// begins.
+pub const REPORT_BURST_SECONDS: u64 = 5;
 
 /// Subscriptions of one user: whole domains and single objects.
 pub const SUBSCRIPTIONS_PER_USER: usize = 512;
 
-/// Bytes of signals to one subscriber after which it is asked whether it has read them, and again as
-/// many after which it is suspended: far below what a bus lets a receiver owe.
+/// Bytes sent to one connection after which it is asked whether it has read them: far below what a bus
+/// lets a receiver owe, and seldom enough to cost nothing.
 pub const UNREAD_BYTES: usize = 64 * 1024;
+/// Bytes of signals to one subscriber, not known to be read, after which it is suspended: the question
+/// comes half-way, so whoever reads is never suspended.
+pub const SUSPENDED_BYTES: usize = 2 * UNREAD_BYTES;
+/// Bytes sent to one user's connections and not known to be read. dbus-daemon takes no more from a sender
+/// of whose messages 127 MiB are not read: so many users together cannot silence the daemon.
+pub const UNREAD_BYTES_PER_USER: usize = 8 * 1024 * 1024;
+/// What each of its connections may have of them all the same, so that one that reads is not refused
+/// because of others that do not: 4 MiB for the 256 connections that dbus-daemon lets a user have.
+pub const UNREAD_BYTES_SHARE: usize = 16 * 1024;
+/// Bytes of refusals on top. Then a connection that does not read them gets no more replies.
+pub const UNREAD_REFUSAL_BYTES: usize = 512 * 1024;
+/// A reply up to this size is never withheld once its method was carried out; larger are only views.
+pub const SMALL_REPLY_BYTES: usize = 4096;
+/// Some libraries never answer a `Ping`. What their programs got is forgiven at this pace: a status bar
+/// needs less, and who wants to fill the bus with it needs days.
+pub const FORGIVEN_BYTES_PER_SECOND: usize = 256;
 
 /// Questions of that kind that may be open for one user: a bus frees their places only when they are
 /// answered, and allows 128 to the daemon in all.

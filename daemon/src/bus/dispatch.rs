@@ -85,6 +85,7 @@ impl Router {
             arbiter: &self.arbiter,
             epoch: &self.epoch,
             subscriptions: self.subscribers.count(uid),
+            unread: self.debts.unread(uid),
         }
     }
 }

@@ -75,6 +75,14 @@ pub fn limit(message: impl Into<String>) -> Error {
     Error::new(ErrorKind::LimitExceeded, message)
 }
 
+/// Its caller does not read what it is sent.
+pub fn unread() -> Error {
+    limit(
+        "too much that was sent to this user's programs has not been read; read it, answer the \
+         `Ping` that asks for it, or connect anew",
+    )
+}
+
 /// A refusal of the core as an error of the contract.
 pub fn refused(refusal: &Refusal) -> Error {
     Error::new(kind(refusal.error), refusal.message.clone())

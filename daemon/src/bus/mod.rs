@@ -7,6 +7,7 @@
 mod admission;
 mod contract;
 mod copies;
+mod debts;
 mod delegate;
 mod dispatch;
 mod fault;
@@ -19,6 +20,7 @@ mod peers;
 mod permission;
 mod properties;
 mod publish;
+mod rates;
 mod request;
 mod router;
 mod subscribers;

@@ -72,7 +72,9 @@ fn allowed(view: &View<'_>) -> BTreeMap<&'static str, u32> {
         ("requests-per-call", limits.requests_per_call),
         ("tombstones", limits.tombstones),
         ("tokens", limits.tokens),
+        ("reports-per-second", limits.reports_per_second),
         ("subscriptions", super::admission::SUBSCRIPTIONS_PER_USER as u32),
+        ("unread-bytes", super::admission::UNREAD_BYTES_PER_USER as u32),
     ]);
     all
 }
@@ -81,6 +83,7 @@ fn usage(view: &View<'_>) -> BTreeMap<&'static str, u32> {
     let mut all: BTreeMap<&'static str, u32> =
         view.domain.into_iter().flat_map(|domain| domain.usage()).collect();
     all.insert("subscriptions", u32::try_from(view.subscriptions).unwrap_or(u32::MAX));
+    all.insert("unread-bytes", u32::try_from(view.unread).unwrap_or(u32::MAX));
     all
 }
 

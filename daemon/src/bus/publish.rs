@@ -5,13 +5,14 @@
 
 use std::collections::BTreeMap;
 
-use callarbiter_core::{Change, Notice, Object, Peer, Uid};
+use callarbiter_core::{Change, Notice, Now, Object, Peer, Uid};
 use callarbiter_dbus::names;
-use tracing::{error, warn};
+use tracing::{debug, error};
 use zbus::{Message, names::OwnedUniqueName};
 
 use super::{
     copies::{Copies, Signal},
+    debts::Credit,
     parse,
     router::Router,
     subscribers::Standing,
@@ -26,6 +27,7 @@ impl Router {
     /// One change, with its number, to everybody whom it concerns.
     pub(super) fn publish(
         &mut self,
+        now: Now,
         uid: Uid,
         revision: u64,
         change: &Change,
@@ -39,10 +41,15 @@ impl Router {
         }
         for (peer, signal) in self.signals(uid, revision, change, &receivers) {
             let bytes = signal.data().len();
+            if !self.affords(now, uid, peer, &signal) {
+                self.subscribers.suspend(uid, peer);
+                self.resync_later(now, uid, peer);
+                continue;
+            }
             let serial = signal.primary_header().serial_num();
-            out.push(signal);
-            if self.subscribers.sent(uid, peer, serial, bytes) == Standing::Ask {
-                self.ask_whether_read(uid, peer, out);
+            self.send(now, uid, peer, signal, out);
+            if self.subscribers.sent(uid, peer, serial, bytes) == Standing::Suspended {
+                self.resync(now, uid, peer, out);
             }
         }
         if let Change::Removed(object) = change {
@@ -91,29 +98,48 @@ impl Router {
         signals
     }
 
-    /// Asks a subscriber whether it has read what it got; the answer comes in order, or not at all.
-    pub(super) fn ask_whether_read(&mut self, uid: Uid, peer: Peer, out: &mut Vec<Message>) {
-        let Some(name) = self.peers.name(peer) else { return };
+    /// A message to a connection, charged to it; now and then with the question whether it has read what
+    /// it got, whose answer comes in order, or not at all.
+    pub(super) fn send(
+        &mut self,
+        now: Now,
+        uid: Uid,
+        peer: Peer,
+        message: Message,
+        out: &mut Vec<Message>,
+    ) {
+        let ask = self.debts.sent(now.mono, uid, peer, message.data().len());
+        out.push(message);
+        let Some(name) = self.peers.name(peer).filter(|_| ask) else { return };
         match ping(name) {
             Ok(question) => {
-                self.subscribers.asked(uid, peer, question.primary_header().serial_num());
+                self.debts.asked(uid, peer, question.primary_header().serial_num());
                 out.push(question);
             }
-            Err(reason) => error!(%reason, "a subscriber could not be asked"),
+            Err(reason) => error!(%reason, "a connection could not be asked"),
         }
     }
 
-    /// Tells a subscriber that it missed something.
-    pub(super) fn resync(&mut self, uid: Uid, peer: Peer, out: &mut Vec<Message>) {
+    /// Tells a subscriber that it missed something, or will from here on.
+    pub(super) fn resync(&mut self, now: Now, uid: Uid, peer: Peer, out: &mut Vec<Message>) {
         let Some(name) = self.peers.name(peer) else { return };
-        warn!(uid = uid.0, "a subscriber did not keep up and has to resynchronise");
+        debug!(uid = uid.0, "a subscriber did not keep up and has to resynchronise");
         let signal = Message::signal(names::ROOT_PATH, names::MANAGER, "ResyncNeeded")
             .destination(name.as_ref())
             .build(&self.view(uid).revision());
         match signal {
-            Ok(signal) => out.push(signal),
+            Ok(signal) if self.affords(now, uid, peer, &signal) => {
+                self.subscribers.told(uid, peer, signal.primary_header().serial_num());
+                self.send(now, uid, peer, signal, out);
+            }
+            Ok(_) => self.resync_later(now, uid, peer),
             Err(reason) => error!(%reason, "ResyncNeeded could not be built"),
         }
+    }
+
+    /// Whether a message may be sent to a connection that has much unread.
+    pub(super) fn affords(&mut self, now: Now, uid: Uid, peer: Peer, message: &Message) -> bool {
+        self.debts.credit(now.mono, uid, peer, message.data().len()) == Credit::Good
     }
 }
 

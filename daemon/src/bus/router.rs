@@ -7,20 +7,23 @@
 use std::collections::HashMap;
 
 use callarbiter_core::{
-    Arbiter, Effect, Input, Millis, Now, Object, Peer, ProviderId, Reply, Settings, Time,
+    Arbiter, Caller, Effect, Input, Millis, Now, Object, Peer, ProviderId, Reply, Settings, Time,
     TransactionId, Uid,
 };
 use callarbiter_dbus::{Error, limits, names};
 use thiserror::Error as ThisError;
-use tracing::{debug, error, warn};
+use tracing::{debug, error};
 use uuid::Uuid;
 use zbus::{Message, OwnedObjectPath, message::Type, names::OwnedUniqueName};
 
 use super::{
+    admission,
+    debts::{Credit, Debts},
     delegate::{Delegate, Requests},
     fault, journal,
     peers::{Access, Admission, Identified, Peers},
     permission::Permissions,
+    rates::Rates,
     request::{Request, error_reply},
     subscribers::Subscribers,
     waits::Waits,
@@ -28,8 +31,8 @@ use super::{
 
 const BUS: &str = "org.freedesktop.DBus";
 
-/// How long a subscriber whose queue is full is left alone before it is asked again.
-const ASK_AGAIN: Millis = Millis::secs(1);
+/// How long a subscriber that does not read is left alone before it is told that it missed something.
+const TELL_AGAIN: Millis = Millis::secs(1);
 
 /// Why the daemon cannot go on.
 #[derive(Debug, ThisError)]
@@ -44,6 +47,8 @@ pub struct Router {
     pub(super) arbiter: Arbiter,
     pub(super) peers: Peers,
     pub(super) subscribers: Subscribers,
+    pub(super) debts: Debts,
+    pub(super) rates: Rates,
     pub(super) waits: Waits,
     pub(super) requests: Requests,
     /// One start of the daemon.
@@ -56,8 +61,8 @@ pub struct Router {
     access: Access,
     /// Where polkit says what those behind a wall may; nobody does on a bus of one user.
     permissions: Option<Permissions>,
-    /// Subscribers to be asked again, and when.
-    ask_again: Vec<(Time, Uid, Peer)>,
+    /// Subscribers to be told to resynchronise, and when.
+    resyncs: Vec<(Time, Uid, Peer)>,
 }
 
 /// What one message or deadline causes.
@@ -86,6 +91,8 @@ impl Router {
             arbiter: Arbiter::new(settings),
             peers: Peers::default(),
             subscribers: Subscribers::default(),
+            debts: Debts::default(),
+            rates: Rates::default(),
             waits: Waits::default(),
             requests: Requests::new(),
             epoch: Uuid::new_v4().to_string(),
@@ -94,7 +101,7 @@ impl Router {
             machine_id,
             access,
             permissions,
-            ask_again: Vec::new(),
+            resyncs: Vec::new(),
         }
     }
 
@@ -120,12 +127,16 @@ impl Router {
             self.let_in(now, &name, false, out);
         }
         let mut turn = Turn::new(now);
-        turn.replies.extend(self.waits.expired(now.mono));
+        for (to, reply) in self.waits.expired(now.mono) {
+            self.send(now, to.uid, to.peer, reply, &mut turn.replies);
+        }
         let (due, later): (Vec<_>, Vec<_>) =
-            std::mem::take(&mut self.ask_again).into_iter().partition(|(at, ..)| *at <= now.mono);
-        self.ask_again = later;
+            std::mem::take(&mut self.resyncs).into_iter().partition(|(at, ..)| *at <= now.mono);
+        self.resyncs = later;
         for (_, uid, peer) in due {
-            self.ask_whether_read(uid, peer, &mut turn.rest);
+            if self.subscribers.is_suspended(uid, peer) {
+                self.resync(now, uid, peer, &mut turn.rest);
+            }
         }
         if self.arbiter.next_deadline().is_some_and(|(at, _)| at <= now.mono) {
             self.tell(&mut turn, Input::Tick);
@@ -136,9 +147,9 @@ impl Router {
     /// The next time at which [`Router::tick`] has something to do.
     pub fn next_deadline(&self) -> Option<Time> {
         let core = self.arbiter.next_deadline().map(|(at, _)| at);
-        let asks = self.ask_again.iter().map(|(at, ..)| *at).min();
+        let resyncs = self.resyncs.iter().map(|(at, ..)| *at).min();
         let permissions = self.permissions.as_ref().and_then(Permissions::next_deadline);
-        [core, self.waits.next_deadline(), asks, permissions].into_iter().flatten().min()
+        [core, self.waits.next_deadline(), resyncs, permissions].into_iter().flatten().min()
     }
 
     /// New rules; calls are not touched. Who may do what is read anew for connections from now on.
@@ -210,9 +221,28 @@ impl Router {
     /// A call of an identified connection.
     fn heard(&mut self, now: Now, request: Request, out: &mut Vec<Message>) {
         let mut turn = Turn::new(now);
-        let reply =
-            self.dispatch(&mut turn, &request).unwrap_or_else(|error| request.error(&error));
-        turn.replies.extend(reply);
+        let Caller { uid, peer, .. } = request.client.caller;
+        let reply = match self.debts.credit(now.mono, uid, peer, 0) {
+            Credit::Good => {
+                let answer = self.dispatch(&mut turn, &request);
+                let reply = answer.unwrap_or_else(|error| request.error(&error));
+                let large = |reply: &Message| reply.data().len() > admission::SMALL_REPLY_BYTES;
+                match reply {
+                    Some(view) if large(&view) && !self.affords(now, uid, peer, &view) => {
+                        request.error(&fault::unread())
+                    }
+                    reply => reply,
+                }
+            }
+            Credit::Spent => request.error(&fault::unread()),
+            Credit::None => {
+                debug!(uid = uid.0, "a connection that does not read gets no more replies");
+                return;
+            }
+        };
+        if let Some(reply) = reply {
+            self.send(now, uid, peer, reply, &mut turn.replies);
+        }
         self.finish(turn, out);
     }
 
@@ -242,31 +272,35 @@ impl Router {
     fn carry_out(&mut self, turn: &mut Turn, effect: Effect) {
         match effect {
             Effect::Publish { uid, revision, change } => {
-                self.publish(uid, revision, &change, &mut turn.rest);
+                self.publish(turn.now, uid, revision, &change, &mut turn.rest);
                 if let callarbiter_core::Change::Removed(Object::Provider(id)) = change {
                     self.delegates.remove(&(uid, id));
                 }
             }
             Effect::Finished { uid, transaction: id } => {
                 let transaction = self.arbiter.domain(uid).and_then(|d| d.transaction(id));
-                turn.replies.extend(self.waits.finished(uid, id, transaction));
+                for (to, reply) in self.waits.finished(uid, id, transaction) {
+                    self.send(turn.now, to.uid, to.peer, reply, &mut turn.replies);
+                }
             }
             Effect::Ask { uid, peer, provider, request, ask, deadline_ms, origin } => {
                 let request = self.requests.text(request);
                 if let Some(delegate) = self.delegate(uid, provider, peer) {
-                    let deadline = Millis(deadline_ms);
-                    turn.rest.extend(built(delegate.ask(&request, &ask, deadline, origin)));
+                    let asked = delegate.ask(&request, &ask, Millis(deadline_ms), origin);
+                    self.tell_provider(turn, uid, peer, asked);
                 }
             }
             Effect::TimedOut { uid, peer, provider, request, uuid, action } => {
                 let request = self.requests.text(request);
                 if let Some(delegate) = self.delegate(uid, provider, peer) {
-                    turn.rest.extend(built(delegate.timed_out(&request, uuid, action)));
+                    let told = delegate.timed_out(&request, uuid, action);
+                    self.tell_provider(turn, uid, peer, told);
                 }
             }
             Effect::AuthorizationSet { uid, peer, provider, authorization } => {
                 if let Some(delegate) = self.delegate(uid, provider, peer) {
-                    turn.rest.extend(built(delegate.authorization(authorization)));
+                    let told = delegate.authorization(authorization);
+                    self.tell_provider(turn, uid, peer, told);
                 }
             }
             Effect::RoleLost { peer, role, .. } => {
@@ -286,6 +320,25 @@ impl Router {
         let name = self.peers.name(peer)?;
         let path = self.delegates.get(&(uid, provider))?;
         Some(Delegate { name, path })
+    }
+
+    /// One that does not read is not asked: it would not answer either, and its deadline says so.
+    fn tell_provider(
+        &mut self,
+        turn: &mut Turn,
+        uid: Uid,
+        peer: Peer,
+        message: zbus::Result<Message>,
+    ) {
+        if let Some(message) = built(message)
+            && self.affords(turn.now, uid, peer, &message)
+        {
+            self.send(turn.now, uid, peer, message, &mut turn.rest);
+        }
+    }
+
+    pub(super) fn resync_later(&mut self, now: Now, uid: Uid, peer: Peer) {
+        self.resyncs.push((now.mono + TELL_AGAIN, uid, peer));
     }
 
     fn signalled(
@@ -328,7 +381,8 @@ impl Router {
         self.subscribers.left(uid, peer);
         self.waits.left(peer);
         self.requesters.retain(|_, requester| *requester != peer);
-        self.ask_again.retain(|(_, _, asked)| *asked != peer);
+        self.debts.left(uid, peer);
+        self.resyncs.retain(|(_, _, asked)| *asked != peer);
         let mut turn = Turn::new(now);
         self.tell(&mut turn, Input::PeerLost { peer });
         self.finish(turn, out);
@@ -340,17 +394,15 @@ impl Router {
         let header = message.header();
         let (Some(serial), Some(sender)) = (header.reply_serial(), header.sender()) else { return };
         let from_bus = sender.as_str() == BUS;
-        if let Some((uid, peer)) = self.subscribers.question(serial) {
+        if let Some((uid, peer)) = self.debts.question(serial) {
             let from_it =
                 self.peers.name(peer).is_some_and(|name| name.as_str() == sender.as_str());
             if from_it {
-                if self.subscribers.answered(serial) {
-                    self.resync(uid, peer, out);
-                }
+                let rest = self.debts.answered(serial);
+                self.subscribers.read(uid, peer, rest);
             } else if from_bus {
                 // Its queue is full: the question was lost as well.
-                self.subscribers.question_lost(serial);
-                self.ask_again.push((now.mono + ASK_AGAIN, uid, peer));
+                self.debts.question_lost(serial);
             }
             return;
         }
@@ -380,8 +432,8 @@ impl Router {
         } else if message.message_type() == Type::Error
             && let Some((uid, peer)) = self.subscribers.undelivered(serial)
         {
-            warn!(uid = uid.0, "the bus dropped a signal to a subscriber that does not read");
-            self.ask_again.push((now.mono + ASK_AGAIN, uid, peer));
+            debug!(uid = uid.0, "the bus dropped a signal to a subscriber that does not read");
+            self.resync_later(now, uid, peer);
         }
     }
 }

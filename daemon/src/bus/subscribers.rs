@@ -1,12 +1,11 @@
 //! Who is told what changes, and who is too slow to be told.
 //!
 //! Owns subscriptions and how far each subscriber is behind. A bus drops signals to a receiver that does
-//! not read; so that nobody misses one unawares, a subscriber is asked now and then whether it has
-//! read what it got (a `Ping`, answered in order), and one that has too much unread gets no more
-//! until it has, is told to resynchronise, and subscribes again.
+//! not read; so that nobody misses one unawares, a subscriber that is not known to have read what it got
+//! (see [`super::debts`]) is told to resynchronise and gets no more until it subscribes again.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     num::NonZeroU32,
 };
 
@@ -19,15 +18,27 @@ use super::{admission, fault};
 struct Subscriber {
     everything: bool,
     objects: BTreeSet<Object>,
-    /// Bytes since the open question, or since the last answer.
+    /// Bytes since it subscribed, or since it is known to have read.
     unread: usize,
-    asked: bool,
     suspended: bool,
+    /// `ResyncNeeded` on its way.
+    told: Option<NonZeroU32>,
 }
 
 impl Subscriber {
     fn size(&self) -> usize {
         self.objects.len() + usize::from(self.everything)
+    }
+
+    fn resume(&mut self) {
+        if std::mem::take(&mut self.suspended) {
+            self.unread = 0;
+            self.told = None;
+        }
+    }
+
+    fn suspend(&mut self) {
+        *self = Subscriber { suspended: true, ..Subscriber::default() };
     }
 }
 
@@ -36,15 +47,14 @@ impl Subscriber {
 pub enum Standing {
     /// It keeps up.
     Well,
-    /// Ask it whether it has read everything.
-    Ask,
+    /// It gets no more, and has to be told so.
+    Suspended,
 }
 
 /// All subscriptions.
 #[derive(Default)]
 pub struct Subscribers {
     of: BTreeMap<(Uid, Peer), Subscriber>,
-    questions: HashMap<NonZeroU32, (Uid, Peer)>,
     signals: VecDeque<(NonZeroU32, Uid, Peer)>,
 }
 
@@ -54,9 +64,7 @@ impl Subscribers {
         self.admit(uid, peer, None)?;
         let subscriber = self.of.entry((uid, peer)).or_default();
         subscriber.everything = true;
-        if std::mem::take(&mut subscriber.suspended) {
-            subscriber.unread = 0;
-        }
+        subscriber.resume();
         Ok(())
     }
 
@@ -65,9 +73,7 @@ impl Subscribers {
         self.admit(uid, peer, Some(object))?;
         let subscriber = self.of.entry((uid, peer)).or_default();
         subscriber.objects.insert(object);
-        if std::mem::take(&mut subscriber.suspended) {
-            subscriber.unread = 0;
-        }
+        subscriber.resume();
         Ok(())
     }
 
@@ -82,7 +88,6 @@ impl Subscribers {
     /// A connection left.
     pub fn left(&mut self, uid: Uid, peer: Peer) {
         self.of.remove(&(uid, peer));
-        self.questions.retain(|_, who| *who != (uid, peer));
     }
 
     /// An object is gone: nobody watches it any more.
@@ -105,70 +110,61 @@ impl Subscribers {
 
     /// A signal of this size goes to a subscriber.
     pub fn sent(&mut self, uid: Uid, peer: Peer, serial: NonZeroU32, bytes: usize) -> Standing {
-        if self.signals.len() >= admission::REMEMBERED_SIGNALS {
-            self.signals.pop_front();
-        }
-        self.signals.push_back((serial, uid, peer));
+        self.remember(uid, peer, serial);
         let Some(subscriber) = self.of.get_mut(&(uid, peer)) else { return Standing::Well };
         subscriber.unread += bytes;
-        if subscriber.unread <= admission::UNREAD_BYTES {
+        if subscriber.unread <= admission::SUSPENDED_BYTES {
             return Standing::Well;
         }
-        if subscriber.asked {
-            subscriber.suspended = true;
-            return Standing::Well;
-        }
-        let of_user = self.questions.values().filter(|(of, _)| *of == uid).count();
-        let room =
-            self.questions.len() < admission::BARRIERS && of_user < admission::BARRIERS_PER_USER;
-        if room { Standing::Ask } else { Standing::Well }
+        subscriber.suspend();
+        Standing::Suspended
     }
 
-    /// The question was sent; what is sent from here on is not covered by its answer.
-    pub fn asked(&mut self, uid: Uid, peer: Peer, serial: NonZeroU32) {
+    /// Nothing more can be sent to a subscriber.
+    pub fn suspend(&mut self, uid: Uid, peer: Peer) {
         if let Some(subscriber) = self.of.get_mut(&(uid, peer)) {
-            subscriber.asked = true;
-            subscriber.unread = 0;
-            self.questions.insert(serial, (uid, peer));
+            subscriber.suspend();
         }
     }
 
-    /// Whose question this serial is.
-    pub fn question(&self, serial: NonZeroU32) -> Option<(Uid, Peer)> {
-        self.questions.get(&serial).copied()
-    }
-
-    /// A subscriber has read everything up to the question. True if it missed something: it is told
-    /// to resynchronise and has no subscription until then.
-    pub fn answered(&mut self, serial: NonZeroU32) -> bool {
-        let Some(who) = self.questions.remove(&serial) else { return false };
-        let Some(subscriber) = self.of.get_mut(&who) else { return false };
-        subscriber.asked = false;
-        if !subscriber.suspended {
-            return false;
-        }
-        *subscriber = Subscriber { suspended: true, ..Subscriber::default() };
-        true
-    }
-
-    /// The question itself did not arrive: something was missed, and it has to be asked again.
-    pub fn question_lost(&mut self, serial: NonZeroU32) {
-        if let Some(subscriber) =
-            self.questions.remove(&serial).and_then(|who| self.of.get_mut(&who))
-        {
-            subscriber.asked = false;
-            subscriber.suspended = true;
+    /// A subscriber has read all but this much.
+    pub fn read(&mut self, uid: Uid, peer: Peer, rest: usize) {
+        if let Some(subscriber) = self.of.get_mut(&(uid, peer)) {
+            subscriber.unread = subscriber.unread.min(rest);
         }
     }
 
-    /// The bus could not deliver a signal: its receiver is suspended, and has to be asked when it has
-    /// read the rest. The receiver, unless it is being asked already.
+    /// It is told that it missed something.
+    pub fn told(&mut self, uid: Uid, peer: Peer, serial: NonZeroU32) {
+        self.remember(uid, peer, serial);
+        if let Some(subscriber) = self.of.get_mut(&(uid, peer)) {
+            subscriber.told = Some(serial);
+        }
+    }
+
+    /// Whether it missed something and has not subscribed since.
+    pub fn is_suspended(&self, uid: Uid, peer: Peer) -> bool {
+        self.of.get(&(uid, peer)).is_some_and(|subscriber| subscriber.suspended)
+    }
+
+    /// The bus could not deliver a signal. Whoever has to be told, when it has read the rest, that it
+    /// missed something; none if it is told already.
     pub fn undelivered(&mut self, serial: NonZeroU32) -> Option<(Uid, Peer)> {
         let at = self.signals.iter().position(|(sent, ..)| *sent == serial)?;
         let (_, uid, peer) = self.signals.remove(at)?;
         let subscriber = self.of.get_mut(&(uid, peer))?;
-        let known = std::mem::replace(&mut subscriber.suspended, true) || subscriber.asked;
-        (!known).then_some((uid, peer))
+        if subscriber.suspended && subscriber.told != Some(serial) {
+            return None;
+        }
+        subscriber.suspend();
+        Some((uid, peer))
+    }
+
+    fn remember(&mut self, uid: Uid, peer: Peer, serial: NonZeroU32) {
+        if self.signals.len() >= admission::REMEMBERED_SIGNALS {
+            self.signals.pop_front();
+        }
+        self.signals.push_back((serial, uid, peer));
     }
 
     /// How many subscriptions a domain has.
@@ -231,30 +227,26 @@ mod tests {
     fn one_who_does_not_read_is_suspended_until_it_subscribes_again() {
         let mut subscribers = Subscribers::default();
         subscribers.subscribe(ME.0, ME.1).unwrap();
-        let half = admission::UNREAD_BYTES / 2 + 1;
-        assert_eq!(subscribers.sent(ME.0, ME.1, serial(1), half), Standing::Well);
-        assert_eq!(subscribers.sent(ME.0, ME.1, serial(2), half), Standing::Ask);
-        subscribers.asked(ME.0, ME.1, serial(3));
-        subscribers.sent(ME.0, ME.1, serial(4), half);
+        let most = admission::SUSPENDED_BYTES;
+        assert_eq!(subscribers.sent(ME.0, ME.1, serial(1), most), Standing::Well);
         assert_eq!(told(&subscribers, CALL), [ME.1]);
-        subscribers.sent(ME.0, ME.1, serial(5), half);
+        assert_eq!(subscribers.sent(ME.0, ME.1, serial(2), 1), Standing::Suspended);
         assert!(told(&subscribers, CALL).is_empty());
-        assert!(subscribers.answered(serial(3)), "it is told to resynchronise");
-        assert!(told(&subscribers, CALL).is_empty());
+        subscribers.read(ME.0, ME.1, 0);
+        assert!(told(&subscribers, CALL).is_empty(), "it missed something");
         subscribers.subscribe(ME.0, ME.1).unwrap();
         assert_eq!(told(&subscribers, CALL), [ME.1]);
+        assert_eq!(subscribers.sent(ME.0, ME.1, serial(3), most), Standing::Well);
     }
 
     #[test]
     fn one_who_reads_is_never_suspended() {
         let mut subscribers = Subscribers::default();
         subscribers.subscribe(ME.0, ME.1).unwrap();
-        for round in 0..100 {
-            let n = round * 2 + 1;
-            if subscribers.sent(ME.0, ME.1, serial(n), admission::UNREAD_BYTES) == Standing::Ask {
-                subscribers.asked(ME.0, ME.1, serial(n + 1));
-                assert!(!subscribers.answered(serial(n + 1)));
-            }
+        for n in 1..100 {
+            let sent = subscribers.sent(ME.0, ME.1, serial(n), admission::SUSPENDED_BYTES);
+            assert_eq!(sent, Standing::Well);
+            subscribers.read(ME.0, ME.1, 0);
         }
         assert_eq!(told(&subscribers, CALL), [ME.1]);
     }
@@ -265,8 +257,12 @@ mod tests {
         subscribers.subscribe(ME.0, ME.1).unwrap();
         subscribers.sent(ME.0, ME.1, serial(1), 10);
         assert_eq!(subscribers.undelivered(serial(9)), None);
+        subscribers.sent(ME.0, ME.1, serial(2), 10);
         assert_eq!(subscribers.undelivered(serial(1)), Some(ME));
         assert!(told(&subscribers, CALL).is_empty());
+        assert_eq!(subscribers.undelivered(serial(2)), None, "it will be told once");
+        subscribers.told(ME.0, ME.1, serial(3));
+        assert_eq!(subscribers.undelivered(serial(3)), Some(ME), "that was lost as well");
     }
 
     #[test]
@@ -280,17 +276,5 @@ mod tests {
         assert!(subscribers.subscribe(Uid(1001), Peer(4)).is_ok());
         subscribers.left(ME.0, ME.1);
         assert!(subscribers.watch(ME.0, ME.1, Object::Audio).is_ok());
-    }
-
-    #[test]
-    fn a_question_that_the_bus_dropped_is_asked_again() {
-        let mut subscribers = Subscribers::default();
-        subscribers.subscribe(ME.0, ME.1).unwrap();
-        subscribers.asked(ME.0, ME.1, serial(1));
-        subscribers.question_lost(serial(1));
-        assert_eq!(subscribers.question(serial(1)), None);
-        assert!(told(&subscribers, CALL).is_empty());
-        subscribers.asked(ME.0, ME.1, serial(2));
-        assert!(subscribers.answered(serial(2)), "something was lost with it");
     }
 }

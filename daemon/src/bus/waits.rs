@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 
-use callarbiter_core::{Millis, Now, Outcome, Peer, Time, Transaction, TransactionId, Uid};
+use callarbiter_core::{Caller, Millis, Now, Outcome, Peer, Time, Transaction, TransactionId, Uid};
 use callarbiter_dbus::{Error, ErrorKind, limits::REPLY_WITHIN_MS};
 use zbus::{Message, ObjectPath};
 
@@ -32,13 +32,26 @@ struct Wait {
 #[derive(Default)]
 pub struct Waits {
     waiting: Vec<Wait>,
-    of_user: HashMap<Uid, usize>,
+    of_user: HashMap<Uid, Share>,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Share {
+    requests: usize,
+    bytes: usize,
 }
 
 impl Waits {
-    /// Whether this user may have one more; asked before anything is done.
-    pub fn admit(&self, uid: Uid) -> Result<(), Error> {
-        if self.of_user.get(&uid).copied().unwrap_or(0) < admission::WAITS_PER_USER {
+    /// Whether this one may wait, too; asked before anything is done.
+    pub fn admit(&self, request: &Request) -> Result<(), Error> {
+        let share = self.of_user.get(&request.client.caller.uid).copied().unwrap_or_default();
+        if share.bytes + request.message.data().len() > admission::WAITING_BYTES_PER_USER {
+            return Err(fault::limit(format!(
+                "calls of this user that wait for their outcome have {} bytes; send shorter ones",
+                share.bytes
+            )));
+        }
+        if share.requests < admission::WAITS_PER_USER {
             return Ok(());
         }
         Err(fault::limit(format!(
@@ -56,7 +69,9 @@ impl Waits {
         transaction: TransactionId,
         awaited: Awaited,
     ) {
-        *self.of_user.entry(request.client.caller.uid).or_default() += 1;
+        let share = self.of_user.entry(request.client.caller.uid).or_default();
+        share.requests += 1;
+        share.bytes += request.message.data().len();
         let until = now.mono + Millis(REPLY_WITHIN_MS);
         self.waiting.push(Wait { request, transaction, until, awaited });
     }
@@ -67,14 +82,15 @@ impl Waits {
         uid: Uid,
         id: TransactionId,
         transaction: Option<&Transaction>,
-    ) -> Vec<Message> {
+    ) -> Vec<(Caller, Message)> {
         let done =
             self.take(|wait| wait.transaction == id && wait.request.client.caller.uid == uid);
-        done.iter().filter_map(|wait| reply(&wait.request, &wait.awaited, transaction)).collect()
+        let reply = |wait: &Wait| reply(&wait.request, &wait.awaited, transaction);
+        replies(&done, reply)
     }
 
     /// Whoever has waited long enough.
-    pub fn expired(&mut self, now: Time) -> Vec<Message> {
+    pub fn expired(&mut self, now: Time) -> Vec<(Caller, Message)> {
         let late = |wait: &Wait| {
             match &wait.awaited {
             Awaited::Transaction(path) | Awaited::Call(path) => wait.request.reply(path),
@@ -88,7 +104,7 @@ impl Waits {
             )),
         }
         };
-        self.take(|wait| wait.until <= now).iter().filter_map(late).collect()
+        replies(&self.take(|wait| wait.until <= now), late)
     }
 
     /// A connection left: nobody waits there any more.
@@ -110,15 +126,21 @@ impl Waits {
         for wait in &taken {
             let wait: &Wait = wait;
             let uid = wait.request.client.caller.uid;
-            if let Some(count) = self.of_user.get_mut(&uid) {
-                *count -= 1;
-                if *count == 0 {
+            if let Some(share) = self.of_user.get_mut(&uid) {
+                share.requests -= 1;
+                share.bytes -= wait.request.message.data().len();
+                if share.requests == 0 {
                     self.of_user.remove(&uid);
                 }
             }
         }
         taken
     }
+}
+
+fn replies(waits: &[Wait], reply: impl Fn(&Wait) -> Option<Message>) -> Vec<(Caller, Message)> {
+    let to = |wait: &Wait| Some((wait.request.client.caller, reply(wait)?));
+    waits.iter().filter_map(to).collect()
 }
 
 /// The reply to a request whose transaction is finished; `None` is one that is no longer remembered.

@@ -66,6 +66,8 @@ pub const LIMITS: &[Number] = numbers! {
     "requests-per-call" 1..=256 => |c| &mut limits(c).requests_per_call;
     "tombstones" 1..=65_536 => |c| &mut limits(c).tombstones;
     "tokens" 1..=65_536 => |c| &mut limits(c).tokens;
+    // Far above what one CPU can do: no limit.
+    "reports-per-second" 1..=1_000_000 => |c| &mut limits(c).reports_per_second;
 };
 
 fn deadlines(config: &mut Config) -> &mut Deadlines {

@@ -107,6 +107,7 @@ impl Router {
         let configuration = parse::configuration(given, Default::default());
         let registration = Registration { app, source, instance: instance.into(), configuration };
         let caller = request.client.caller;
+        self.charge_report(turn, caller.uid)?;
         let Reply::Provider(id) = self.input(turn, Input::Register { caller, registration })?
         else {
             return Err(fault::internal());
@@ -157,7 +158,7 @@ impl Router {
     ) -> Answer {
         let caller = request.client.caller;
         if wait {
-            self.waits.admit(caller.uid)?;
+            self.waits.admit(request)?;
         }
         let Reply::Transaction(id, call) =
             self.input(turn, Input::Request { caller, actions, token })?

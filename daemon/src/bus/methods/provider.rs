@@ -1,6 +1,8 @@
 //! `Provider`: what a registered app says.
 
-use callarbiter_core::{CallState, Direction, Input, Millis, ProviderId, Reply, Word};
+use callarbiter_core::{
+    CallRef, CallState, Direction, Input, Millis, ProviderId, Reply, Uid, Word,
+};
 use callarbiter_dbus::{
     Configuration, Dict, EndDetails, Error, ErrorKind, Fields, StateDetails, limits, names,
 };
@@ -86,10 +88,31 @@ impl Router {
             _ => return Err(fault::unknown_method(names::PROVIDER, member)),
         };
         let caller = request.client.caller;
+        if !self.closes(caller.uid, id, &word) {
+            self.charge_report(turn, caller.uid)?;
+        }
         match self.input(turn, Input::Provider { caller, provider: id, word })? {
             Reply::Call(call) => Ok(request.reply(&self.view(caller.uid).path_of_call(call))),
             _ => Ok(request.reply(&())),
         }
+    }
+
+    /// Whether a word ends or answers something, of which there are not many: it is always heard.
+    fn closes(&self, uid: Uid, provider: ProviderId, word: &Word) -> bool {
+        match word {
+            Word::Fulfil { .. } | Word::Fail { .. } | Word::Unregister => true,
+            Word::Ended { uuid, .. } => {
+                let domain = self.arbiter.domain(uid);
+                domain.is_some_and(|domain| domain.find(CallRef::Of(provider, *uuid)).is_some())
+            }
+            _ => false,
+        }
+    }
+
+    /// One more report of this user's.
+    pub(super) fn charge_report(&mut self, turn: &Turn, uid: Uid) -> Result<(), Error> {
+        let most = self.arbiter.settings().limits.reports_per_second;
+        self.rates.charge(turn.now.mono, uid, most)
     }
 
     /// Asking is left to the consent agent; until there is one, the answer is what is known now.
