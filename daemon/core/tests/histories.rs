@@ -26,7 +26,7 @@ use model::{
 };
 use proptest::prelude::*;
 
-const HISTORIES: u64 = 5000;
+const HISTORIES: u64 = 2000;
 
 fn run(ops: &[Op], ending: Ending, thorough: bool) -> Harness {
     let mut harness = Harness::default();
