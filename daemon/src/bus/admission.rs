@@ -13,6 +13,14 @@ pub const PARKED: usize = 4096;
 /// Bytes of them: sixteen connections that each send the most they may.
 pub const PARKED_BYTES: usize = 8 * 1024 * 1024;
 
+/// The first message of a connection up to this size has a place all the same: 8 MiB for the 2,048
+/// connections that dbus-daemon lets in.
+pub const PARKED_FIRST_BYTES: usize = 4096;
+
+/// What comes before the arguments of a message: a path of ours has some sixty bytes, names have at most
+/// 255, and D-Bus itself sets no bound to paths.
+pub const HEADER_BYTES: usize = 4096;
+
 /// Calls of one user whose replies wait for an outcome. dbus-daemon lets a connection have 128 calls
 /// without a reply, so this is one busy connection of each user.
 pub const WAITS_PER_USER: usize = 128;

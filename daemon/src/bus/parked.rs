@@ -40,6 +40,20 @@ impl Accounts {
         has_room
     }
 
+    /// Puts the first short message of a connection on everybody's account, room or not: a bus bounds the
+    /// connections, and one flood must not keep others from being known.
+    pub fn charge_first(&mut self, bytes: usize) -> bool {
+        if self.charge(None, 1, bytes) {
+            return true;
+        }
+        let short = bytes <= admission::PARKED_FIRST_BYTES;
+        if short {
+            self.everybody.messages += 1;
+            self.everybody.bytes += bytes;
+        }
+        short
+    }
+
     /// They wait no longer.
     pub fn release(&mut self, payer: Option<Uid>, messages: usize, bytes: usize) {
         let Some(uid) = payer else {

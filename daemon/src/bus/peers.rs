@@ -126,7 +126,7 @@ impl Peers {
                         return Admission::Refused;
                     }
                 };
-                if !self.parked.charge(None, 1, size) {
+                if !self.parked.charge_first(size) {
                     return Admission::Refused;
                 }
                 let name: OwnedUniqueName = sender.to_owned().into();
@@ -327,6 +327,26 @@ mod tests {
         assert!(matches!(peers.admit(&sender, &message(1)), Admission::Refused));
         assert!(peers.left(":1.5").is_none());
         assert_eq!(peers.parked, Accounts::default());
+    }
+
+    #[test]
+    fn a_flood_of_strangers_keeps_nobody_out() {
+        let mut peers = Peers::default();
+        let mut refused = 0;
+        for n in 0..2 * admission::PARKED / admission::PARKED_PER_PEER {
+            let name = UniqueName::try_from(format!(":1.{n}")).unwrap();
+            for _ in 0..admission::PARKED_PER_PEER {
+                refused +=
+                    usize::from(matches!(peers.admit(&name, &message(1)), Admission::Refused));
+            }
+        }
+        assert!(refused > 0);
+        let late = UniqueName::try_from(":2.1").unwrap();
+        assert!(matches!(peers.admit(&late, &message(1)), Admission::Parked(Some(_))));
+        assert!(matches!(peers.admit(&late, &message(1)), Admission::Refused));
+        let large = UniqueName::try_from(":2.2").unwrap();
+        let message = message(admission::PARKED_FIRST_BYTES);
+        assert!(matches!(peers.admit(&large, &message), Admission::Refused));
     }
 
     #[test]

@@ -183,11 +183,14 @@ impl Router {
         if sender.as_str() == BUS {
             return;
         }
-        if message.body().len() > limits::BODY_BYTES {
+        let (arguments, all) = (message.body().len(), message.data().len());
+        if arguments > limits::BODY_BYTES || all - arguments > admission::HEADER_BYTES {
             let error = fault::limit(format!(
-                "a message has at most {} bytes of arguments, this one has {}",
+                "a message has at most {} bytes of arguments and {} before them, this one has \
+                 {arguments} and {}",
                 limits::BODY_BYTES,
-                message.body().len()
+                admission::HEADER_BYTES,
+                all - arguments
             ));
             out.extend(error_reply(message, &error));
             return;
