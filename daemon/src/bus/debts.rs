@@ -78,7 +78,11 @@ impl Debts {
         account.bytes += bytes;
         let debt = self.of.entry((uid, peer)).or_default();
         debt.since += bytes;
-        debt.since > admission::UNREAD_BYTES
+        // Where there is little credit left, whoever reads can soon show it.
+        let scarce = account.bytes > admission::UNREAD_BYTES_PER_USER / 2;
+        let silent =
+            if scarce { admission::UNREAD_BYTES_SHARE / 4 } else { admission::UNREAD_BYTES };
+        debt.since > silent
             && !debt.asked
             && self.questions.len() < admission::BARRIERS
             && account.questions < admission::BARRIERS_PER_USER
@@ -129,8 +133,8 @@ impl Debts {
         }
     }
 
-    /// What this user's connections have not read.
-    pub fn unread(&self, uid: Uid) -> usize {
+    #[cfg(test)]
+    fn unread(&self, uid: Uid) -> usize {
         self.of_user.get(&uid).map_or(0, |account| account.bytes)
     }
 
@@ -209,6 +213,19 @@ mod tests {
         debts.left(MINE, DEAF);
         assert_eq!((debts.unread(MINE), debts.questions.len()), (0, 0));
         assert_eq!(debts.credit(NOW, MINE, OTHER, 1_000_000), Credit::Good);
+    }
+
+    #[test]
+    fn one_who_reads_is_asked_sooner_where_others_do_not() {
+        let mut debts = Debts::default();
+        debts.sent(NOW, MINE, DEAF, admission::UNREAD_BYTES_PER_USER);
+        for n in 1..1000 {
+            assert_eq!(debts.credit(NOW, MINE, OTHER, 1000), Credit::Good);
+            if debts.sent(NOW, MINE, OTHER, 1000) {
+                debts.asked(MINE, OTHER, serial(n));
+                debts.answered(serial(n));
+            }
+        }
     }
 
     #[test]

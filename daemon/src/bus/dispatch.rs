@@ -85,7 +85,6 @@ impl Router {
             arbiter: &self.arbiter,
             epoch: &self.epoch,
             subscriptions: self.subscribers.count(uid),
-            unread: self.debts.unread(uid),
         }
     }
 }

@@ -83,7 +83,6 @@ fn usage(view: &View<'_>) -> BTreeMap<&'static str, u32> {
     let mut all: BTreeMap<&'static str, u32> =
         view.domain.into_iter().flat_map(|domain| domain.usage()).collect();
     all.insert("subscriptions", u32::try_from(view.subscriptions).unwrap_or(u32::MAX));
-    all.insert("unread-bytes", u32::try_from(view.unread).unwrap_or(u32::MAX));
     all
 }
 

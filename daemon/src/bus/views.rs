@@ -27,8 +27,6 @@ pub struct View<'a> {
     pub epoch: &'a str,
     /// Subscriptions of this user, for `Usage`.
     pub subscriptions: usize,
-    /// Bytes sent to this user that are not known to be read, for `Usage`.
-    pub unread: usize,
 }
 
 impl<'a> View<'a> {
