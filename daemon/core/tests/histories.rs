@@ -182,7 +182,7 @@ fn simple(rng: &mut Rng, model: &Reference) -> Option<Simple> {
 }
 
 fn carried_out(simple: Simple) -> Op {
-    let app = |n: u8| if n % 2 == 0 { SOS } else { PLAIN };
+    let app = |n: u8| if n.is_multiple_of(2) { SOS } else { PLAIN };
     let ask = |acts: &[Act]| Op::Request {
         by: By::Program,
         acts: acts.to_vec(),

@@ -1,8 +1,8 @@
-//! Carries a history out, one operation after another, and judges every turn.
+//! Carries a history out, one operation after another.
 //!
-//! Owns what an operation means in the present state, and the laws about whole turns: a refusal changes
-//! nothing, one user's input does nothing to another. What holds in the state itself the core verifies
-//! after every input in debug builds.
+//! Owns what an operation means in the present state: whose connection it comes from, which request it
+//! answers. Every turn is handed to `judge`; what holds in the state itself the core verifies after
+//! every input in debug builds.
 
 use std::collections::BTreeMap;
 
@@ -11,6 +11,7 @@ use callarbiter_core::*;
 use super::{
     apps::{self, CAST},
     laws::Laws,
+    meaning::{action, answer, cast, word},
     observer::Observer,
     op::*,
     random::View,
@@ -20,13 +21,13 @@ use crate::world::*;
 pub struct Harness {
     pub world: World,
     pub laws: Laws,
-    observers: BTreeMap<Uid, Observer>,
+    pub observers: BTreeMap<Uid, Observer>,
     /// The connection and number of each app while it is attached.
     pub apps: BTreeMap<u8, App>,
     programs: BTreeMap<&'static str, Caller>,
-    past: Vec<(Uid, Asked)>,
-    transactions: BTreeMap<Uid, Vec<TransactionId>>,
-    seats: BTreeMap<Uid, bool>,
+    pub past: Vec<(Uid, Asked)>,
+    pub transactions: BTreeMap<Uid, Vec<TransactionId>>,
+    pub seats: BTreeMap<Uid, bool>,
     pub asleep: bool,
     /// Compare the whole state around refusals: thorough and slow.
     pub thorough: bool,
@@ -122,7 +123,7 @@ impl Harness {
                     .iter()
                     .enumerate()
                     .map(|(at, act)| Requested {
-                        action: self.action(*act),
+                        action: action(*act),
                         expected: expected.filter(|_| at == 0),
                     })
                     .collect();
@@ -233,120 +234,31 @@ impl Harness {
 
     fn say(&mut self, app: u8, said: Said) {
         let Some(App { id, caller }) = self.apps.get(&app).copied() else { return };
-        let who = |n: u8| uuid(u128::from(n));
-        let born = Update {
-            can_hold: (!cast(app).holds).then_some(false),
-            handle: Some("sip:someone@example.org".into()),
-            ..Update::default()
-        };
-        let word = match said {
-            Said::Incoming { n, kind } => {
-                let update = match kind {
-                    Kind::Plain => born,
-                    Kind::Linked => Update { correlation: Some("same".into()), ..born },
-                    Kind::Brief => Update { ring_timeout: Some(Millis(1000)), ..born },
-                };
-                Word::Incoming { uuid: who(n), update }
-            }
-            Said::Live { n, out, state } => {
-                let direction = if out { Direction::Outgoing } else { Direction::Incoming };
-                Word::Live { uuid: who(n), direction, state, update: born }
-            }
-            Said::CanHold { n, can } => {
-                let update = Update { can_hold: Some(can), ..Update::default() };
-                Word::Update { uuid: who(n), update }
-            }
-            Said::Details { n } => {
-                let update = Update {
-                    name: Some("Someone".into()),
-                    video: Some(true),
-                    encrypted: Some(true),
-                    ring_timeout: Some(Millis(5000)),
-                    ..Update::default()
-                };
-                Word::Update { uuid: who(n), update }
-            }
-            Said::State { n, state } => {
-                Word::State { uuid: who(n), state: Some(state), remote_held: None }
-            }
-            Said::RemoteHeld { n, held } => {
-                Word::State { uuid: who(n), state: None, remote_held: Some(held) }
-            }
-            Said::Ended { n, reason } => {
-                Word::Ended { uuid: who(n), reason, detail: Private::default() }
-            }
-            Said::Wide { wide } => Word::Configure(apps::configuration(app, wide)),
-            Said::Unregister => {
-                self.gone(caller.peer);
-                Word::Unregister
-            }
-        };
+        if said == Said::Unregister {
+            self.gone(caller.peer);
+        }
+        let word = word(app, said);
         let _ = self.input(Some(caller.uid), Input::Provider { caller, provider: id, word });
     }
 
     pub fn reply(&mut self, uid: Uid, asked: &Asked, how: How) {
-        let request = asked.request;
         let caller = self.apps.values().find(|a| a.caller.uid == uid && a.id == asked.provider);
         let Some(caller) = caller.map(|a| a.caller) else { return };
-        let claims = |state: Option<CallState>| match &asked.ask {
-            Ask::Reconcile { calls } => Some(
-                calls
-                    .iter()
-                    .map(|(uuid, was)| Claim { uuid: *uuid, state: state.unwrap_or(*was) })
-                    .collect(),
-            ),
-            _ => None,
-        };
-        let word = match how {
-            How::Fulfil => Word::Fulfil { request, calls: claims(None) },
-            How::Claim(state) => Word::Fulfil { request, calls: claims(Some(state)) },
-            How::Without => Word::Fulfil { request, calls: Some(Vec::new()) },
-            How::Bare => Word::Fulfil { request, calls: None },
-            How::Fail => Word::Fail { request, error: "x".into(), message: Private::default() },
-            How::More { ms } => Word::Progress { request, extend: Millis(ms) },
-        };
+        let word = answer(asked, how);
         let decided = !matches!(word, Word::Progress { .. });
         if decided {
-            self.laws.answered(uid, request);
+            self.laws.answered(uid, asked.request);
         }
         let input = Input::Provider { caller, provider: asked.provider, word };
         if self.input(Some(uid), input).is_ok() && decided {
-            self.close(uid, request);
+            self.close(uid, asked.request);
         }
     }
 
     /// No longer open, by its answer or its deadline.
-    fn close(&mut self, uid: Uid, request: RequestId) {
+    pub fn close(&mut self, uid: Uid, request: RequestId) {
         if let Some(asked) = self.world.take(uid, |a| a.request == request) {
             self.past.push((uid, asked));
-        }
-    }
-
-    fn action(&self, act: Act) -> Action {
-        let call = |n: u8| of(u128::from(n));
-        match act {
-            Act::Start { n, app, handle } => Action::Start {
-                uuid: uuid(u128::from(n)),
-                handle: match handle {
-                    Handle::Usual => "tel:1".into(),
-                    Handle::Emergency => "tel:112".into(),
-                },
-                provider: app.map(|a| cast(a).app.into()),
-                video: false,
-            },
-            Act::Answer { n } => Action::Answer { call: call(n) },
-            Act::End { n, reason } => {
-                Action::End { call: call(n), reason, message: Private::default() }
-            }
-            Act::Hold { n, held } => Action::SetHeld { call: call(n), held },
-            Act::Mute { n, muted } => Action::SetMuted { call: call(n), muted },
-            Act::Join { n, with } => Action::SetGroup { call: call(n), with: Some(call(with)) },
-            Act::Leave { n } => Action::SetGroup { call: call(n), with: None },
-            Act::Tones { n } => {
-                Action::PlayDtmf { call: call(n), tones: "1".into(), length: Millis(100) }
-            }
-            Act::Video { n, video } => Action::SetVideo { call: call(n), video },
-            Act::Silence { n } => Action::Silence { call: call(n) },
         }
     }
 
@@ -381,123 +293,8 @@ impl Harness {
         self.world.move_to(until);
         let _ = self.input(None, Input::Tick);
     }
-
-    /// One input, and everything that must be true of its turn. `of`: whose it is alone.
-    fn input(&mut self, of: Option<Uid>, input: Input) -> Result<Reply> {
-        let names = names(&input);
-        let late = matches!(input, Input::Provider { word: Word::Fulfil { .. }, .. });
-        let before = of.filter(|_| self.thorough).and_then(|uid| self.whole(uid));
-        let reply = self.world.handle(input);
-        self.inputs += 1;
-        self.refused = reply.as_ref().err().map(|why| why.error);
-        for name in names {
-            self.counts.entry(name).or_default()[usize::from(reply.is_err())] += 1;
-        }
-        if let (Some(uid), Ok(Reply::Transaction(id, _))) = (of, &reply) {
-            self.laws.accepted(uid, *id);
-            let known = self.transactions.entry(uid).or_default();
-            if !known.contains(id) {
-                known.push(*id);
-            }
-        }
-        let effects = std::mem::take(&mut self.world.effects);
-        // Refused or not, a word shows that the app is there.
-        let heard = |e: &Effect| {
-            matches!(e, Effect::Publish { change: Change::Changed(Object::Provider(_), names), .. }
-                if names == &["Responsive", "Revision"])
-        };
-        let noted = late && reply.as_ref().is_err_and(|why| why.error == Error::TimedOut);
-        if reply.is_err() && !noted {
-            assert!(effects.iter().all(heard), "refused ({reply:?}), and yet: {effects:?}");
-        }
-        for effect in &effects {
-            let uid = user(effect);
-            if of.is_some_and(|of| of != uid) {
-                let shared =
-                    self.seats.get(&ALICE) == Some(&true) && self.seats.get(&BOB) == Some(&true);
-                assert!(shared && about_audio(effect), "of another user: {effect:?}");
-            }
-            self.laws.effect(effect);
-            match effect {
-                Effect::Publish { revision, change, .. } => {
-                    let domain = self.world.arbiter.domain(uid).expect("a domain");
-                    self.observers.entry(uid).or_default().see(domain, *revision, change);
-                    if let Change::Transition { call, new: CallState::Ended, reason, .. } = change {
-                        let uuid = domain.call(*call).expect("what has just ended").uuid;
-                        self.ends.push((uuid.as_u128(), reason));
-                    }
-                }
-                Effect::TimedOut { request, .. } => self.close(uid, *request),
-                _ => {}
-            }
-        }
-        for uid in [ALICE, BOB] {
-            let Some(domain) = self.world.arbiter.domain(uid) else { continue };
-            self.laws.compare(domain, uid);
-            self.observers.entry(uid).or_default().compare(domain);
-        }
-        let refused = reply.is_err() && !noted && effects.is_empty();
-        if let Some(before) = before.filter(|_| refused) {
-            let after = self.whole(of.unwrap()).unwrap();
-            let same = before.bytes().zip(after.bytes()).take_while(|(a, b)| a == b).count();
-            let near = |text: &str| text[same.saturating_sub(200)..].chars().take(300).collect();
-            let (was, is): (String, String) = (near(&before), near(&after));
-            assert!(before == after, "refused ({reply:?}), and yet: {was}\n is now: {is}");
-        }
-        reply
-    }
-
-    /// All that a domain is, after a refusal that is known to change nothing.
-    fn whole(&mut self, uid: Uid) -> Option<String> {
-        self.world.arbiter.domain(uid)?;
-        let caller = Caller { uid, peer: Peer(0), sandboxed: true, control: false, agent: false };
-        let transaction = TransactionId(u32::MAX);
-        self.world.handle(Input::Cancel { caller, transaction }).unwrap_err();
-        assert!(self.world.effects.is_empty(), "a turn without reason: {:?}", self.world.effects);
-        let all = format!("{:?}", self.world.arbiter.domain(uid)?);
-        // What the last turn did is no state.
-        Some(all.split_once(" turn: Turn {").expect("the field `turn`").0.to_owned())
-    }
-}
-
-fn cast(app: u8) -> &'static apps::Cast {
-    &CAST[usize::from(app) % CAST.len()]
 }
 
 fn user_of(user: u8) -> Uid {
     if user == 0 { ALICE } else { BOB }
-}
-
-fn names(input: &Input) -> Vec<&'static str> {
-    let mut names = vec![name_of_input(input)];
-    if let Input::Request { actions, .. } = input {
-        names.extend(actions.iter().map(|r| name_of_action(&r.action)));
-    }
-    names
-}
-
-fn user(effect: &Effect) -> Uid {
-    match effect {
-        Effect::Ask { uid, .. }
-        | Effect::TimedOut { uid, .. }
-        | Effect::AuthorizationSet { uid, .. }
-        | Effect::Publish { uid, .. }
-        | Effect::Finished { uid, .. }
-        | Effect::RoleLost { uid, .. } => *uid,
-        Effect::Logged(event) => event.uid,
-    }
-}
-
-/// What the other user of a seat may see of one's turn: that the audio is free.
-fn about_audio(effect: &Effect) -> bool {
-    match effect {
-        Effect::Ask { ask, .. } => {
-            matches!(ask, Ask::AudioActivated { .. } | Ask::SetMuted { .. })
-        }
-        Effect::Publish { change, .. } => {
-            matches!(change, Change::Changed(Object::Audio | Object::Group(_), _))
-        }
-        Effect::Logged(event) => event.what == Happening::AudioGranted,
-        _ => false,
-    }
 }

@@ -1,14 +1,17 @@
 //! Histories of the arbiter, and what must hold in all of them.
 //!
-//! `op` is everything that can happen, small enough to write down; `harness` carries a history out and
-//! judges every turn by laws (`observer`, `laws`) that know nothing of the core's inside; `rest` is
-//! what must be true once nothing is pending; `reference` restates arbitration much more simply.
+//! `op` is everything that can happen, small enough to write down, and `meaning` says it to the core;
+//! `harness` carries a history out, and `judge` holds every turn against laws (`observer`, `laws`) that
+//! know nothing of the core's inside; `rest` is what must be true once nothing is pending; `reference`
+//! restates arbitration much more simply.
 
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
 pub mod apps;
 pub mod harness;
+pub mod judge;
 pub mod laws;
+pub mod meaning;
 pub mod observer;
 pub mod op;
 pub mod random;
