@@ -179,12 +179,14 @@ pub fn direction(word: &str) -> Result<Direction, Error> {
     }
 }
 
-/// Why a call ended.
+/// Why a call ended, in the words that others may say; the rest are the arbiter's own verdicts.
 pub fn end_reason(word: &str) -> Result<EndReason, Error> {
-    EndReason::ALL
-        .into_iter()
-        .find(|reason| reason.name() == word)
-        .ok_or_else(|| unknown_word("reason", words::EndReason::KNOWN))
+    let own = [EndReason::Filtered, EndReason::ProviderLost, EndReason::TimedOut];
+    let said = || EndReason::ALL.into_iter().filter(|reason| !own.contains(reason));
+    said().find(|reason| reason.name() == word).ok_or_else(|| {
+        let names: Vec<_> = said().map(EndReason::name).collect();
+        unknown_word("reason", &names)
+    })
 }
 
 /// What a provider still has.

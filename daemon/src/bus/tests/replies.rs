@@ -202,3 +202,17 @@ fn too_large_and_unwanted_replies() {
     bus.deliver(&silent);
     assert!(bus.reply_to(&silent).is_none());
 }
+
+#[test]
+fn the_arbiters_own_end_reasons_cannot_be_reported() {
+    let mut bus = Bus::new();
+    let provider = bus.register(":1.100");
+    bus.incoming(":1.100", provider.as_str());
+    for (reason, refused) in
+        [("filtered", true), ("provider-lost", true), ("timed-out", true), ("remote-ended", false)]
+    {
+        let body = (UUID, reason, no_options());
+        let reply = bus.call(":1.100", provider.as_str(), names::PROVIDER, "ReportEnded", &body);
+        assert_eq!(error_of(&reply).is_some(), refused, "{reason}");
+    }
+}
