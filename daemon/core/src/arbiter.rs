@@ -8,8 +8,8 @@ use std::{
 };
 
 use crate::{
-    CallId, Caller, DoNotDisturb, Domain, Due, Effect, Error, Input, Now, Peer, Phase, PlannedStep,
-    ProviderId, Refusal, Requested, Result, Role, Settings, Time, TransactionId, Uid,
+    CallId, Caller, Domain, Due, Effect, Input, Now, Peer, Phase, PlannedStep, ProviderId,
+    Requested, Result, Settings, Time, TransactionId, Uid,
 };
 
 /// What an accepted input gives back to its sender.
@@ -48,7 +48,9 @@ impl Arbiter {
     }
 
     /// One input; its effects are added to `effects` in the order in which they must be carried out.
-    /// A refusal means that nothing changed.
+    /// What was due by `now` happens first, and a refusal means that the input itself changed nothing but
+    /// what any word of a provider tells: that its app responds again, and, of one that is refused as too
+    /// late (`TimedOut`), what became of a call that still lives.
     pub fn handle(&mut self, now: Now, input: Input, effects: &mut Vec<Effect>) -> Result<Reply> {
         self.inputs += 1;
         // What is due comes first, so that an answer after its deadline is late by any order of wake-ups.
@@ -230,25 +232,19 @@ impl Arbiter {
     }
 
     fn look_at_seats(&mut self, now: Now, effects: &mut Vec<Effect>) {
-        let seats = std::mem::take(&mut self.seats);
-        let has = |uid: Uid, seat: &Arc<str>| seats.get(seat).copied().flatten() == Some(uid);
-        let all: Vec<(Uid, bool)> = self
-            .domains
-            .values()
-            .map(|d| (d.uid, !d.seats.is_empty() && !d.seats.iter().any(|s| has(d.uid, s))))
-            .collect();
+        let has = |uid: Uid, seat: &Arc<str>| self.seats.get(seat).copied().flatten() == Some(uid);
+        let away = |d: &Domain| !d.seats.is_empty() && !d.seats.iter().any(|s| has(d.uid, s));
+        let (leaving, coming): (Vec<&Domain>, Vec<&Domain>) =
+            self.domains.values().partition(|d| away(d));
+        let uids = |domains: Vec<&Domain>| domains.iter().map(|d| d.uid).collect::<Vec<_>>();
+        let (leaving, coming) = (uids(leaving), uids(coming));
         // Who leaves releases before who comes is granted.
-        for wanted in [true, false] {
-            for (uid, background) in all.iter().copied().filter(|(_, b)| *b == wanted) {
-                if wanted {
-                    self.quietly(now, uid, effects, |d| d.set_background(background));
-                }
-            }
+        for uid in leaving {
+            self.quietly(now, uid, effects, |d| d.set_background(true));
         }
-        self.seats = seats;
-        for (uid, _) in all.iter().filter(|(_, background)| !background) {
-            let gate = self.is_gated(*uid);
-            self.quietly(now, *uid, effects, |d| {
+        for uid in coming {
+            let gate = self.is_gated(uid);
+            self.quietly(now, uid, effects, |d| {
                 d.audio_gate = gate;
                 d.set_background(false);
             });
@@ -292,37 +288,5 @@ impl Domain {
             Due::Grace(id) => self.grace_over(id),
             Due::Forget(id) => self.forget_transaction(id),
         }
-    }
-
-    fn take_roles(&mut self, caller: Caller, roles: &[Role]) -> Result<Reply> {
-        if !caller.agent || caller.sandboxed {
-            return Err(Refusal::new(
-                Error::AccessDenied,
-                "agents run unsandboxed in a user unit that the administrator lists under \
-                 [agents] units",
-            ));
-        }
-        for role in roles {
-            let holders = self.roles.entry(*role).or_default();
-            if holders.contains(&caller.peer) {
-                continue;
-            }
-            if *role != Role::Ui {
-                let (uid, role) = (self.uid, *role);
-                let lost = holders.drain(..).map(|peer| Effect::RoleLost { uid, peer, role });
-                self.turn.effects.extend(lost);
-            }
-            holders.push(caller.peer);
-        }
-        Ok(Reply::Done)
-    }
-
-    fn set_do_not_disturb(&mut self, caller: Caller, mode: DoNotDisturb) -> Result<Reply> {
-        if !self.roles.get(&Role::Dnd).is_some_and(|holders| holders.contains(&caller.peer)) {
-            let why = "only the holder of role `dnd` says what the desktop's do-not-disturb is";
-            return Err(Refusal::new(Error::AccessDenied, why));
-        }
-        self.do_not_disturb = mode;
-        Ok(Reply::Done)
     }
 }

@@ -96,9 +96,7 @@ impl Domain {
 
     /// A connection is gone: everything it had is orphaned before anything is judged.
     pub(crate) fn lose(&mut self, peer: Peer) {
-        for peers in self.roles.values_mut() {
-            peers.retain(|p| *p != peer);
-        }
+        self.lose_roles(peer);
         let lost: Vec<ProviderId> =
             self.providers.values().filter(|p| p.peer == Some(peer)).map(|p| p.id).collect();
         for id in &lost {

@@ -12,9 +12,9 @@ use std::{
 use uuid::Uuid;
 
 use crate::{
-    AudioSession, Authorization, Call, CallId, CallRef, CallState, Caller, DoNotDisturb, Group,
-    GroupId, Millis, Now, Object, Origin, Peer, Provider, ProviderId, RequestId, Role, Settings,
-    Transaction, TransactionId, Uid,
+    AudioSession, Authorization, Call, CallId, CallRef, CallState, DoNotDisturb, Group, GroupId,
+    Millis, Now, Object, Peer, Provider, ProviderId, RequestId, Role, Settings, Transaction,
+    TransactionId, Uid,
     batch::Batch,
     focus::Vacated,
     lane::Lane,
@@ -259,20 +259,6 @@ impl Domain {
     pub(crate) fn group_mut(&mut self, id: GroupId) -> Option<&mut Group> {
         self.turn.touch(Object::Group(id));
         self.groups.get_mut(&id)
-    }
-
-    /// Whose wish this caller's requests are: derived, never declared.
-    pub(crate) fn origin(&self, caller: Caller) -> Origin {
-        let holds = |role| self.roles.get(&role).is_some_and(|peers| peers.contains(&caller.peer));
-        if holds(Role::Ui) {
-            Origin::UserInterface
-        } else if holds(Role::Headset) {
-            Origin::Headset
-        } else if self.providers.values().any(|p| p.peer == Some(caller.peer)) {
-            Origin::App
-        } else {
-            Origin::Controller
-        }
     }
 
     /// How long this provider has for an action.

@@ -23,7 +23,7 @@ pub enum Input {
     Request { caller: Caller, actions: Vec<Requested>, token: Option<Uuid> },
     /// A controller stops a transaction.
     Cancel { caller: Caller, transaction: TransactionId },
-    /// An agent takes roles; the reply says who lost them in effects.
+    /// An agent takes roles, from others where a role has one holder.
     TakeRoles { caller: Caller, roles: Vec<Role> },
     /// The holder of role `dnd` says what the desktop shows.
     SetDoNotDisturb { caller: Caller, mode: DoNotDisturb },
@@ -233,8 +233,8 @@ pub struct Requested {
 /// What a controller can ask for.
 #[derive(Clone, Debug)]
 pub enum Action {
-    /// Place a call. The shell makes the UUID where the caller gave none, and `provider` is an app id
-    /// (and instance) or none: by the scheme of the handle.
+    /// Place a call. The shell makes the UUID where the caller gave none, and `provider` is an app
+    /// id or none: by the scheme of the handle.
     Start { uuid: Uuid, handle: Private, provider: Option<Arc<str>>, video: bool },
     /// Answer a ringing call.
     Answer { call: CallRef },

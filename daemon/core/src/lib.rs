@@ -4,6 +4,7 @@
 //! I/O, reads no clock and logs nothing; a recorded history replays exactly. One module owns one
 //! subject; the words are those of the field (provider, controller, action, fulfil, hold, group).
 
+mod agents;
 mod arbiter;
 mod attach;
 mod audio;

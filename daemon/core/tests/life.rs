@@ -319,6 +319,38 @@ fn do_not_disturb_shows_quietly_or_refuses() {
 }
 
 #[test]
+fn do_not_disturb_silences_what_already_rings() {
+    for mode in [DoNotDisturb::Quiet, DoNotDisturb::Refuse] {
+        let mut w = World::default();
+        let a = w.app(ALICE, "a");
+        w.incoming(a, 1).unwrap();
+        w.incoming(a, 2).unwrap();
+        w.request(ALICE, vec![Action::Silence { call: of(2) }]).unwrap();
+        do_not_disturb(&mut w, mode);
+        assert_eq!(w.find(ALICE, 1).unwrap().silenced, Silenced::DoNotDisturb);
+        assert_eq!(w.find(ALICE, 2).unwrap().silenced, Silenced::User);
+        assert_eq!(w.state_of(ALICE, 1), CallState::Ringing, "silenced, not refused");
+    }
+}
+
+#[test]
+fn do_not_disturb_is_over_with_the_agent_that_told_it() {
+    let mut w = World::default();
+    let a = w.app(ALICE, "a");
+    let agents = [w.caller(ALICE), w.caller(ALICE)];
+    for caller in agents {
+        w.handle(Input::TakeRoles { caller, roles: vec![Role::Dnd] }).unwrap();
+    }
+    let [replaced, caller] = agents;
+    w.handle(Input::SetDoNotDisturb { caller, mode: DoNotDisturb::Refuse }).unwrap();
+    w.handle(Input::PeerLost { peer: replaced.peer }).unwrap();
+    let word = Word::Incoming { uuid: uuid(1), update: Update::default() };
+    w.refused_word(a, word, Error::FilteredByDoNotDisturb, "disturbed");
+    w.handle(Input::PeerLost { peer: caller.peer }).unwrap();
+    w.incoming(a, 1).expect("nobody says that the user does not want to be disturbed");
+}
+
+#[test]
 fn every_end_has_one_reason_and_comes_once() {
     for reason in EndReason::ALL {
         let mut w = World::default();
