@@ -68,8 +68,10 @@ pub enum ServeError {
 /// the socket usually brings.
 const MESSAGES_PER_TURN: usize = 32;
 
-/// Messages that may wait for the loop. Beyond them the connection stops reading, replies included.
-const QUEUE: NonZeroUsize = NonZeroUsize::new(1024).unwrap();
+/// Messages that may wait for the loop; beyond them the connection stops reading. Each may bring sixteen
+/// files, whether they are wanted or not, and one file more than systemd lets a service have (1,024) ends
+/// the connection.
+const QUEUE: NonZeroUsize = NonZeroUsize::new(48).unwrap();
 
 /// RequestName: do not queue, and neither replace nor be replaced.
 const DO_NOT_QUEUE: u32 = 4;
@@ -78,14 +80,14 @@ const PRIMARY_OWNER: u32 = 1;
 
 /// Serves until it is told to stop. `ready` is called when calls can come.
 pub async fn serve(
-    connection: Connection,
+    mut connection: Connection,
     config: Config,
     permissions: Option<Permissions>,
     control: UnboundedReceiver<Control>,
     ready: impl FnOnce(),
 ) -> Result<(), ServeError> {
-    let mut messages = MessageStream::from(&connection);
-    messages.set_max_queued(QUEUE);
+    connection.set_max_queued(QUEUE);
+    let messages = MessageStream::from(&connection);
     let router = Router::new(config.settings, config.access, permissions, machine_id());
     // One rule for everybody who leaves: each further stream would be tested against every message.
     let rule = "type='signal',sender='org.freedesktop.DBus',interface='org.freedesktop.DBus',\
