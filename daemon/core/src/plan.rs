@@ -74,7 +74,6 @@ impl Domain {
         let mut starts = 0;
         for Requested { action, expected } in requested {
             accepted.focus |= moves_focus(action);
-            let implicit = accepted.steps.len();
             if let Action::Start { uuid, handle, provider, video } = action {
                 let provider = self.start_through(caller, handle, provider.as_deref())?;
                 let emergency = self.is_emergency(provider, handle);
@@ -109,9 +108,6 @@ impl Domain {
                 expected.filter(|e| !ahead.contains_key(&call.id) && *e != state)
             {
                 return Err(rights::stale(expected, state));
-            }
-            if call.orphaned && !matches!(action, Action::End { .. } | Action::Silence { .. }) {
-                return Err(rights::gone());
             }
             self.queue_has_room(call, action)?;
             let mut seen = call.clone();
@@ -158,7 +154,6 @@ impl Domain {
                 );
                 ahead.insert(call.id, after);
             }
-            debug_assert!(implicit <= accepted.steps.len());
             accepted.targets.push(Target::Call(call.id));
             accepted.steps.push(PlannedStep { action: action.clone(), implicit: false });
         }

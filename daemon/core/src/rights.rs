@@ -110,9 +110,6 @@ impl Domain {
             let why = "calls of different apps cannot be grouped yet; swap between them instead";
             return Err(Refusal::new(Error::NotSupported, why));
         }
-        if other.orphaned {
-            return Err(gone());
-        }
         self.fits(other, &Action::SetGroup { call: CallRef::Id(other.id), with: None })?;
         if other.id == call.id {
             let why = "a call cannot join itself; name two different calls";
@@ -153,14 +150,19 @@ impl Domain {
     /// Whether a caller may act on a call.
     pub(crate) fn may_control(&self, caller: Caller, call: &Call) -> Result<()> {
         let own = self.providers.get(&call.provider).is_some_and(|p| p.peer == Some(caller.peer));
-        if own || caller.control && self.origin(caller) != Origin::App {
-            return Ok(());
-        }
-        let why = if caller.control {
-            "an app acts on its own calls only; a second connection acts as a controller"
+        if own { Ok(()) } else { self.may_act_for_others(caller) }
+    }
+
+    /// Whether a caller's word counts beyond the provider that it registered.
+    fn may_act_for_others(&self, caller: Caller) -> Result<()> {
+        let why = if !caller.control {
+            "a sandboxed program acts on its own calls, and places calls through itself, only, \
+             unless the administrator lists it under `control` or grants it by polkit"
+        } else if self.origin(caller) == Origin::App {
+            "an app acts on its own calls only, and places calls through itself; a second \
+             connection acts as a controller"
         } else {
-            "a sandboxed program acts on its own calls only, unless the administrator lists it \
-             under `control`"
+            return Ok(());
         };
         Err(Refusal::new(Error::AccessDenied, why))
     }
@@ -196,11 +198,8 @@ impl Domain {
                 })?
             }
         };
-        if provider.peer != Some(caller.peer)
-            && (!caller.control || self.origin(caller) == Origin::App)
-        {
-            let why = "an app places calls through itself only";
-            return Err(Refusal::new(Error::AccessDenied, why));
+        if !own(&provider) {
+            self.may_act_for_others(caller)?;
         }
         if !takes(&provider) {
             let why = format!("{} does not place calls to `{scheme}:` addresses", provider.app);

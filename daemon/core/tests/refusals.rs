@@ -76,8 +76,8 @@ fn access_denied_says_whose_call_it_is() {
     w.refused(by(b.caller, end(1)), Error::AccessDenied, "its own calls only");
     w.refused(by(b.caller, start_on(2, "a")), Error::AccessDenied, "through itself");
     let sandboxed = Caller { sandboxed: true, control: false, agent: false, ..w.caller(ALICE) };
-    w.refused(by(sandboxed, end(1)), Error::AccessDenied, "sandboxed");
-    w.refused(by(sandboxed, start_on(2, "a")), Error::AccessDenied, "");
+    w.refused(by(sandboxed, end(1)), Error::AccessDenied, "`control` or grants it by polkit");
+    w.refused(by(sandboxed, start_on(2, "a")), Error::AccessDenied, "sandboxed");
     let roles = vec![Role::Ui];
     w.refused(Input::TakeRoles { caller: sandboxed, roles }, Error::AccessDenied, "[agents]");
     let stranger = App { id: a.id, caller: w.caller(ALICE) };
@@ -244,6 +244,26 @@ fn limit_exceeded_names_the_limit() {
     w.refused_request(vec![hold(1), hold(1), hold(1)], Error::LimitExceeded, "2 actions");
     w.request(ALICE, vec![tones(1)]).unwrap();
     w.refused_request(vec![mute(1, true)], Error::LimitExceeded, &uuid(1).to_string());
+}
+
+#[test]
+fn shells_are_bounded_and_take_all_their_roles_or_none() {
+    let mut w = World::default();
+    let mut first = None;
+    for _ in 0..64 {
+        let caller = w.caller(ALICE);
+        w.handle(Input::TakeRoles { caller, roles: vec![Role::Ui] }).unwrap();
+        first.get_or_insert(caller);
+    }
+    let caller = w.caller(ALICE);
+    let roles = vec![Role::Dnd, Role::Ui];
+    let both = Input::TakeRoles { caller, roles };
+    w.refused(both.clone(), Error::LimitExceeded, "`ui`");
+    let mode = DoNotDisturb::Quiet;
+    w.refused(Input::SetDoNotDisturb { caller, mode }, Error::AccessDenied, "`dnd`");
+    w.handle(Input::TakeRoles { caller: first.unwrap(), roles: vec![Role::Ui] }).expect("its own");
+    w.handle(Input::PeerLost { peer: first.unwrap().peer }).unwrap();
+    w.handle(both).expect("there is room again");
 }
 
 #[test]
