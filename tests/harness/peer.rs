@@ -97,7 +97,8 @@ impl Peer {
         let connection =
             builder.method_timeout(PATIENCE * 2).build().await.context("connecting")?;
         let inbox = Inbox::new();
-        let reader = tokio::spawn(inbox.clone().fill(MessageStream::from(&connection)));
+        let stream = MessageStream::from(&connection);
+        let reader = tokio::spawn(inbox.clone().fill(stream, connection.clone()));
         Ok(Peer { connection, inbox, reader, _relay: relay })
     }
 
@@ -301,9 +302,14 @@ impl Inbox {
         Inbox { messages: Arc::default(), count: Arc::new(watch::Sender::new(0)) }
     }
 
-    async fn fill(self, mut stream: MessageStream) {
+    /// A `Ping` is answered at once, as most libraries do.
+    async fn fill(self, mut stream: MessageStream, connection: Connection) {
         while let Some(Ok(message)) = stream.next().await {
-            if matches!(message.message_type(), Type::Signal | Type::MethodCall) {
+            let header = message.header();
+            let of = header.interface().filter(|_| message.message_type() == Type::MethodCall);
+            if of.is_some_and(|of| of.as_str() == "org.freedesktop.DBus.Peer") {
+                let _ = connection.reply(&header, &()).await;
+            } else if matches!(message.message_type(), Type::Signal | Type::MethodCall) {
                 let mut messages = self.messages.lock().unwrap();
                 messages.push(message);
                 self.count.send_replace(messages.len());

@@ -194,9 +194,7 @@ impl Shared {
         while let Some(message) = inbox.next().await {
             let header = message.header();
             let (Some(of), Some(member)) = (header.interface(), header.member()) else { continue };
-            if of.as_str() == "org.freedesktop.DBus.Peer" {
-                let _ = connection.reply(&header, &()).await;
-            } else if of.as_str() == interface("ProviderDelegate") {
+            if of.as_str() == interface("ProviderDelegate") {
                 let asked = Asked {
                     member: member.to_string(),
                     request: request_of(member, &message),

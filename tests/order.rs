@@ -1,0 +1,390 @@
+//! Many clients at once: an observer that knows nothing but signals ends with what a snapshot says, every
+//! change came in its order and once, replies come in the order of their calls, and every refusal is typed.
+//!
+//! `CALLARBITER_STRESS=10` multiplies the sizes; `CALLARBITER_SEED` repeats a run.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::SystemTime;
+
+use anyhow::{Context, Result, bail, ensure};
+use futures_util::StreamExt;
+use futures_util::future::{join_all, try_join_all};
+use harness::{
+    Arbiter, FakeProvider, NAME, Options, Peer, ROOT, Refused, Reply, action, eventually,
+    interface, options,
+};
+use zbus::message::Type;
+use zbus::{Message, MessageStream, OwnedObjectPath, OwnedVariant, Variant};
+
+const PROPERTIES: &str = "org.freedesktop.DBus.Properties";
+const OBJECTS: &str = "org.freedesktop.DBus.ObjectManager";
+const INTROSPECTABLE: &str = "org.freedesktop.DBus.Introspectable";
+
+type Interfaces = BTreeMap<String, BTreeMap<String, String>>;
+type Changed = HashMap<String, OwnedVariant>;
+
+fn scaled(size: usize) -> usize {
+    let factor = std::env::var("CALLARBITER_STRESS").ok().and_then(|text| text.parse().ok());
+    size * factor.unwrap_or(1)
+}
+
+/// A number that says how to repeat the run.
+fn seed() -> u64 {
+    let given = std::env::var("CALLARBITER_SEED").ok().and_then(|text| text.parse().ok());
+    let now = || SystemTime::UNIX_EPOCH.elapsed().unwrap().as_nanos() as u64;
+    let seed = given.unwrap_or_else(now);
+    println!("CALLARBITER_SEED={seed}");
+    seed
+}
+
+/// Small numbers without a pattern (splitmix64).
+struct Dice(u64);
+
+impl Dice {
+    fn throw(&mut self, sides: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (mixed ^ (mixed >> 31)) as usize % sides
+    }
+
+    fn pick<T: Clone>(&mut self, of: &[T]) -> Option<T> {
+        (!of.is_empty()).then(|| of[self.throw(of.len())].clone())
+    }
+}
+
+/// What an observer knows: a snapshot, and then signals alone.
+#[derive(Debug, PartialEq)]
+struct Known {
+    revision: u64,
+    objects: BTreeMap<String, Interfaces>,
+}
+
+impl Known {
+    /// What the manager counts when it is read is not signalled.
+    fn from(view: harness::View) -> Known {
+        let mut objects = BTreeMap::new();
+        for (path, interfaces) in view.objects {
+            let shown = |(name, properties): (String, BTreeMap<String, OwnedVariant>)| {
+                let texts = properties.into_iter().map(|(name, value)| (name, text(&value)));
+                (name, texts.collect())
+            };
+            let kept = interfaces.into_iter().filter(|(name, _)| *name != interface("Manager"));
+            objects.insert(path, kept.map(shown).collect());
+        }
+        Known { revision: view.revision, objects }
+    }
+
+    /// The next change, whose number must be the next one.
+    fn apply(&mut self, signal: &Message) -> Result<()> {
+        let (header, body) = (signal.header(), signal.body());
+        let path = header.path().map(ToString::to_string).unwrap_or_default();
+        let member = header.member().map(ToString::to_string).unwrap_or_default();
+        self.revision += 1;
+        let carried = match member.as_str() {
+            "InterfacesAdded" => {
+                let (path, added): (OwnedObjectPath, HashMap<String, Changed>) =
+                    body.deserialize()?;
+                let object = self.objects.entry(path.to_string()).or_default();
+                ensure!(object.is_empty(), "{path} is added twice");
+                let mut revision = None;
+                for (name, properties) in added {
+                    revision = revision.or(number(&properties));
+                    object.insert(name, texts(&properties).collect());
+                }
+                revision
+            }
+            "PropertiesChanged" => {
+                let (of, changed, _): (String, Changed, Vec<String>) = body.deserialize()?;
+                let object = self.objects.get_mut(&path).context("a change of nothing")?;
+                object.entry(of).or_default().extend(texts(&changed));
+                number(&changed)
+            }
+            "InterfacesRemoved" => {
+                let (path, _): (OwnedObjectPath, Vec<String>) = body.deserialize()?;
+                let gone = self.objects.remove(path.as_str());
+                ensure!(gone.is_some(), "{path} was not there");
+                None
+            }
+            "Transition" => {
+                let (old, new, _, revision): (String, String, String, u64) = body.deserialize()?;
+                ensure!(old != new, "no transition");
+                Some(revision)
+            }
+            "Finished" => Some(body.deserialize::<(Vec<(String, Changed)>, u64)>()?.1),
+            "Notice" => Some(body.deserialize::<(String, OwnedObjectPath, String, u64)>()?.3),
+            other => bail!("{other} is no change"),
+        };
+        let right = carried.is_none_or(|carried| carried == self.revision);
+        ensure!(right, "{member} is number {carried:?} and not {}", self.revision);
+        Ok(())
+    }
+}
+
+fn number(properties: &Changed) -> Option<u64> {
+    properties.get("Revision").and_then(|value| u64::try_from(value.try_clone().ok()?).ok())
+}
+
+fn texts(properties: &Changed) -> impl Iterator<Item = (String, String)> + '_ {
+    properties.iter().map(|(name, value)| (name.clone(), text(value)))
+}
+
+fn text(value: &OwnedVariant) -> String {
+    Variant::from(value.try_clone().unwrap()).to_string()
+}
+
+/// Every change of a user's, as one of its programs that is always there sees it.
+struct Observer {
+    app: FakeProvider,
+    known: Known,
+    read: usize,
+}
+
+impl Observer {
+    async fn subscribe(arbiter: &Arbiter, user: &str) -> Result<Observer> {
+        let app = FakeProvider::register_as(&arbiter.bus, user, "org.example.Observer").await?;
+        let known = Known::from(app.peer.view().await?);
+        Ok(Observer { app, known, read: 0 })
+    }
+
+    /// Reads all that came; in the end it knows what anybody can read.
+    async fn agrees(&mut self, with: &Peer) -> Result<()> {
+        let mut seen = None;
+        // A deadline may change something between the two.
+        eventually("the observer knows what a snapshot says", async || {
+            let now = with.view().await.ok()?;
+            let revision = now.revision;
+            let caught_up = async || {
+                self.read().inspect_err(|error| seen = Some(error.to_string())).ok()?;
+                (self.known.revision >= revision).then_some(())
+            };
+            let _ = eventually("it has them all", caught_up).await;
+            if seen.is_some() {
+                return Some(());
+            }
+            (self.known == Known::from(now)).then_some(())
+        })
+        .await?;
+        match seen {
+            Some(error) => bail!(error),
+            None => Ok(()),
+        }
+    }
+
+    fn read(&mut self) -> Result<()> {
+        let received = self.app.peer.received();
+        let signals = received[self.read..].iter().filter(|m| m.message_type() == Type::Signal);
+        for signal in signals {
+            let from_bus = signal.header().sender().is_some_and(|s| s.as_str().starts_with("org."));
+            if !from_bus {
+                self.known.apply(signal).with_context(|| format!("{signal:?}"))?;
+            }
+        }
+        self.read = received.len();
+        Ok(())
+    }
+}
+
+/// Refusals that a race explains; anything else, a lost reply above all, is a failure.
+fn ordinary<T>(answer: Result<T, Refused>) -> Result<()> {
+    let Err(refused) = answer else { return Ok(()) };
+    let typed = refused.name.starts_with(harness::ERROR);
+    let gone = refused.name == "org.freedesktop.DBus.Error.UnknownObject";
+    ensure!((typed || gone) && !refused.message.is_empty(), "{refused}");
+    Ok(())
+}
+
+/// One program that controls calls: now this, now that, and now and then it leaves in the middle.
+async fn control(arbiter: &Arbiter, user: &str, mut dice: Dice, turns: usize) -> Result<()> {
+    let mut me = arbiter.bus.connect_as(user).await?;
+    for _ in 0..turns {
+        let none: HashMap<OwnedObjectPath, HashMap<String, Changed>> =
+            me.call_at(NAME, ROOT, OBJECTS, "GetManagedObjects", &()).await?;
+        let calls: Vec<String> =
+            none.keys().map(ToString::to_string).filter(|path| path.contains("/call/")).collect();
+        let path = dice.pick(&calls).unwrap_or_else(|| format!("{ROOT}/call/none"));
+        let of = interface("Call");
+        match dice.throw(12) {
+            0 | 1 => ordinary(me.answer(&path).await)?,
+            2 => ordinary(me.end(&path).await)?,
+            3 => ordinary(me.hold(&path).await)?,
+            4 => ordinary(me.unhold(&path).await)?,
+            5 => {
+                ordinary(me.call::<_, ()>(&path, "Call", "SetMuted", &(dice.throw(2) == 0,)).await)?
+            }
+            6 => ordinary(me.property(&path, "Call", "State").await)?,
+            7 => {
+                ordinary(me.call_at::<_, Changed>(NAME, &path, PROPERTIES, "GetAll", &(of,)).await)?
+            }
+            8 => ordinary(
+                me.call_at::<_, String>(NAME, &path, INTROSPECTABLE, "Introspect", &()).await,
+            )?,
+            9 => {
+                let start = ("sip:hatter@example.org", Options::new());
+                ordinary(
+                    me.call::<_, OwnedObjectPath>(ROOT, "Manager", "StartCall", &start).await,
+                )?;
+            }
+            10 => {
+                let swap = calls.iter().take(2).enumerate().map(|(n, call)| {
+                    action("SetHeld", [("call", call.clone().into()), ("held", (n == 0).into())])
+                });
+                ordinary(me.request(&swap.collect::<Vec<_>>(), &Options::new()).await)?;
+            }
+            _ => {
+                let ask = Message::method_call(&*path, "Answer").destination(NAME).interface(of);
+                me.connection.send(&ask.build(&Options::new())?).await?;
+                me = arbiter.bus.connect_as(user).await?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// One app: calls come and go, it refuses, forgets to answer, dies and comes back.
+async fn provide(
+    arbiter: &Arbiter,
+    user: &str,
+    app: &str,
+    mut dice: Dice,
+    turns: usize,
+) -> Result<()> {
+    let mut phone = FakeProvider::register_as(&arbiter.bus, user, app).await?;
+    let mut calls = vec![];
+    for _ in 0..turns {
+        match dice.throw(10) {
+            0..=3 => match phone.report_incoming("sip:rabbit@example.org").await {
+                Ok(call) => calls.push(call.uuid),
+                Err(error) => ensure!(error.to_string().contains("Busy"), "{error}"),
+            },
+            4 | 5 => {
+                if let Some(uuid) = dice.pick(&calls) {
+                    ordinary(phone.report_ended(&uuid, "remote-ended").await)?;
+                }
+            }
+            6 => {
+                if let Some(uuid) = dice.pick(&calls) {
+                    let name = options([("display-name", format!("{}", dice.throw(100)).into())]);
+                    ordinary(phone.tell::<_, ()>("UpdateCall", &(uuid, name)).await)?;
+                }
+            }
+            7 => {
+                if let Some(uuid) = dice.pick(&calls) {
+                    let state = ["active", "held"][dice.throw(2)];
+                    ordinary(
+                        phone.tell::<_, ()>("ReportState", &(uuid, state, Options::new())).await,
+                    )?;
+                }
+            }
+            8 => {
+                let member = ["PerformAnswer", "PerformSetHeld", "PerformEnd"][dice.throw(3)];
+                let reply =
+                    [Reply::Fulfil, Reply::Never, Reply::Fail("org.example.Error.No", "no")];
+                phone.script(member, dice.pick(&reply).unwrap());
+            }
+            _ => {
+                drop(phone);
+                calls.clear();
+                phone = back(arbiter, user, app).await?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The bus may not have told yet that the one before is gone.
+async fn back(arbiter: &Arbiter, user: &str, app: &str) -> Result<FakeProvider> {
+    eventually("the app is back", async || {
+        FakeProvider::register_as(&arbiter.bus, user, app).await.ok()
+    })
+    .await
+}
+
+#[tokio::test]
+async fn signals_alone_tell_the_whole_truth() -> Result<()> {
+    let quick = "[deadlines]\nanswer-ms = 300\nend-ms = 300\nset-held-ms = 300\nother-ms = 300\n\
+        start-ms = 300\ngrace-ms = 300\naudio-grant-ms = 300\naudio-release-ms = 300\n\
+        [limits]\nreports-per-second = 10000\n";
+    let config = format!("{}{quick}", harness::ALLOW);
+    let arbiter = Arbiter::on(harness::Bus::system().await?, &config).await?;
+    let mut dice = Dice(seed());
+    let mut alices = Observer::subscribe(&arbiter, "alice").await?;
+    let mut bobs = Observer::subscribe(&arbiter, "bob").await?;
+    let quiet = arbiter.bus.connect_as("carol").await?;
+    quiet.view().await?;
+    let turns = scaled(40);
+    let mut dice = || Dice(dice.throw(usize::MAX) as u64);
+    let (controls, apps): (Vec<_>, Vec<_>) = ["alice", "bob"]
+        .iter()
+        .flat_map(|user| (0..4).map(move |n| (*user, n)))
+        .map(|(user, n)| {
+            let app =
+                ["org.example.One", "org.example.Two", "org.example.Three", "org.example.Four"][n];
+            (control(&arbiter, user, dice(), turns), provide(&arbiter, user, app, dice(), turns))
+        })
+        .unzip();
+    let (controls, apps) = tokio::join!(try_join_all(controls), try_join_all(apps));
+    controls?;
+    apps?;
+    for (observer, user) in [(&mut alices, "alice"), (&mut bobs, "bob")] {
+        observer.agrees(&arbiter.bus.connect_as(user).await?).await.context(user)?;
+        println!("{user}: {} changes", observer.known.revision);
+        ensure!(observer.known.revision > 100, "something went on");
+    }
+    // And carol, who watched all the while, knows of nothing.
+    assert_eq!(quiet.view().await?.revision, 0);
+    let heard = quiet
+        .received()
+        .iter()
+        .filter(|m| m.header().path().is_some_and(|p| p.starts_with(ROOT)))
+        .count();
+    assert_eq!(heard, 0);
+    Ok(())
+}
+
+#[tokio::test]
+async fn replies_come_in_the_order_of_their_calls() -> Result<()> {
+    let arbiter = Arbiter::on_system_bus().await?;
+    let phone = FakeProvider::register(&arbiter.bus, "org.example.Phone").await?;
+    let call = phone.report_incoming("sip:rabbit@example.org").await?;
+    let mut crowd = vec![];
+    for _ in 0..4 {
+        crowd.push(arbiter.bus.connect().await?);
+    }
+    let run = async |me: &Peer| -> Result<()> {
+        for _ in 0..scaled(10) {
+            let mut replies = MessageStream::from(&me.connection);
+            let mut asked = vec![];
+            for n in 0..60 {
+                let ask = match n % 5 {
+                    0 => Message::method_call(ROOT, "Subscribe").interface(interface("Manager")),
+                    1 => Message::method_call(&*call.path, "Get").interface(PROPERTIES),
+                    2 => Message::method_call(ROOT, "Introspect").interface(INTROSPECTABLE),
+                    3 => Message::method_call(&*call.path, "Explode").interface(interface("Call")),
+                    _ => Message::method_call(ROOT, "GetManagedObjects").interface(OBJECTS),
+                };
+                let ask = ask.destination(NAME);
+                let ask = match n % 5 {
+                    0 => ask.build(&Options::new())?,
+                    1 => ask.build(&(interface("Call"), "State"))?,
+                    _ => ask.build(&())?,
+                };
+                asked.push(ask.primary_header().serial_num());
+                me.connection.send(&ask).await?;
+            }
+            let mut answered = vec![];
+            while answered.len() < asked.len() {
+                let message = replies.next().await.context("the bus is gone")??;
+                answered.extend(message.header().reply_serial());
+            }
+            ensure!(answered == asked, "each once, in order");
+        }
+        Ok(())
+    };
+    for outcome in join_all(crowd.iter().map(|me| run(me))).await {
+        outcome?;
+    }
+    Ok(())
+}
