@@ -121,10 +121,8 @@ impl Domain {
 
     fn after_loss(&mut self, id: ProviderId) {
         for call in self.call_ids_of(id) {
-            let ending = self.calls.get(&call).filter(|c| c.state == CallState::Ending);
-            if let Some(uuid) = ending.map(|c| c.uuid) {
-                self.owe_end(id, uuid);
-                self.end_call(call, EndReason::LocalEnded, "its app went away while it ended");
+            if self.calls.get(&call).is_some_and(|c| c.state == CallState::Ending) {
+                self.end_and_tell(call, EndReason::LocalEnded, "its app went away while it ended");
             }
         }
         let open: Vec<RequestId> =
@@ -147,10 +145,7 @@ impl Domain {
 
     /// The app must hear of this end when it is back.
     pub(crate) fn owe_end(&mut self, provider: ProviderId, uuid: uuid::Uuid) {
-        let attached = self.providers.get(&provider).is_some_and(|p| p.peer.is_some());
-        if attached {
-            self.ask_to_end(provider, uuid, EndReason::LocalEnded);
-        } else if let Some(provider) = self.providers.get_mut(&provider) {
+        if let Some(provider) = self.providers.get_mut(&provider) {
             provider.owed_ends.push(uuid);
         }
     }
@@ -231,9 +226,7 @@ impl Domain {
         match (was, stated) {
             (Ringing | Answering, Ringing) | (Held, Held) => return,
             (_, Ringing | Answering | Ending | Ended) => {
-                let named = (call.provider, call.uuid);
-                self.end_call(id, EndReason::Failed, "its app lost track of it");
-                return self.ask_to_end(named.0, named.1, EndReason::Failed);
+                return self.end_and_tell(id, EndReason::Failed, "its app lost track of it");
             }
             (_, Held) => return self.became_held(id, HeldBy::USER, "held by its app"),
             _ => self.transition(id, stated, "its app is back"),

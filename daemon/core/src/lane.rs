@@ -326,7 +326,8 @@ impl Domain {
     /// `Cancel`: stops before the next step; a target that was asked counts as having timed out.
     pub(crate) fn cancel(&mut self, caller: Caller, id: TransactionId) -> Result<()> {
         let Some(transaction) = self.transactions.get(&id) else {
-            return Err(Refusal::new(Error::InvalidArgument, "there is no such transaction"));
+            let why = "there is no such transaction, or none any more";
+            return Err(Refusal::new(Error::InvalidArgument, why));
         };
         for step in &transaction.actions {
             if let Some(call) = self.calls.get(&step.call) {

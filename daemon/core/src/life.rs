@@ -206,12 +206,12 @@ impl Domain {
         if let Some(call) = self.call_mut(id) {
             call.group = Some(to);
         }
+        let empty = from.is_some_and(|g| self.members(g).next().is_none());
         // The last one takes the audio along: nobody hears a gap.
-        if self.audio.holder == from && from.is_some_and(|g| self.members(g).next().is_none()) {
+        if empty && self.audio.holder == from {
             self.move_audio(to);
         }
         let engaged = |d: &Domain, g| d.members(g).any(|c| c.state.is_eligible());
-        let empty = from.is_some_and(|g| self.members(g).next().is_none());
         if from.is_some() && from == self.focus && (empty || engaged(self, to)) {
             self.focus_on(to);
         }
@@ -260,6 +260,20 @@ impl Domain {
         self.forget_provider_if_done(provider);
     }
 
+    /// An end of which the app does not know: it hears of it now, or when it is back.
+    pub(crate) fn end_and_tell(&mut self, id: CallId, reason: EndReason, detail: &str) {
+        let Some(call) = self.calls.get(&id) else { return };
+        let (provider, uuid) = (call.provider, call.uuid);
+        if self.providers.get(&provider).is_some_and(|p| p.peer.is_some()) {
+            self.end_call(id, reason, detail);
+            self.ask_to_end(provider, uuid, reason);
+        } else {
+            // First, or the provider would be forgotten with its last call.
+            self.owe_end(provider, uuid);
+            self.end_call(id, reason, detail);
+        }
+    }
+
     fn vacated_by(&self, reason: EndReason, connected: bool) -> Vacated {
         use crate::AfterRemoteEnd;
         let local = matches!(reason, EndReason::LocalEnded | EndReason::Declined);
@@ -270,15 +284,7 @@ impl Domain {
     /// The same call, carried by another provider too: one answer serves all.
     pub(crate) fn end_siblings(&mut self, id: CallId, reason: EndReason) {
         for sibling in self.siblings(id) {
-            let Some(call) = self.calls.get(&sibling) else { continue };
-            let (provider, uuid, orphaned) = (call.provider, call.uuid, call.orphaned);
-            if orphaned {
-                self.owe_end(provider, uuid);
-            }
-            self.end_call(sibling, reason, "the same call through another app");
-            if !orphaned {
-                self.ask_to_end(provider, uuid, reason);
-            }
+            self.end_and_tell(sibling, reason, "the same call through another app");
         }
     }
 
@@ -325,7 +331,7 @@ impl Domain {
 
     /// A call stopped ringing by itself.
     pub(crate) fn ring_timed_out(&mut self, id: CallId) {
-        self.give_up(id, EndReason::Unanswered, "nobody answered in time");
+        self.end_and_tell(id, EndReason::Unanswered, "nobody answered in time");
     }
 
     /// A call that was being set up made no progress.
@@ -334,18 +340,6 @@ impl Domain {
             Some(CallState::Alerting) => EndReason::Unanswered,
             _ => EndReason::Failed,
         };
-        self.give_up(id, reason, "no progress in time");
-    }
-
-    fn give_up(&mut self, id: CallId, reason: EndReason, detail: &str) {
-        let Some(call) = self.calls.get(&id) else { return };
-        let (provider, uuid, orphaned) = (call.provider, call.uuid, call.orphaned);
-        if orphaned {
-            self.owe_end(provider, uuid);
-        }
-        self.end_call(id, reason, detail);
-        if !orphaned {
-            self.ask_to_end(provider, uuid, reason);
-        }
+        self.end_and_tell(id, reason, "no progress in time");
     }
 }

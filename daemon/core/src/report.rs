@@ -15,7 +15,8 @@ impl Domain {
     /// A registered provider speaks.
     pub(crate) fn word(&mut self, caller: Caller, id: ProviderId, word: Word) -> Result<Reply> {
         let Some(provider) = self.providers.get(&id) else {
-            return Err(Refusal::new(Error::UnknownProvider, "there is no such provider"));
+            let why = "there is no such provider, or none any more; register first";
+            return Err(Refusal::new(Error::UnknownProvider, why));
         };
         if provider.peer != Some(caller.peer) {
             let why = "only the connection that registered this provider may speak for it";
@@ -56,20 +57,18 @@ impl Domain {
 
     /// `ReportIncomingCall`.
     fn incoming(&mut self, id: ProviderId, uuid: Uuid, update: Update) -> Result<Reply> {
-        let existing = self.of_uuid(uuid).find(|c| c.provider == id);
-        if let Some(call) = existing.map(|c| (c.id, c.direction, c.orphaned)) {
-            return match call {
-                (call, Direction::Incoming, orphaned) => {
-                    if orphaned {
-                        self.reclaim(call, CallState::Ringing);
-                    }
-                    Ok(Reply::Call(call))
-                }
-                _ => {
-                    let why = format!("call {uuid} is live and outgoing; choose a new UUID");
-                    Err(Refusal::new(Error::UuidInUse, why))
-                }
-            };
+        let known = self.of_uuid(uuid).find(|c| c.provider == id);
+        if let Some(call) = known {
+            if call.direction == Direction::Outgoing {
+                let why = format!("call {uuid} is live and outgoing; choose a new UUID");
+                return Err(Refusal::new(Error::UuidInUse, why));
+            }
+            let id = call.id;
+            // Of a call that was answered it is the push of long ago: `Reconcile` asks where it stands.
+            if call.orphaned && call.may_be_back_as(CallState::Ringing) {
+                self.reclaim(id, CallState::Ringing);
+            }
+            return Ok(Reply::Call(id));
         }
         self.may_report(id, uuid, true)?;
         if self.do_not_disturb == DoNotDisturb::Refuse {
@@ -91,8 +90,7 @@ impl Domain {
         }
         if self.answered_sibling(call) {
             let reason = EndReason::AnsweredElsewhere;
-            self.end_call(call, reason, "the same call through another app");
-            self.ask_to_end(id, uuid, reason);
+            self.end_and_tell(call, reason, "the same call through another app");
         }
         Ok(Reply::Call(call))
     }
@@ -136,7 +134,14 @@ impl Domain {
             return self.incoming(id, uuid, update);
         }
         if !direction.takes(state) {
-            let why = format!("such a call cannot be reported as {}", state.name());
+            let (kind, first) = match direction {
+                Direction::Incoming => ("an incoming", "ringing"),
+                Direction::Outgoing => ("an outgoing", "dialing, alerting"),
+            };
+            let why = format!(
+                "{kind} call cannot be reported as {}, only as {first}, connecting, active or held",
+                state.name()
+            );
             return Err(Refusal::new(Error::InvalidState, why));
         }
         let known = self.of_uuid(uuid).find(|c| c.provider == id).map(|c| (c.id, c.direction));
@@ -149,8 +154,7 @@ impl Domain {
             return Ok(Reply::Call(call));
         }
         self.may_report(id, uuid, false)?;
-        let born = if state == Held { Active } else { state };
-        let first = if born == Active { Connecting } else { born };
+        let first = if matches!(state, Active | Held) { Connecting } else { state };
         let birth = Birth { uuid, provider: id, direction, state: first, reason: "reported" };
         let call = self.new_call(birth, &update);
         match state {

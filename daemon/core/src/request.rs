@@ -308,9 +308,8 @@ impl Domain {
                 self.end_call(id, EndReason::Failed, why.message.as_str());
             }
             (Some(Ask::Start { .. } | Ask::Answer { .. }), Verdict::TimedOut) => {
-                self.end_call(id, EndReason::TimedOut, "the provider did not say in time");
                 // It may have gone through after all: no open microphone without a call.
-                self.ask_to_end(provider, uuid, EndReason::TimedOut);
+                self.end_and_tell(id, EndReason::TimedOut, "the provider did not say in time");
             }
             (Some(Ask::End { .. }), _) => {
                 let reason = self.calls.get(&id).and_then(|c| c.ending);

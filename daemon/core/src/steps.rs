@@ -5,7 +5,7 @@
 
 use crate::{
     Action, Ask, CallId, CallState, Domain, EndReason, Error, HeldBy, HoldModel, Origin, Outcome,
-    Private, Refusal, Step, TransactionId,
+    Private, ProviderId, Refusal, Step, TransactionId,
     batch::BatchWaiter,
     plan::{Room, takes_focus},
     request::{Verdict, Waiter},
@@ -154,17 +154,21 @@ impl Domain {
 
     /// Calls that the target's own network holds in the same step.
     fn split_bundled(&self, target: CallId, mut room: Room) -> (Vec<CallId>, Room) {
-        let provider = self.calls.get(&target).map(|c| c.provider);
-        let wide = provider
-            .and_then(|p| self.providers.get(&p))
-            .is_some_and(|p| p.configuration.hold_model == HoldModel::ProviderWide);
-        if !wide {
+        let Some(provider) = self.calls.get(&target).map(|c| c.provider) else {
+            return (Vec::new(), room);
+        };
+        if !self.holds_by_network(provider) {
             return (Vec::new(), room);
         }
-        let own = |id: &CallId| self.calls.get(id).map(|c| c.provider) == provider;
+        let own = |id: &CallId| self.calls.get(id).is_some_and(|c| c.provider == provider);
         let (bundled, holds) = room.holds.into_iter().partition(own);
         room.holds = holds;
         (bundled, room)
+    }
+
+    fn holds_by_network(&self, provider: ProviderId) -> bool {
+        let configuration = self.providers.get(&provider).map(|p| &p.configuration);
+        configuration.is_some_and(|c| c.hold_model == HoldModel::ProviderWide)
     }
 
     /// The steps of a plan whole, for providers that take them so.
@@ -248,15 +252,11 @@ impl Domain {
         let by = if gives_way { HeldBy::ARBITER } else { HeldBy::USER };
         let Some(target) = self.calls.get(&call) else { return };
         let provider = target.provider;
-        let wide = self
-            .providers
-            .get(&provider)
-            .is_some_and(|p| p.configuration.hold_model == HoldModel::ProviderWide);
         let later = transaction.actions.iter().skip(at + 1).any(|s| {
             matches!(s.action, Action::Answer { .. } | Action::SetHeld { held: false, .. })
                 && self.calls.get(&s.call).is_some_and(|c| c.provider == provider)
         });
-        if transaction.focus && wide && later {
+        if transaction.focus && later && self.holds_by_network(provider) {
             return self.set_stage(id, at, Stage::Bundled);
         }
         let members = target.group.map(|g| self.members(g).map(|c| c.id).collect::<Vec<_>>());
@@ -338,19 +338,15 @@ impl Domain {
         origin: Origin,
     ) -> bool {
         let Some(call) = self.calls.get(&id) else { return false };
-        let (uuid, provider, state) = (call.uuid, call.provider, call.state);
-        let default = match state.is_incoming_pending() {
-            true => EndReason::Declined,
-            false => EndReason::LocalEnded,
-        };
-        let reason = reason.unwrap_or(default);
+        let (uuid, state) = (call.uuid, call.state);
         let declined = state.is_incoming_pending();
+        let usual = if declined { EndReason::Declined } else { EndReason::LocalEnded };
+        let reason = reason.unwrap_or(usual);
         if call.orphaned {
             if declined {
                 self.end_siblings(id, EndReason::Declined);
             }
-            self.owe_end(provider, uuid);
-            self.end_call(id, EndReason::LocalEnded, "ended while its app was away");
+            self.end_and_tell(id, EndReason::LocalEnded, "ended while its app was away");
             return false;
         }
         let unasked = self.asked(id, |a| matches!(a, Ask::Start { .. })).is_none();

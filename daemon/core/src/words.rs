@@ -108,10 +108,8 @@ impl Domain {
 
     /// A word about a request that is over: repeated, or a fact that comes late.
     fn late(&mut self, provider: ProviderId, id: RequestId) -> Result<()> {
-        let Some(at) = self.past.iter().position(|p| p.id == id && p.provider == provider) else {
-            return Err(too_late(id));
-        };
-        let Some(past) = self.past.get_mut(at) else { return Err(too_late(id)) };
+        let known = self.past.iter_mut().find(|p| p.id == id && p.provider == provider);
+        let Some(past) = known else { return Err(too_late(id)) };
         if !std::mem::replace(&mut past.open, false) {
             return Ok(());
         }

@@ -106,6 +106,68 @@ fn a_claimed_call_is_in_the_state_that_its_app_states() {
 }
 
 #[test]
+fn a_claim_of_an_ended_call_is_none() {
+    let mut w = World::default();
+    let a = w.app(ALICE, "a");
+    w.pair(a, a);
+    w.lose(a);
+    let a = w.app(ALICE, "a");
+    w.reconcile(a, &[(1, CallState::Ended), (2, CallState::Active), (7, CallState::Active)]);
+    assert_eq!(w.end_of(1), Some(EndReason::ProviderLost));
+    assert_eq!(w.state_of(ALICE, 2), CallState::Active);
+    assert!(w.find(ALICE, 7).is_none(), "what was never reported cannot be claimed");
+    assert!(!w.asks(ALICE).contains(&("End", 1)), "its app knows");
+}
+
+#[test]
+fn nonsense_about_an_orphan_is_refused_and_the_reconciliation_decides() {
+    use CallState::*;
+    for stated in [Ringing, Dialing, Alerting, Connecting, Ending, Ended] {
+        let mut w = World::default();
+        let a = w.app(ALICE, "a");
+        w.talking(a, 1);
+        w.lose(a);
+        let a = w.app(ALICE, "a");
+        let word = Word::State { uuid: uuid(1), state: Some(stated), remote_held: Some(true) };
+        w.refused_word(a, word, Error::InvalidState, stated.name());
+        let call = w.find(ALICE, 1).unwrap();
+        assert!(call.orphaned && !call.remote_held, "{stated:?} changed something");
+        w.reconcile(a, &[(1, Active)]);
+        assert_eq!(w.state_of(ALICE, 1), Active);
+    }
+}
+
+#[test]
+fn a_sensible_report_of_an_orphan_claims_it_before_the_reconciliation() {
+    let mut w = World::default();
+    let a = w.app(ALICE, "a");
+    w.talking(a, 1);
+    w.lose(a);
+    let a = w.app(ALICE, "a");
+    w.report(a, 1, CallState::Held).unwrap();
+    let call = w.find(ALICE, 1).unwrap();
+    assert_eq!((call.state, call.held_by, call.orphaned), (CallState::Held, HeldBy::USER, false));
+    w.reconcile(a, &[]);
+    assert_eq!(w.state_of(ALICE, 1), CallState::Held, "it was not asked about any more");
+}
+
+#[test]
+fn a_push_that_comes_again_for_an_answered_orphan_changes_nothing() {
+    let mut w = World::default();
+    let a = w.app(ALICE, "a");
+    let first = w.incoming(a, 1).unwrap();
+    w.request(ALICE, vec![answer(1)]).unwrap();
+    w.fulfil_all(&[a]);
+    w.lose(a);
+    let a = w.app(ALICE, "a");
+    assert_eq!(w.incoming(a, 1).unwrap(), first);
+    assert!(w.find(ALICE, 1).unwrap().orphaned);
+    w.reconcile(a, &[(1, CallState::Active)]);
+    w.fulfil_all(&[a]);
+    assert_eq!(w.audio(ALICE), Some(uuid(1)));
+}
+
+#[test]
 fn every_stated_state_of_every_call_leaves_a_sound_world() {
     use CallState::*;
     let all = [
