@@ -1,8 +1,8 @@
 //! The router: one message in, the messages that follow from it out, in wire order.
 //!
-//! Owns the core and everything that ties it to connections, and the order of a turn: the reply, the
-//! replies that it sets free, then what is asked of providers and told to subscribers, as the core
-//! ordered it. Never waits for anything.
+//! Owns the core and everything that ties it to connections, and the order of a turn: the reply, then
+//! what is asked of providers and told to subscribers, as the core ordered it, then the replies of those
+//! who waited for the outcome: they know the new state when they hear of it. Never waits for anything.
 
 use std::collections::HashMap;
 
@@ -68,14 +68,16 @@ pub struct Router {
 /// What one message or deadline causes.
 pub struct Turn {
     pub(super) now: Now,
-    effects: Vec<Effect>,
+    pub(super) effects: Vec<Effect>,
     replies: Vec<Message>,
     rest: Vec<Message>,
+    freed: Vec<Message>,
 }
 
 impl Turn {
     fn new(now: Now) -> Self {
-        Turn { now, effects: Vec::new(), replies: Vec::new(), rest: Vec::new() }
+        let (replies, rest, freed) = (Vec::new(), Vec::new(), Vec::new());
+        Turn { now, effects: Vec::new(), replies, rest, freed }
     }
 }
 
@@ -270,6 +272,7 @@ impl Router {
         }
         out.append(&mut turn.replies);
         out.append(&mut turn.rest);
+        out.append(&mut turn.freed);
     }
 
     fn carry_out(&mut self, turn: &mut Turn, effect: Effect) {
@@ -283,7 +286,7 @@ impl Router {
             Effect::Finished { uid, transaction: id } => {
                 let transaction = self.arbiter.domain(uid).and_then(|d| d.transaction(id));
                 for (to, reply) in self.waits.finished(uid, id, transaction) {
-                    self.send(turn.now, to.uid, to.peer, reply, &mut turn.replies);
+                    self.send(turn.now, to.uid, to.peer, reply, &mut turn.freed);
                 }
             }
             Effect::Ask { uid, peer, provider, request, ask, deadline_ms, origin } => {

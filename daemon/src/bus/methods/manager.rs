@@ -1,7 +1,7 @@
 //! `Manager` and `AudioSession`: the root object.
 
 use callarbiter_core::{
-    Action, DoNotDisturb, Input, Peer, Registration, Reply, Requested, Role, TransactionId,
+    Action, DoNotDisturb, Effect, Input, Peer, Registration, Reply, Requested, Role, TransactionId,
 };
 use callarbiter_dbus::{
     Configuration, Dict, Entries, Error, ErrorKind, Fields, StartOptions, TransactionOptions,
@@ -171,7 +171,9 @@ impl Router {
             return Ok(waits::reply(request, &awaited, None));
         }
         let transaction = self.arbiter.domain(caller.uid).and_then(|domain| domain.transaction(id));
-        if transaction.is_none_or(|transaction| transaction.finished) {
+        let now = |effect: &Effect| matches!(effect, Effect::Finished { transaction, .. } if *transaction == id);
+        let before = !turn.effects.iter().any(now);
+        if before && transaction.is_none_or(|transaction| transaction.finished) {
             return Ok(waits::reply(request, &awaited, transaction));
         }
         self.waits.add(turn.now, request.clone(), id, awaited);

@@ -216,3 +216,22 @@ fn the_arbiters_own_end_reasons_cannot_be_reported() {
         assert_eq!(error_of(&reply).is_some(), refused, "{reason}");
     }
 }
+
+#[test]
+fn whoever_waited_knows_the_new_state_when_the_reply_comes() {
+    let mut bus = Bus::new();
+    let provider = bus.register(":1.100");
+    let call = bus.incoming(":1.100", provider.as_str());
+    bus.call(":1.101", names::ROOT_PATH, names::MANAGER, "Subscribe", &no_options());
+    bus.delivered.clear();
+    let silence = Message::method_call(call.as_str(), "Silence")
+        .interface(names::CALL)
+        .sender(":1.101")
+        .destination(names::BUS_NAME)
+        .build(&())
+        .unwrap();
+    bus.deliver(&silence);
+    let kinds: Vec<Type> = bus.delivered.iter().map(Message::message_type).collect();
+    assert_eq!(kinds.last(), Some(&Type::MethodReturn));
+    assert!(kinds.iter().filter(|kind| **kind == Type::Signal).count() > 1);
+}
