@@ -36,13 +36,30 @@ impl Room {
 }
 
 /// A transaction that can be accepted.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Accepted {
     pub targets: Vec<Target>,
     /// It moves the focus.
     pub focus: bool,
     pub emergency: bool,
     pub steps: Vec<PlannedStep>,
+}
+
+/// A transaction while it is checked, action by action.
+#[derive(Debug, Default)]
+struct Draft {
+    accepted: Accepted,
+    ahead: Ahead,
+    /// It would have its turn at once.
+    next: bool,
+    /// One of its actions so far is a start.
+    starts: bool,
+}
+
+impl Draft {
+    fn note(&mut self, room: &Room) {
+        note_room(room, &mut self.accepted.steps, &mut self.ahead);
+    }
 }
 
 /// What an action is about.
@@ -67,97 +84,101 @@ impl Domain {
             ));
         }
         // With others before it in the lane, only its turn shows what room it needs.
-        let known = self.lane.running.is_none() && self.lane.queue.is_empty();
-        let mut accepted =
-            Accepted { targets: Vec::new(), focus: false, emergency: false, steps: Vec::new() };
-        let mut ahead = Ahead::new();
-        let mut starts = 0;
-        for Requested { action, expected } in requested {
-            accepted.focus |= moves_focus(action);
-            if let Action::Start { uuid, handle, provider, video } = action {
-                let provider = self.start_through(caller, handle, provider.as_deref())?;
-                let emergency = self.is_emergency(provider, handle);
-                accepted.emergency |= emergency;
-                self.may_start(provider, *uuid, *video, emergency, starts)?;
-                starts += 1;
-                if let Some(other) = self.calls.values().find(|c| emergency && c.emergency) {
-                    return Err(protected(other));
-                }
-                if let Some(why) = self.background_refusal(emergency) {
+        let next = self.lane.running.is_none() && self.lane.queue.is_empty();
+        let mut draft = Draft { next, ..Draft::default() };
+        for one in requested {
+            draft.accepted.focus |= moves_focus(&one.action);
+            let target = match one.action.call() {
+                None => self.draft_start(&mut draft, caller, &one.action)?,
+                Some(call) => self.draft_other(&mut draft, caller, call, one, requested)?,
+            };
+            draft.accepted.targets.push(target);
+            let step = PlannedStep { action: one.action.clone(), implicit: false };
+            draft.accepted.steps.push(step);
+        }
+        Ok(draft.accepted)
+    }
+
+    fn draft_start(&self, draft: &mut Draft, caller: Caller, action: &Action) -> Result<Target> {
+        let Action::Start { uuid, handle, provider, video } = action else {
+            return Err(Refusal::new(Error::InvalidArgument, "the action names no call"));
+        };
+        let provider = self.start_through(caller, handle, provider.as_deref())?;
+        let emergency = self.is_emergency(provider, handle);
+        draft.accepted.emergency |= emergency;
+        self.may_start(provider, *uuid, *video, emergency)?;
+        if let Some(other) = self.calls.values().find(|c| emergency && c.emergency) {
+            return Err(protected(other));
+        }
+        if let Some(why) = self.background_refusal(emergency) {
+            return Err(why);
+        }
+        if std::mem::replace(&mut draft.starts, true) {
+            let why = "a call being placed cannot be held for the next one: start one at a time";
+            return Err(Refusal::new(Error::CannotHold, why));
+        }
+        if draft.next {
+            draft.note(&self.room(CallId(0), None, emergency, &draft.ahead)?);
+            self.group_room(provider.id, CallId(0), emergency, &draft.ahead)?;
+        }
+        Ok(Target::New(provider.id))
+    }
+
+    /// An action on a call that is there.
+    fn draft_other(
+        &self,
+        draft: &mut Draft,
+        caller: Caller,
+        named: CallRef,
+        Requested { action, expected }: &Requested,
+        all: &[Requested],
+    ) -> Result<Target> {
+        let call = self.named(named)?;
+        self.may_control(caller, call)?;
+        let earlier = draft.ahead.get(&call.id).copied();
+        let state = earlier.unwrap_or(call.state);
+        if let Some(expected) = expected.filter(|e| earlier.is_none() && *e != state) {
+            return Err(rights::stale(expected, state));
+        }
+        self.queue_has_room(call, action)?;
+        let mut seen = call.clone();
+        seen.state = state;
+        self.fits(&seen, action)?;
+        let after = match action {
+            Action::Answer { .. } | Action::SetHeld { held: false, .. } => {
+                if let Some(why) = self.background_refusal(call.emergency) {
                     return Err(why);
                 }
-                if starts > 1 {
-                    let why =
-                        "a call being placed cannot be held for the next one: start one at a time";
-                    return Err(Refusal::new(Error::CannotHold, why));
-                }
-                if known {
-                    let room = self.room(CallId(0), None, emergency, &ahead)?;
-                    note_room(&room, &mut accepted.steps, &mut ahead);
-                    self.group_room(provider.id, CallId(0), emergency, &ahead)?;
-                }
-                accepted.targets.push(Target::New(provider.id));
-                accepted.steps.push(PlannedStep { action: action.clone(), implicit: false });
-                continue;
-            }
-            let Some(named) = action.call() else { continue };
-            let call = self.named(named)?;
-            self.may_control(caller, call)?;
-            let state = *ahead.get(&call.id).unwrap_or(&call.state);
-            if let Some(expected) =
-                expected.filter(|e| !ahead.contains_key(&call.id) && *e != state)
-            {
-                return Err(rights::stale(expected, state));
-            }
-            self.queue_has_room(call, action)?;
-            let mut seen = call.clone();
-            seen.state = state;
-            self.fits(&seen, action)?;
-            let makes_room = matches!(action, Action::SetHeld { held: true, .. })
-                && requested.iter().any(|r| takes_focus(&r.action));
-            if call.emergency && makes_room {
-                return Err(protected(call));
-            }
-            let after = match action {
-                Action::Answer { .. } | Action::SetHeld { held: false, .. } => {
-                    if let Some(why) = self.background_refusal(call.emergency) {
-                        return Err(why);
+                if draft.next && state != CallState::Active {
+                    draft.note(&self.room(call.id, call.group, call.emergency, &draft.ahead)?);
+                    if call.group.is_none() {
+                        self.group_room(call.provider, call.id, false, &draft.ahead)?;
                     }
-                    if known && state != CallState::Active {
-                        let room = self.room(call.id, call.group, call.emergency, &ahead)?;
-                        note_room(&room, &mut accepted.steps, &mut ahead);
-                        if call.group.is_none() {
-                            self.group_room(call.provider, call.id, false, &ahead)?;
-                        }
-                    }
-                    Some(CallState::Active)
                 }
-                Action::End { .. } => Some(CallState::Ended),
-                Action::SetHeld { held: true, .. } => Some(CallState::Held),
-                Action::SetGroup { with, .. } => {
-                    self.may_regroup(caller, call, *with)?;
-                    if with.is_none() && state == CallState::Active {
-                        let rest = self.leave_room(call.id)?;
-                        let room = Room { holds: rest, ends: Vec::new() };
-                        note_room(&room, &mut accepted.steps, &mut ahead);
-                        self.group_room(call.provider, call.id, false, &ahead)?;
-                    }
-                    None
-                }
-                _ => None,
-            };
-            if let Some(after) = after {
-                let whole = matches!(action, Action::SetHeld { .. });
-                let members = call.group.filter(|_| whole);
-                ahead.extend(
-                    members.into_iter().flat_map(|g| self.members(g)).map(|c| (c.id, after)),
-                );
-                ahead.insert(call.id, after);
+                CallState::Active
             }
-            accepted.targets.push(Target::Call(call.id));
-            accepted.steps.push(PlannedStep { action: action.clone(), implicit: false });
-        }
-        Ok(accepted)
+            Action::SetHeld { held: true, .. } => {
+                if call.emergency && all.iter().any(|r| takes_focus(&r.action)) {
+                    return Err(protected(call));
+                }
+                CallState::Held
+            }
+            Action::End { .. } => CallState::Ended,
+            Action::SetGroup { with, .. } => {
+                self.may_regroup(caller, call, *with)?;
+                if with.is_none() && state == CallState::Active {
+                    draft.note(&Room { holds: self.leave_room(call.id)?, ends: Vec::new() });
+                    self.group_room(call.provider, call.id, false, &draft.ahead)?;
+                }
+                return Ok(Target::Call(call.id));
+            }
+            _ => return Ok(Target::Call(call.id)),
+        };
+        // A group is held and resumed whole.
+        let whole = call.group.filter(|_| matches!(action, Action::SetHeld { .. }));
+        let members = whole.into_iter().flat_map(|g| self.members(g)).map(|c| c.id);
+        draft.ahead.extend(members.chain([call.id]).map(|id| (id, after)));
+        Ok(Target::Call(call.id))
     }
 
     /// What answering this ringing call now would do.

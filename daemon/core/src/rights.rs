@@ -222,7 +222,6 @@ impl Domain {
         uuid: uuid::Uuid,
         video: bool,
         emergency: bool,
-        before: usize,
     ) -> Result<()> {
         self.is_authorized(provider)?;
         self.is_fresh(provider, uuid)?;
@@ -231,7 +230,7 @@ impl Domain {
             return Err(Refusal::new(Error::NotSupported, why));
         }
         let limit = self.settings.limits.calls;
-        if !emergency && self.calls.len() + before >= limit as usize {
+        if !emergency && self.calls.len() >= limit as usize {
             let why = format!("{limit} calls are live (limit `calls`); end one first");
             return Err(Refusal::new(Error::LimitExceeded, why));
         }

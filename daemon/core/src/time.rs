@@ -19,13 +19,6 @@ pub struct Now {
     pub wall: u64,
 }
 
-impl Time {
-    /// How long from `earlier` until `self`, nothing if it is not later.
-    pub fn since(self, earlier: Time) -> Millis {
-        Millis(u32::try_from(self.0.saturating_sub(earlier.0) / 1000).unwrap_or(u32::MAX))
-    }
-}
-
 impl Add<Millis> for Time {
     type Output = Time;
     fn add(self, length: Millis) -> Time {
