@@ -1,6 +1,7 @@
 //! A call's life: its birth, its transitions, its end, and the deadlines of its states.
 //!
-//! Owns what is true of every transition, whoever caused it. It never decides that one happens.
+//! Owns what is true of every transition, whoever caused it. Of itself it decides only that a deadline ends
+//! a call.
 
 use uuid::Uuid;
 
