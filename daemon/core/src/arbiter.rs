@@ -7,6 +7,8 @@ use std::{
     sync::Arc,
 };
 
+use uuid::Uuid;
+
 use crate::{
     CallId, Caller, Domain, Due, Effect, Input, Now, Peer, Phase, PlannedStep, ProviderId,
     Requested, Result, Settings, Time, TransactionId, Uid,
@@ -22,7 +24,7 @@ pub enum Reply {
     /// The call that was reported.
     Call(CallId),
     /// The transaction that was accepted, and the call of its first `Start`, if there is one.
-    Transaction(TransactionId, Option<CallId>),
+    Transaction(TransactionId, Option<(CallId, Uuid)>),
 }
 
 /// The whole state.

@@ -150,6 +150,13 @@ impl Domain {
             self.focus_on(group);
             return true;
         }
+        let both = HeldBy::USER.with(HeldBy::ARBITER);
+        let decided = self.calls.values().filter(|c| c.held_by.contains(both)).map(|c| c.id);
+        for id in decided.collect::<Vec<_>>() {
+            if let Some(call) = self.call_mut(id) {
+                call.held_by = call.held_by.without(HeldBy::ARBITER);
+            }
+        }
         let held = |c: &&crate::Call| {
             c.state == CallState::Held && c.held_by.without(HeldBy::ARBITER).is_empty()
         };

@@ -177,7 +177,7 @@ pub enum Word {
     /// A request was carried out; `calls` answers a reconciliation.
     Fulfil { request: RequestId, calls: Option<Vec<Claim>> },
     /// A request could not be carried out.
-    Fail { request: RequestId, error: Arc<str>, message: Private },
+    Fail { request: RequestId, error: crate::Error, message: Private },
     /// A request takes longer.
     Progress { request: RequestId, extend: crate::Millis },
     /// It tells more about itself.

@@ -68,7 +68,7 @@ impl Domain {
                 Target::Call(call) => call,
                 Target::New(provider) => {
                     let call = self.new_outgoing(provider, &action, accepted.emergency);
-                    started = started.or(Some(call));
+                    started = started.or(self.calls.get(&call).map(|c| (call, c.uuid)));
                     call
                 }
             };

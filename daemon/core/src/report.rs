@@ -35,7 +35,7 @@ impl Domain {
                 self.fulfil(id, request, calls).map(|()| Reply::Done)
             }
             Word::Fail { request, error, message } => {
-                self.fail(id, request, &error, &message).map(|()| Reply::Done)
+                self.fail(id, request, error, &message).map(|()| Reply::Done)
             }
             Word::Progress { request, extend } => {
                 self.progress(id, request, extend).map(|()| Reply::Done)

@@ -312,6 +312,11 @@ impl Domain {
                 self.end_and_tell(id, EndReason::TimedOut, "the provider did not say in time");
             }
             (Some(Ask::End { .. }), _) => {
+                if matches!(verdict, Verdict::Failed(_))
+                    && let Some(provider) = self.provider_mut(provider)
+                {
+                    provider.responsive = false;
+                }
                 let reason = self.calls.get(&id).and_then(|c| c.ending);
                 self.end_call(id, reason.unwrap_or(EndReason::LocalEnded), "");
             }

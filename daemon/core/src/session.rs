@@ -66,7 +66,10 @@ impl Domain {
 
     /// A call joined or left the holder: its app is told anew, in the same generation.
     fn refresh_grant(&mut self) -> bool {
-        let Some(group) = self.audio.holder else { return false };
+        // One word at a time: what changed meanwhile is told once the last one was answered.
+        let Some(group) = self.audio.holder.filter(|_| self.audio_request.is_none()) else {
+            return false;
+        };
         let uuids = self.eligible(group);
         let Some((provider, told)) = &self.audio_told else { return false };
         if *told == uuids {

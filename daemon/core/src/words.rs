@@ -44,7 +44,7 @@ impl Domain {
         &mut self,
         provider: ProviderId,
         id: RequestId,
-        error: &str,
+        error: Error,
         message: &Private,
     ) -> Result<()> {
         if !self.is_open(provider, id)? {
@@ -53,8 +53,8 @@ impl Domain {
             }
             return Ok(());
         }
-        let said = if message.is_empty() { error } else { message.reveal() };
-        let refusal = Refusal::new(Error::ActionFailed, format!("the provider said: {said}"));
+        let said = if message.is_empty() { "it gave no reason" } else { message.reveal() };
+        let refusal = Refusal::new(error, format!("the provider said: {said}"));
         self.conclude(id, Verdict::Failed(refusal));
         Ok(())
     }

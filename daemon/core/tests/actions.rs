@@ -328,7 +328,7 @@ fn the_users_hold_calls_off_a_resume_and_asks_again_if_it_happens_all_the_same()
         let resume = w.ignore(a, "SetHeld");
         let t = w.request(ALICE, vec![hold(1)]).unwrap();
         assert_eq!(w.outcomes(ALICE, t), ["fulfilled"]);
-        assert_eq!(w.held_by(ALICE, 1), HeldBy::USER.with(HeldBy::ARBITER));
+        assert_eq!(w.held_by(ALICE, 1), HeldBy::USER, "the arbiter holds under a focus only");
         if by_report {
             w.report(a, 1, CallState::Active).unwrap();
             w.late(a, &resume).expect("it was noted already");

@@ -167,3 +167,31 @@ fn a_finished_transaction_can_be_read_for_a_minute() {
     w.handle(Input::Tick).unwrap();
     assert!(w.domain(ALICE).transactions().next().is_none());
 }
+
+#[test]
+fn an_app_that_fails_to_hang_up_is_unresponsive_until_its_next_word() {
+    let mut w = World::default();
+    let a = w.app(ALICE, "a");
+    w.talking(a, 1);
+    w.request(ALICE, vec![end(1)]).unwrap();
+    w.fail(a, "End");
+    assert_eq!(w.end_of(1), Some(EndReason::LocalEnded), "the user's word is final");
+    assert!(!w.domain(ALICE).provider(a.id).unwrap().responsive);
+    w.incoming(a, 2).unwrap();
+    assert!(w.domain(ALICE).provider(a.id).unwrap().responsive);
+}
+
+#[test]
+fn an_apps_own_error_reaches_whoever_asked() {
+    let mut w = World::default();
+    let a = w.app(ALICE, "a");
+    w.talking(a, 1);
+    let t = w.request(ALICE, vec![hold(1)]).unwrap();
+    let asked = w.take(ALICE, |asked| asked.ask.action() == "SetHeld").unwrap();
+    let (request, error) = (asked.request, Error::NotSupported);
+    w.say(a, Word::Fail { request, error, message: "not by this network".into() }).unwrap();
+    let outcome = w.transaction(ALICE, t).actions[0].outcome.clone().unwrap();
+    let why = outcome.refusal().unwrap();
+    assert_eq!(why.error, Error::NotSupported);
+    assert!(why.message.contains("not by this network"));
+}

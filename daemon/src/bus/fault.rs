@@ -88,6 +88,21 @@ pub fn refused(refusal: &Refusal) -> Error {
     Error::new(kind(refusal.error), refusal.message.clone())
 }
 
+/// What a provider's own error means to whoever asked: the contract's words for what an app can and
+/// cannot do are passed on, anything else is a failure.
+pub fn said_by_provider(name: &str) -> Kind {
+    const PASSED_ON: [Kind; 6] = [
+        Kind::NotSupported,
+        Kind::Busy,
+        Kind::CannotHold,
+        Kind::InvalidState,
+        Kind::NotAuthorized,
+        Kind::TimedOut,
+    ];
+    let same = |said: &Kind| kind(*said).name() == name;
+    PASSED_ON.into_iter().find(same).unwrap_or(Kind::ActionFailed)
+}
+
 /// The name of a kind of refusal.
 pub fn kind(error: Kind) -> ErrorKind {
     match error {

@@ -80,7 +80,9 @@ pub fn answer(asked: &Asked, how: How) -> Word {
         How::Claim(state) => Word::Fulfil { request, calls: claims(Some(state)) },
         How::Without => Word::Fulfil { request, calls: Some(Vec::new()) },
         How::Bare => Word::Fulfil { request, calls: None },
-        How::Fail => Word::Fail { request, error: "x".into(), message: Private::default() },
+        How::Fail => {
+            Word::Fail { request, error: Error::ActionFailed, message: Private::default() }
+        }
         How::More { ms } => Word::Progress { request, extend: Millis(ms) },
     }
 }

@@ -257,6 +257,7 @@ impl Reference {
             return;
         }
         self.focus = None;
+        self.free();
         if reason == EndReason::RemoteEnded && call.state != CallState::Dialing {
             return self.keep_held();
         }
@@ -267,8 +268,16 @@ impl Reference {
         }
     }
 
+    /// The arbiter holds under a focus only: what the user holds too is the user's alone.
+    fn free(&mut self) {
+        for call in self.calls.values_mut().filter(|c| c.by_user) {
+            call.by_arbiter = false;
+        }
+    }
+
     /// Nobody is overheard: what arbitration held stays held, by the user.
     fn keep_held(&mut self) {
+        self.free();
         for call in self.calls.values_mut().filter(|c| c.state == CallState::Held && !c.by_user) {
             (call.by_user, call.by_arbiter) = (true, false);
         }

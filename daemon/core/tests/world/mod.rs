@@ -205,7 +205,7 @@ impl World {
             .unwrap_or_else(|| panic!("{action} was not asked: {:?}", self.open));
         let word = Word::Fail {
             request: asked.request,
-            error: "failed".into(),
+            error: Error::ActionFailed,
             message: "it did not work".into(),
         };
         self.say(app, word).unwrap();

@@ -134,14 +134,15 @@ impl Router {
         let provider = options.provider.map(Into::into);
         let action = Action::Start { uuid, handle, provider, video: options.has_video };
         let actions = vec![Requested { action, expected: None }];
-        self.request(turn, request, actions, options.token, options.wait, |router, id, call| {
+        self.request(turn, request, actions, options.token, options.wait, |router, _, started| {
             let view = router.view(request.client.caller.uid);
-            let call = call.map(|call| view.path_of_call(call)).unwrap_or_else(|| {
-                // A repeated token whose call is over: the path that it had.
-                let transaction = view.domain.and_then(|domain| domain.transaction(id));
-                let uuid = transaction.and_then(started).unwrap_or(uuid);
-                names::call_object_path(uuid, None)
-            });
+            // A repeated token whose call is over gives the path that the call had.
+            let (call, uuid) = started.unwrap_or((callarbiter_core::CallId(0), uuid));
+            let live = view.domain.and_then(|domain| domain.call(call));
+            let call = match live {
+                Some(call) => view.path_of_call(call.id),
+                None => names::call_object_path(uuid, None),
+            };
             Awaited::Call(call)
         })
     }
@@ -154,7 +155,11 @@ impl Router {
         actions: Vec<Requested>,
         token: Option<Uuid>,
         wait: bool,
-        awaited: impl FnOnce(&Router, TransactionId, Option<callarbiter_core::CallId>) -> Awaited,
+        awaited: impl FnOnce(
+            &Router,
+            TransactionId,
+            Option<(callarbiter_core::CallId, Uuid)>,
+        ) -> Awaited,
     ) -> Answer {
         let caller = request.client.caller;
         if wait {
@@ -199,13 +204,6 @@ impl Router {
             actions.len()
         )))
     }
-}
-
-fn started(transaction: &callarbiter_core::Transaction) -> Option<Uuid> {
-    transaction.actions.iter().find_map(|step| match step.action {
-        Action::Start { uuid, .. } => Some(uuid),
-        _ => None,
-    })
 }
 
 /// The app id and where it comes from. What a sandbox proves cannot be gainsaid; a unit's name is

@@ -62,10 +62,10 @@ impl Router {
             }
             "Fail" => {
                 let (text, error, message): (String, String, String) = arguments(request, member)?;
-                let error = parse::text("error's name", &error, limits::APP_ID_BYTES)?;
+                parse::text("error's name", &error, limits::APP_ID_BYTES)?;
                 Word::Fail {
                     request: self.requests.parse(&text)?,
-                    error: error.reveal().into(),
+                    error: fault::said_by_provider(&error),
                     message: parse::text("message", &message, limits::MESSAGE_BYTES)?,
                 }
             }
