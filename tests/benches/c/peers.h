@@ -1,0 +1,41 @@
+/* The two services that are measured, as their peers see them. */
+#pragma once
+#include "wire.h"
+
+/* What a run is given on the command line. */
+typedef struct {
+    const char *address, *name;
+    const char *observe;            /* what an observer of the arbiter subscribes to: `call` or `all` */
+    int count, first, second;       /* how often, and two numbers that depend on the command */
+} Run;
+
+void floor_ping(const Run *run);
+void floor_report(const Run *run);
+void floor_answer(const Run *run);
+void floor_pipe(const Run *run);
+void floor_fanout(const Run *run);
+
+void arbiter_ping(const Run *run);
+void arbiter_report(const Run *run);
+void arbiter_answer(const Run *run);
+void arbiter_pipe(const Run *run);
+void arbiter_fanout(const Run *run);
+void arbiter_hold(const Run *run);
+void arbiter_snapshot(const Run *run);
+
+/* Before the first operation that counts, a tenth of them. */
+static inline int warm_up(const Run *run) { return -(run->count / 10) - 1; }
+
+/* Reads until this comes. */
+void await(Connection *c, uint8_t type, const char *member, Message *m);
+/* Reads until this signal has come on each of them once. The connections must be the same in every call. */
+void await_each(Connection **c, int n, const char *signal);
+
+/* Many requests under way: COUNT from FIRST controllers, SECOND of each at a time. */
+typedef struct {
+    Connection *provider, *observer;
+    const char *signal;             /* which the observer sees once for each request */
+    void (*request)(Connection *controller, const Run *run, int k, int number);
+    bool (*answer)(Connection *provider, const Run *run, const Message *m); /* if it is to be answered */
+} Pipe;
+void pipe_through(const Run *run, const Pipe *pipe);
