@@ -48,10 +48,9 @@ impl Domain {
         message: &Private,
     ) -> Result<()> {
         if !self.is_open(provider, id)? {
-            for past in self.past.iter_mut().filter(|p| p.id == id) {
-                past.open = false;
-            }
-            return Ok(());
+            // Repeated is fine; news that come late are not, though they change nothing.
+            let late = self.past.iter().find(|p| p.id == id).is_none_or(|p| p.open);
+            return if late { Err(too_late(id)) } else { Ok(()) };
         }
         let said = if message.is_empty() { "it gave no reason" } else { message.reveal() };
         let refusal = Refusal::new(error, format!("the provider said: {said}"));
