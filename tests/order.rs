@@ -4,7 +4,7 @@
 //! `CALLARBITER_STRESS=10` multiplies the sizes; `CALLARBITER_SEED` repeats a run.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::SystemTime;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -75,6 +75,21 @@ impl Known {
             objects.insert(path, kept.map(shown).collect());
         }
         Known { revision: view.revision, objects }
+    }
+
+    fn differences(&self, truth: &Known) -> Vec<String> {
+        let lines = |known: &Known| -> BTreeSet<String> {
+            let properties = known.objects.iter().flat_map(|(path, interfaces)| {
+                interfaces
+                    .values()
+                    .flatten()
+                    .map(move |(name, value)| format!("{path} {name} {value}"))
+            });
+            properties.chain(known.objects.keys().cloned()).collect()
+        };
+        let (known, truth) = (lines(self), lines(truth));
+        let wrong = known.difference(&truth).map(|line| format!("known: {line}"));
+        wrong.chain(truth.difference(&known).map(|line| format!("truth: {line}"))).collect()
     }
 
     /// The next change, whose number must be the next one.
@@ -151,26 +166,24 @@ impl Observer {
 
     /// Reads all that came; in the end it knows what anybody can read.
     async fn agrees(&mut self, with: &Peer) -> Result<()> {
-        let mut seen = None;
-        // A deadline may change something between the two.
-        eventually("the observer knows what a snapshot says", async || {
-            let now = with.view().await.ok()?;
-            let revision = now.revision;
-            let caught_up = async || {
-                self.read().inspect_err(|error| seen = Some(error.to_string())).ok()?;
-                (self.known.revision >= revision).then_some(())
-            };
-            let _ = eventually("it has them all", caught_up).await;
-            if seen.is_some() {
-                return Some(());
+        // A deadline may change something between the two: then they are compared again.
+        for _ in 0..100 {
+            let now = with.view().await?;
+            let mut read = Ok(());
+            eventually("the observer has every change that is in the snapshot", async || {
+                read = self.read();
+                (read.is_err() || self.known.revision >= now.revision).then_some(())
+            })
+            .await
+            .with_context(|| format!("it has {} of {}", self.known.revision, now.revision))?;
+            read?;
+            if self.known.revision == now.revision {
+                let differences = self.known.differences(&Known::from(now));
+                ensure!(differences.is_empty(), "{differences:#?}");
+                return Ok(());
             }
-            (self.known == Known::from(now)).then_some(())
-        })
-        .await?;
-        match seen {
-            Some(error) => bail!(error),
-            None => Ok(()),
         }
+        bail!("it never comes to rest")
     }
 
     fn read(&mut self) -> Result<()> {

@@ -3,8 +3,6 @@
 //! Owns the form of signals and who gets which. A personal word is never broadcast: on a system bus
 //! every user could read it.
 
-use std::collections::BTreeMap;
-
 use callarbiter_core::{Change, Notice, Now, Object, Peer, Uid};
 use callarbiter_dbus::names;
 use tracing::{debug, error};
@@ -16,7 +14,7 @@ use super::{
     parse,
     router::Router,
     subscribers::Standing,
-    views::{View, interfaces_of},
+    views::{Properties, View, interfaces_of},
 };
 
 pub const OBJECT_MANAGER: &str = "org.freedesktop.DBus.ObjectManager";
@@ -167,12 +165,15 @@ fn copies<'a>(
     match change {
         // The root object is always there; what is new of it is what changed.
         Change::Added(Object::Audio) => {
-            let all = view.properties(Object::Audio, names::AUDIO_SESSION, open);
+            let mut all = view.properties(Object::Audio, names::AUDIO_SESSION, open);
+            number(&mut all, revision);
             let signal = Signal { path, interface: PROPERTIES, member: "PropertiesChanged" };
             Copies::new(signal, &(names::AUDIO_SESSION, all, [""; 0].as_slice()))
         }
         Change::Added(object) => {
-            let body = (view.path(*object), view.interfaces(*object, open));
+            let mut interfaces = view.interfaces(*object, open);
+            interfaces.values_mut().for_each(|properties| number(properties, revision));
+            let body = (view.path(*object), interfaces);
             Copies::new(from_root(OBJECT_MANAGER, "InterfacesAdded"), &body)
         }
         Change::Changed(object, names) => {
@@ -180,14 +181,10 @@ fn copies<'a>(
                 Object::Audio => names::AUDIO_SESSION,
                 other => interfaces_of(*other).first().copied().unwrap_or_default(),
             };
-            let changed: BTreeMap<_, _> = names
-                .iter()
-                .chain(&["Revision"])
-                .filter_map(|name| {
-                    let value = super::properties::value(view, *object, interface, name, open)?;
-                    Some((*name, value))
-                })
-                .collect();
+            let value = |name| super::properties::value(view, *object, interface, name, open);
+            let named = names.iter().filter_map(|name| Some((*name, value(name)?)));
+            let mut changed: Properties = named.collect();
+            number(&mut changed, revision);
             let signal = Signal { path, interface: PROPERTIES, member: "PropertiesChanged" };
             Copies::new(signal, &(interface, changed, [""; 0].as_slice()))
         }
@@ -212,6 +209,12 @@ fn copies<'a>(
             Copies::new(from_root(names::MANAGER, "Notice"), &body)
         }
     }
+}
+
+/// The change's own number: the object may have changed again in the same turn, when a deadline passed
+/// just before, and that is a signal of its own.
+fn number(properties: &mut Properties, revision: u64) {
+    properties.insert("Revision", revision.into());
 }
 
 /// A notice for people; who shows it adds the name from the call, and may say it in another language.

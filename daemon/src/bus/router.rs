@@ -14,14 +14,18 @@ use callarbiter_dbus::{Error, limits, names};
 use thiserror::Error as ThisError;
 use tracing::{debug, error};
 use uuid::Uuid;
-use zbus::{Message, OwnedObjectPath, message::Type, names::OwnedUniqueName};
+use zbus::{
+    Message, OwnedObjectPath,
+    message::Type,
+    names::{OwnedUniqueName, UniqueName},
+};
 
 use super::{
     admission,
     debts::{Credit, Debts},
     delegate::{Delegate, Requests},
     fault, journal,
-    peers::{Access, Admission, Identified, Peers},
+    peers::{Access, Admission, Client, Identified, Peers},
     permission::Permissions,
     rates::Rates,
     request::{Request, error_reply},
@@ -194,11 +198,11 @@ impl Router {
                 admission::HEADER_BYTES,
                 all - arguments
             ));
-            out.extend(error_reply(message, &error));
+            self.refuse(now, sender, error_reply(message, &error), out);
             return;
         }
         if header.unix_fds().is_some_and(|count| count > 0) {
-            out.extend(error_reply(message, &fault::file_descriptors()));
+            self.refuse(now, sender, error_reply(message, &fault::file_descriptors()), out);
             return;
         }
         match self.peers.admit(sender, message) {
@@ -215,11 +219,45 @@ impl Router {
         }
     }
 
+    /// A refusal waits like a call until its receiver, who pays for it, is identified.
+    fn refuse(
+        &mut self,
+        now: Now,
+        sender: &UniqueName<'_>,
+        refusal: Option<Message>,
+        out: &mut Vec<Message>,
+    ) {
+        let Some(refusal) = refusal else { return };
+        match self.peers.admit(sender, &refusal) {
+            Admission::Known(client) => self.send_refusal(now, &client, refusal, out),
+            Admission::Parked(question) => out.extend(question),
+            Admission::Refused => debug!("a connection floods before it is identified"),
+        }
+    }
+
+    fn send_refusal(
+        &mut self,
+        now: Now,
+        client: &Client,
+        refusal: Message,
+        out: &mut Vec<Message>,
+    ) {
+        let Caller { uid, peer, .. } = client.caller;
+        if self.debts.credit(now.mono, uid, peer, 0) != Credit::None {
+            self.send(now, uid, peer, refusal, out);
+        }
+    }
+
     /// An identified connection is heard: first what it sent while it was not.
     fn let_in(&mut self, now: Now, name: &OwnedUniqueName, control: bool, out: &mut Vec<Message>) {
         let Some((client, parked)) = self.peers.let_in(name, control) else { return };
         for message in parked {
-            self.heard(now, Request { message, client: client.clone() }, out);
+            match message.message_type() {
+                Type::MethodCall => {
+                    self.heard(now, Request { message, client: client.clone() }, out);
+                }
+                _ => self.send_refusal(now, &client, message, out),
+            }
         }
     }
 

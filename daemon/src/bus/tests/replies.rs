@@ -235,3 +235,55 @@ fn whoever_waited_knows_the_new_state_when_the_reply_comes() {
     assert_eq!(kinds.last(), Some(&Type::MethodReturn));
     assert!(kinds.iter().filter(|kind| **kind == Type::Signal).count() > 1);
 }
+
+#[test]
+fn a_message_that_is_too_long_is_refused_once_even_as_the_first() {
+    let mut bus = Bus::new();
+    let long = vec![0u8; callarbiter_dbus::limits::BODY_BYTES];
+    let path = format!("/{}", "x".repeat(admission::HEADER_BYTES));
+    let from = |sender, path: &str| {
+        Message::method_call(path.to_owned(), "Ping").sender(sender).interface(publish::PEER)
+    };
+    let refused = [
+        from(":1.171", "/").build(&long).unwrap(),
+        from(":1.171", "/").build(&long).unwrap(),
+        from(":1.172", &path).build(&()).unwrap(),
+    ];
+    for call in refused {
+        bus.deliver(&call);
+        let reply = bus.reply_to(&call).unwrap();
+        assert!(error_of(&reply).unwrap().ends_with(".LimitExceeded"));
+        assert!(bus.reply_to(&call).is_none(), "once");
+    }
+    let short = from(":1.171", "/").build(&()).unwrap();
+    bus.deliver(&short);
+    assert!(error_of(&bus.reply_to(&short).unwrap()).is_none());
+}
+
+#[test]
+fn each_change_carries_its_own_number_also_when_a_deadline_passed_just_before() {
+    let mut bus = Bus::new();
+    let provider = bus.register(":1.100");
+    bus.incoming(":1.100", provider.as_str());
+    let answer = (vec![("Answer", HashMap::from([("call", Variant::from(UUID))]))], no_options());
+    bus.call(":1.101", names::ROOT_PATH, names::MANAGER, "RequestTransaction", &answer);
+    let all = bus.call(":1.101", names::ROOT_PATH, names::MANAGER, "Subscribe", &no_options());
+    let (mut revision, _): (u64, HashMap<OwnedObjectPath, HashMap<String, Dict>>) =
+        all.body().deserialize().unwrap();
+    bus.signals_to(":1.101");
+    // It did not answer in time, which shows when it speaks again: two changes of the provider.
+    bus.now.mono = bus.now.mono + callarbiter_core::Millis::secs(11);
+    let renamed = HashMap::from([("display-name", Variant::from("Telephone"))]);
+    bus.call(":1.100", provider.as_str(), names::PROVIDER, "UpdateConfiguration", &renamed);
+    let mut of_provider = 0;
+    for signal in bus.signals_to(":1.101") {
+        revision += 1;
+        if member(&signal) == "PropertiesChanged" {
+            let (_, changed, _): (String, Dict, Vec<String>) = signal.body().deserialize().unwrap();
+            assert_eq!(u64::try_from(changed["Revision"].try_clone().unwrap()), Ok(revision));
+            let path = signal.header().path().unwrap().to_string();
+            of_provider += usize::from(path == provider.as_str());
+        }
+    }
+    assert_eq!(of_provider, 2);
+}
