@@ -72,7 +72,10 @@ fn print(text: &str) -> ExitCode {
 /// One thread: the order in which the bus delivers is the order in which everything happens.
 fn arbitrate(options: Options) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    runtime.context("the event loop cannot be made")?.block_on(serve(options))
+    // A task like the one that reads the socket: what that one hands over is taken in the same round of
+    // the event loop, without a look at the sockets in between.
+    let serving = async { tokio::spawn(serve(options)).await? };
+    runtime.context("the event loop cannot be made")?.block_on(serving)
 }
 
 async fn serve(options: Options) -> Result<()> {

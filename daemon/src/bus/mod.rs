@@ -9,6 +9,7 @@ mod contract;
 mod copies;
 mod debts;
 mod delegate;
+mod described;
 mod dispatch;
 mod fault;
 mod introspect;

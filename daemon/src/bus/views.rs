@@ -149,21 +149,6 @@ impl<'a> View<'a> {
             })
             .collect()
     }
-
-    /// Root object and children, as `Subscribe` returns them.
-    pub fn snapshot(
-        &self,
-        client: &Client,
-        root: bool,
-    ) -> BTreeMap<ObjectPath<'static>, Interfaces> {
-        let root = root.then_some(Object::Audio);
-        root.into_iter()
-            .chain(self.children())
-            .map(|object| {
-                (self.path(object), self.interfaces(object, self.reveals(client, object)))
-            })
-            .collect()
-    }
 }
 
 /// The interfaces of an object that are the arbiter's own.

@@ -11,6 +11,7 @@ use uuid::Uuid;
 use zbus::OwnedObjectPath;
 
 use crate::bus::{
+    described::Snapshot,
     dispatch::{Answer, arguments},
     fault, parse,
     peers::Client,
@@ -34,7 +35,9 @@ impl Router {
                 Fields::bounded(&options)?;
                 self.subscribers.subscribe(caller.uid, caller.peer)?;
                 let view = self.view(caller.uid);
-                Ok(request.reply(&(view.revision(), view.snapshot(&request.client, true))))
+                let revision = view.revision();
+                let all = Snapshot { view, client: &request.client, root: true };
+                Ok(request.reply(&(revision, all)))
             }
             "Unsubscribe" => {
                 self.subscribers.unsubscribe(caller.uid, caller.peer);

@@ -6,6 +6,7 @@
 use callarbiter_dbus::{Error, names};
 
 use crate::bus::{
+    described::Snapshot,
     dispatch::{Answer, arguments},
     fault, introspect, properties,
     publish::{OBJECT_MANAGER, PEER, PROPERTIES},
@@ -61,7 +62,8 @@ impl Router {
                     return Err(fault::unknown_interface(path, interface));
                 }
                 self.subscribers.subscribe(uid, request.client.caller.peer)?;
-                Ok(request.reply(&self.view(uid).snapshot(&request.client, false)))
+                let (view, client) = (self.view(uid), request.client.as_ref());
+                Ok(request.reply(&Snapshot { view, client, root: false }))
             }
             _ => self.properties(request, member, path),
         }
