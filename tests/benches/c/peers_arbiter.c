@@ -246,7 +246,7 @@ void arbiter_fanout(const Run *run) {
     Connection **o = calloc(run->first, sizeof *o);
     Message m;
     report_held(&p, 0);
-    for (int i = 0; i < run->first; i++) o[i] = observer_of_all(run);
+    for (int i = 0; i < run->first; i++) catch_up(o[i] = observer_of_all(run));
     for (int k = warm_up(run); k < run->count; k++) {
         char id[64], name[64];
         call_id(id, 0);
