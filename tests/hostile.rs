@@ -75,7 +75,7 @@ impl Scene {
     }
 
     /// The daemon is as it was, alice is unharmed, and bob, who left, has nothing.
-    async fn is_unharmed(mut self) -> Result<()> {
+    async fn ends_unharmed(mut self) -> Result<()> {
         self.whole_call().await?;
         let grown = resident(&self.arbiter)?.saturating_sub(self.memory);
         ensure!(grown < GROWTH, "the daemon grew by {} KiB", grown / 1024);
@@ -190,7 +190,7 @@ async fn calls_without_end() -> Result<()> {
         })
         .await?;
     drop(bob);
-    scene.is_unharmed().await
+    scene.ends_unharmed().await
 }
 
 #[tokio::test]
@@ -217,7 +217,7 @@ async fn calls_whose_outcome_nobody_decides() -> Result<()> {
     let last = phone.report_incoming("sip:hatter@example.org").await?;
     bobs[0].end(&last.path).await?;
     drop((phone, bobs));
-    scene.is_unharmed().await
+    scene.ends_unharmed().await
 }
 
 #[tokio::test]
@@ -253,7 +253,7 @@ async fn registrations_and_subscriptions_without_end() -> Result<()> {
     // What needs no subscription works.
     assert_eq!(usage(&bob).await?["providers"], 64);
     drop((bob, others));
-    scene.is_unharmed().await
+    scene.ends_unharmed().await
 }
 
 #[tokio::test]
@@ -286,7 +286,7 @@ async fn a_subscriber_that_never_reads() -> Result<()> {
     phone.report_ended(&call.uuid, "remote-ended").await?;
     deaf.expect("what changed since", |m| is(m, "Call", "Transition")).await?;
     drop((phone, deaf));
-    scene.is_unharmed().await
+    scene.ends_unharmed().await
 }
 
 /// A bus charges what is not read to its sender, and takes no more from one that is owed 127 MiB.
@@ -333,7 +333,7 @@ async fn callers_that_never_read_their_replies() -> Result<()> {
     drop(deaf);
     eventually("what nobody will read is forgotten", async || reads.peer.view().await.ok()).await?;
     drop(reads);
-    scene.is_unharmed().await
+    scene.ends_unharmed().await
 }
 
 #[tokio::test]
@@ -398,7 +398,7 @@ async fn a_provider_that_dies_inside_each_of_its_callbacks() -> Result<()> {
         whole_call(&again, &bob).await?;
     }
     drop(bob);
-    scene.is_unharmed().await
+    scene.ends_unharmed().await
 }
 
 #[tokio::test]
@@ -422,7 +422,7 @@ async fn a_caller_that_dies_before_its_reply() -> Result<()> {
         phone.report_ended(&call.uuid, "remote-ended").await?;
     }
     drop(phone);
-    scene.is_unharmed().await
+    scene.ends_unharmed().await
 }
 
 #[tokio::test]
@@ -464,7 +464,7 @@ async fn forgeries_of_another_user() -> Result<()> {
     scene.alice.end(&call.path).await?;
     scene.phone.script("PerformAnswer", Reply::Fulfil);
     drop(bob);
-    scene.is_unharmed().await
+    scene.ends_unharmed().await
 }
 
 #[tokio::test]
@@ -492,7 +492,7 @@ async fn reports_as_fast_as_the_bus_carries_them() -> Result<()> {
     phone.report_ended(&call.uuid, "remote-ended").await?;
     assert_eq!(usage(&phone.peer).await?["calls"], 0);
     drop(phone);
-    scene.is_unharmed().await
+    scene.ends_unharmed().await
 }
 
 #[tokio::test]
@@ -520,7 +520,7 @@ async fn messages_beyond_all_bounds() -> Result<()> {
         })
         .await?;
     drop(bob);
-    scene.is_unharmed().await
+    scene.ends_unharmed().await
 }
 
 /// A message can carry sixteen, and systemd lets a service open 1,024: one more ends its connection.
@@ -553,7 +553,7 @@ async fn transactions_without_end() -> Result<()> {
     let call = phone.report_incoming("sip:hatter@example.org").await?;
     bob.answer(&call.path).await?;
     let mute = async |n: usize| {
-        let muted = [("call", call.uuid.clone().into()), ("muted", (n % 2 == 0).into())];
+        let muted = [("call", call.uuid.clone().into()), ("muted", n.is_multiple_of(2).into())];
         bob.request(&[action("SetMuted", muted)], &Options::new()).await
     };
     scene.meanwhile(many(scaled(3000), mute)).await?;
@@ -561,5 +561,5 @@ async fn transactions_without_end() -> Result<()> {
     assert!(objects < 256 + 128 + 4, "{objects} objects");
     phone.report_ended(&call.uuid, "remote-ended").await?;
     drop((phone, bob));
-    scene.is_unharmed().await
+    scene.ends_unharmed().await
 }
