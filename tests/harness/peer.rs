@@ -309,7 +309,8 @@ impl Inbox {
             let of = header.interface().filter(|_| message.message_type() == Type::MethodCall);
             if of.is_some_and(|of| of.as_str() == "org.freedesktop.DBus.Peer") {
                 let _ = connection.reply(&header, &()).await;
-            } else if matches!(message.message_type(), Type::Signal | Type::MethodCall) {
+            }
+            if matches!(message.message_type(), Type::Signal | Type::MethodCall) {
                 let mut messages = self.messages.lock().unwrap();
                 messages.push(message);
                 self.count.send_replace(messages.len());
