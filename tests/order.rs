@@ -396,7 +396,7 @@ async fn replies_come_in_the_order_of_their_calls() -> Result<()> {
         }
         Ok(())
     };
-    for outcome in join_all(crowd.iter().map(|me| run(me))).await {
+    for outcome in join_all(crowd.iter().map(run)).await {
         outcome?;
     }
     Ok(())
