@@ -17,9 +17,9 @@ pub const INTROSPECTABLE: &str = "org.freedesktop.DBus.Introspectable";
 /// What the daemon may grow by, whatever is done to it: a debug build with its logs switched on.
 pub const GROWTH: u64 = 48 * 1024 * 1024;
 /// So that what is left alone is over soon.
-pub const SHORT: &str = "[deadlines]\nstart-ms = 400\nanswer-ms = 400\nend-ms = 400\nset-held-ms = 400\n\
-    play-dtmf-ms = 400\nother-ms = 400\ngrace-ms = 200\naudio-grant-ms = 400\n\
-    audio-release-ms = 400\ntransaction-ms = 400\n";
+pub const SHORT: &str = "[deadlines]\nstart-ms = 1500\nanswer-ms = 1500\nend-ms = 1500\nset-held-ms = 1500\n\
+    play-dtmf-ms = 1500\nother-ms = 1500\ngrace-ms = 200\naudio-grant-ms = 1500\n\
+    audio-release-ms = 1500\ntransaction-ms = 400\n";
 
 pub fn scaled(size: usize) -> usize {
     let factor = std::env::var("CALLARBITER_STRESS").ok().and_then(|text| text.parse().ok());
