@@ -1,7 +1,8 @@
 //! Transactions under way: accepted, begun in order, each action with exactly one outcome.
 //!
-//! Owns the lane, in which transactions that move the focus take turns, and the steps of each. What a
-//! plan needs is decided in [`crate::plan`], what becomes of the focus in [`crate::focus`].
+//! Owns the lane, in which transactions that move the focus take turns, and outcomes. What one action
+//! does is in [`crate::steps`], what a plan needs in [`crate::plan`], what becomes of the focus in
+//! [`crate::focus`].
 
 use std::collections::VecDeque;
 
