@@ -140,8 +140,8 @@ impl Router {
         self.request(turn, request, actions, options.token, options.wait, |router, _, started| {
             let view = router.view(request.client.caller.uid);
             // A repeated token whose call is over gives the path that the call had.
-            let (call, uuid) = started.unwrap_or((callarbiter_core::CallId(0), uuid));
-            let live = view.domain.and_then(|domain| domain.call(call));
+            let uuid = started.map_or(uuid, |(_, uuid)| uuid);
+            let live = started.and_then(|(call, _)| view.domain?.call(call));
             let call = match live {
                 Some(call) => view.path_of_call(call.id),
                 None => names::call_object_path(uuid, None),

@@ -287,3 +287,24 @@ fn each_change_carries_its_own_number_also_when_a_deadline_passed_just_before() 
     }
     assert_eq!(of_provider, 2);
 }
+
+#[test]
+fn a_repeated_token_gives_the_path_of_a_call_that_is_over() {
+    let mut bus = Bus::new();
+    let provider = bus.register(":1.100");
+    let start = |bus: &mut Bus, call: Option<&str>| {
+        let token = Variant::from("9b2d7f0e-1111-4222-8333-444455556666");
+        let mut options = HashMap::from([("token", token)]);
+        options.extend(call.map(|call| ("call", call.into())));
+        let body = ("tel:+49", options);
+        let reply = bus.call(":1.101", names::ROOT_PATH, names::MANAGER, "StartCall", &body);
+        assert_eq!(error_of(&reply), None);
+        reply.body().deserialize::<OwnedObjectPath>().unwrap()
+    };
+    let first = start(&mut bus, Some(UUID));
+    bus.end(":1.100", provider.as_str());
+    assert_eq!(start(&mut bus, None), first);
+    // Also when the transaction cannot be read any more.
+    bus.wait(61);
+    assert_eq!(start(&mut bus, None), first);
+}
