@@ -3,15 +3,6 @@
 //! Owns how the parts are put together, and the exit status. What a part does is in its module; no part
 //! knows this file.
 
-mod bus;
-mod cli;
-mod config;
-#[cfg(feature = "embedded")]
-mod embedded;
-mod log;
-mod platform;
-mod run;
-
 use std::{
     env,
     io::{self, Write},
@@ -23,17 +14,19 @@ use tokio::sync::mpsc;
 use tracing::{error, info, warn};
 use zbus::{Connection, connection::Builder};
 
-use crate::{
+#[cfg(feature = "embedded")]
+use callarbiterd::embedded;
+use callarbiterd::{
     bus::Permissions,
-    cli::{Bus, Command, Options},
+    cli::{self, Bus, Command, Options},
     config::{Config, Sources},
-    log::ids,
+    log::{self, ids},
     platform::{
         notify,
         runtime::EventLoop,
         signals::{Request, Signals},
     },
-    run::Control,
+    run::{self, Control},
 };
 
 fn main() -> ExitCode {

@@ -1,6 +1,6 @@
 //! Who a process is: its user unit, its sandbox, its app id, from the kernel's own words.
 //!
-//! Owns reading `/proc/PID`, which needs `ProtectProc=default`. What the words mean is in [`cgroup`];
+//! Owns reading `/proc/PID`, which needs `ProtectProc=default`. What the words mean is in `cgroup`;
 //! what an identity may do is decided elsewhere.
 
 mod cgroup;

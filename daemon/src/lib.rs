@@ -1,0 +1,13 @@
+//! The parts of callarbiterd, for its program and for those who try them without a bus.
+//!
+//! Owns the list of parts and nothing else; how they are put together is in `main`. No interface for other
+//! programs: those talk to the daemon by D-Bus.
+
+pub mod bus;
+pub mod cli;
+pub mod config;
+#[cfg(feature = "embedded")]
+pub mod embedded;
+pub mod log;
+pub mod platform;
+pub mod run;
