@@ -1,8 +1,9 @@
-//! The core alone: inputs each second on one thread, and what each allocates.
+//! The core alone: inputs each second on one thread, what each allocates, and what other calls cost.
 //!
-//! `cargo bench -p callarbiter-core --bench core [-- --quick]`. Owns the allocator that counts. A call here is
-//! what a call is: it rings, is answered, gets the audio, is muted, held, resumed and ended, each with its
-//! requests to a provider that answers at once.
+//! `cargo bench -p callarbiter-core --bench core [-- --quick] [WORD]`; with a word, only the rows with it in their
+//! title. Owns the allocator that counts, and counts only inside the arbiter. A call here is what a call is: it
+//! rings, is answered, gets the audio, is muted, held, resumed and ended, each with its requests to a provider that
+//! answers at once. The rows take turns, so that a machine with other work slows all of them alike.
 #![allow(unsafe_code, clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
 use std::{
@@ -37,35 +38,69 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static COUNTING: Counting = Counting;
 
+/// How much there is beside the call that comes and goes.
+const ROWS: [(&str, u32, u32); 3] = [
+    ("one call at a time", 1, 0),
+    ("beside 100 held calls", 1, 100),
+    ("beside 10,000 held calls of 100 users", 100, 100),
+];
+
+const ROUNDS: u32 = 20;
+
 fn main() {
-    let calls = if std::env::args().any(|word| word == "--quick") { 1_000 } else { 100_000 };
-    println!("| | inputs/s | allocations per input | bytes per input |\n|---|---|---|---|");
-    for (title, held) in [("one call at a time", 0), ("beside 100 held calls", 100)] {
-        let mut world = World::with_held(held);
-        world.one_call();
-        let (allocations, bytes) = (ALLOCATIONS.load(Relaxed), BYTES.load(Relaxed));
-        let (began, before) = (Instant::now(), world.inputs);
-        for _ in 0..calls {
-            world.one_call();
+    let words: Vec<String> =
+        std::env::args().skip(1).filter(|a| !a.starts_with("--bench")).collect();
+    let quick = words.iter().any(|w| w == "--quick");
+    let calls = if quick { 100 } else { 10_000 };
+    let named =
+        |title: &str| words.iter().filter(|w| *w != "--quick").all(|w| title.contains(w.as_str()));
+    let mut rows: Vec<(&str, World, Vec<f64>)> = ROWS
+        .into_iter()
+        .filter(|(title, ..)| named(title))
+        .map(|(title, users, held)| (title, World::with(users, held), Vec::new()))
+        .collect();
+    for round in 0..=ROUNDS {
+        for (_, world, rates) in &mut rows {
+            let (began, before) = (Instant::now(), world.spent.inputs);
+            (0..calls).for_each(|_| world.one_call());
+            if round == 0 {
+                world.spent = Spent::default();
+            } else {
+                rates.push((world.spent.inputs - before) as f64 / began.elapsed().as_secs_f64());
+            }
         }
-        let seconds = began.elapsed().as_secs_f64();
-        let inputs = (world.inputs - before) as f64;
+    }
+    println!("| | inputs/s | allocations per input | bytes per input |");
+    println!("|---|---|---|---|");
+    for (title, world, mut rates) in rows {
+        rates.sort_by(f64::total_cmp);
+        let Spent { inputs, allocations, bytes } = world.spent;
+        let per_input = |n: u64| n as f64 / inputs as f64;
+        let rate = rates[rates.len() / 2];
         println!(
-            "| {title} | **{:.0}** | {:.1} | {:.0} |",
-            inputs / seconds,
-            (ALLOCATIONS.load(Relaxed) - allocations) as f64 / inputs,
-            (BYTES.load(Relaxed) - bytes) as f64 / inputs,
+            "| {title} | **{rate:.0}** | {:.2} | {:.0} |",
+            per_input(allocations),
+            per_input(bytes),
         );
     }
+}
+
+/// What went through the arbiter, and what it took there.
+#[derive(Default)]
+struct Spent {
+    inputs: u64,
+    allocations: u64,
+    bytes: u64,
 }
 
 struct World {
     arbiter: Arbiter,
     now: Now,
     provider: ProviderId,
-    inputs: u64,
+    spent: Spent,
     calls: u128,
     effects: Vec<Effect>,
+    open: Vec<RequestId>,
 }
 
 const PROVIDER: Caller =
@@ -73,36 +108,48 @@ const PROVIDER: Caller =
 const CONTROLLER: Caller = Caller { peer: Peer(2), ..PROVIDER };
 
 impl World {
-    fn with_held(held: u128) -> Self {
+    /// So many users, each with an app and so many held calls; the first one is who has the calls that come.
+    fn with(users: u32, held: u32) -> Self {
         let policy = Policy { authorization: AuthorizationPolicy::Allow, ..Policy::default() };
         let limits = Limits { groups_per_provider: 256, ..Limits::default() };
-        let settings = Settings { policy, limits, ..Settings::default() };
         let mut world = World {
-            arbiter: Arbiter::new(settings),
+            arbiter: Arbiter::new(Settings { policy, limits, ..Settings::default() }),
             now: Now { mono: Time(1), wall: 1 },
             provider: ProviderId(0),
-            inputs: 0,
-            calls: held,
+            spent: Spent::default(),
+            calls: u128::from(held),
             effects: Vec::new(),
+            open: Vec::new(),
         };
+        for user in (0..users).rev() {
+            let caller =
+                Caller { uid: Uid(1000 + user), peer: Peer(1 + 2 * u64::from(user)), ..PROVIDER };
+            world.register(caller, held);
+        }
+        world
+    }
+
+    fn register(&mut self, caller: Caller, held: u32) {
         let registration = Registration {
             app: "org.example.Phone".into(),
             source: AppIdSource::Declared,
             instance: "".into(),
             configuration: Configuration::default(),
         };
-        let register = Input::Register { caller: PROVIDER, registration };
-        let Reply::Provider(provider) = world.take(register) else { panic!("not registered") };
-        world.provider = provider;
-        for call in 0..held {
-            world.says(Word::Live {
-                uuid: Uuid::from_u128(call + 1),
+        let Reply::Provider(provider) = self.take(Input::Register { caller, registration }) else {
+            panic!("not registered")
+        };
+        self.provider = provider;
+        for call in 1..=held {
+            let word = Word::Live {
+                uuid: Uuid::from_u128(u128::from(call)),
                 direction: Direction::Incoming,
                 state: CallState::Held,
                 update: Update::default(),
-            });
+            };
+            self.take(Input::Provider { caller, provider, word });
         }
-        world
+        self.effects.clear();
     }
 
     fn one_call(&mut self) {
@@ -144,17 +191,21 @@ impl World {
             Effect::Ask { request, .. } => Some(*request),
             _ => None,
         };
-        let mut open: Vec<RequestId> = self.effects.drain(..).filter_map(|e| asked(&e)).collect();
-        while let Some(request) = open.pop() {
+        self.open.extend(self.effects.drain(..).filter_map(|e| asked(&e)));
+        while let Some(request) = self.open.pop() {
             let word = Word::Fulfil { request, calls: None };
             self.take(Input::Provider { caller: PROVIDER, provider: self.provider, word });
-            open.extend(self.effects.drain(..).filter_map(|e| asked(&e)));
+            self.open.extend(self.effects.drain(..).filter_map(|e| asked(&e)));
         }
     }
 
     fn take(&mut self, input: Input) -> Reply {
-        self.inputs += 1;
         self.now = Now { mono: self.now.mono + Millis(10), wall: self.now.wall + 10_000 };
-        self.arbiter.handle(self.now, input, &mut self.effects).unwrap()
+        let (allocations, bytes) = (ALLOCATIONS.load(Relaxed), BYTES.load(Relaxed));
+        let reply = self.arbiter.handle(self.now, input, &mut self.effects).unwrap();
+        self.spent.inputs += 1;
+        self.spent.allocations += ALLOCATIONS.load(Relaxed) - allocations;
+        self.spent.bytes += BYTES.load(Relaxed) - bytes;
+        reply
     }
 }
