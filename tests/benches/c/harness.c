@@ -1,6 +1,6 @@
 /* The measuring client: one process, one thread, all roles but the service's. One run, one JSON object on stdout.
  *
- *   harness [--watch LABEL=PID]… [--observe call|all] ADDRESS NAME COMMAND [COUNT [FIRST [SECOND]]]
+ *   harness [--watch LABEL=PID]… [--observe call|all|nothing] ADDRESS NAME COMMAND [COUNT [FIRST [SECOND]]]
  *   harness ADDRESS NAME startup COUNT PROGRAM [ARGUMENT]…
  *
  * What each command does stands at its function in peers_floor.c and peers_arbiter.c. */
@@ -21,6 +21,7 @@ static const struct { const char *name; void (*run)(const Run *); } COMMANDS[] =
     { "floor-report", floor_report },     { "arbiter-report", arbiter_report },
     { "floor-answer", floor_answer },     { "arbiter-answer", arbiter_answer },
     { "floor-pipe", floor_pipe },         { "arbiter-pipe", arbiter_pipe },
+    { "floor-report-in-full", floor_report_in_full }, { "floor-answer-in-full", floor_answer_in_full },
     { "floor-fanout", floor_fanout },     { "arbiter-fanout", arbiter_fanout },
     { "arbiter-hold", arbiter_hold },     { "arbiter-snapshot", arbiter_snapshot },
 };

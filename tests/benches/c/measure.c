@@ -12,7 +12,8 @@ typedef struct { const char *what; uint64_t *values; size_t length, room; } Seri
 static Watched watched[8];
 static int watching;
 static Series series[8];
-static int measured;
+static struct { const char *what; uint64_t times; } counts[8];
+static int measured, counted;
 static uint64_t began, elapsed;
 
 static uint64_t read_clock(clockid_t clock) {
@@ -68,6 +69,14 @@ void record(const char *what, uint64_t nanoseconds) {
     s->values[s->length++] = nanoseconds;
 }
 
+void count(const char *what, uint64_t times) {
+    int i = 0;
+    while (i < counted && strcmp(counts[i].what, what)) i++;
+    if (i == 8) DIE("too many counts");
+    if (i == counted) counts[counted++].what = what;
+    counts[i].times += times;
+}
+
 static int ascending(const void *a, const void *b) {
     uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
     return (x > y) - (x < y);
@@ -79,6 +88,8 @@ void print_results(const char *command, uint64_t operations) {
     for (int i = 0; i < watching; i++) printf("%s\"%s\":%.3f", i ? "," : "", watched[i].label, watched[i].spent / 1e3 / operations);
     printf("},\"waits\":{");
     for (int i = 0; i < watching; i++) printf("%s\"%s\":%.3f", i ? "," : "", watched[i].label, (double)watched[i].waits / operations);
+    printf("},\"counts\":{");
+    for (int i = 0; i < counted; i++) printf("%s\"%s\":%lu", i ? "," : "", counts[i].what, counts[i].times);
     printf("},\"us\":{");
     for (int i = 0; i < measured; i++) {
         Series *s = &series[i];

@@ -14,5 +14,8 @@ void stop_counting(void);
 /* Latencies by name, in the order of their first use. */
 void record(const char *what, uint64_t nanoseconds);
 
+/* What happened so often. */
+void count(const char *what, uint64_t times);
+
 /* Everything, as one JSON object on stdout. `operations` is what CPU time and rate are divided by. */
 void print_results(const char *command, uint64_t operations);

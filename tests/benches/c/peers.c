@@ -6,6 +6,9 @@
 #include <string.h>
 #include <sys/epoll.h>
 
+bool observes_all(const Run *run) { return !strcmp(run->observe, "all"); }
+bool observes_nothing(const Run *run) { return !strcmp(run->observe, "nothing"); }
+
 void await(Connection *c, uint8_t type, const char *member, Message *m) {
     do receive(c, m); while (!is(m, type, member));
 }
@@ -31,33 +34,43 @@ void await_each(Connection **c, int n, const char *signal) {
     }
 }
 
+/* The observer is read first: beside the others it would be a process of its own. */
+enum { OBSERVER, PROVIDER, CONTROLLERS };
+
 void pipe_through(const Run *run, const Pipe *pipe) {
-    int controllers = run->first, window = run->second, each = run->count / controllers, total = each * controllers;
-    int done = 0, seen = 0, *sent = calloc(controllers, sizeof *sent);
-    Connection **c = calloc(controllers + 2, sizeof *c);
-    struct pollfd *ready = calloc(controllers + 2, sizeof *ready);
+    int all = CONTROLLERS + run->first, window = run->second, each = run->count / run->first, total = each * run->first;
+    int done = 0, seen = 0, *sent = calloc(all, sizeof *sent);
+    bool missed = false;
+    Connection **c = calloc(all, sizeof *c);
+    struct pollfd *ready = calloc(all, sizeof *ready);
     uint8_t *batch = malloc(4u << 20);
-    for (int k = 0; k < controllers; k++) c[k] = connect_to(run->address);
-    c[controllers] = pipe->provider;
-    c[controllers + 1] = pipe->observer;
-    for (int k = 0; k < controllers + 2; k++) ready[k] = (struct pollfd){ c[k]->fd, POLLIN, 0 };
+    c[OBSERVER] = pipe->observer;
+    c[PROVIDER] = pipe->provider;
+    for (int k = CONTROLLERS; k < all; k++) c[k] = connect_to(run->address);
+    for (int k = 0; k < all; k++) ready[k] = (struct pollfd){ c[k]->fd, POLLIN, 0 };
     start_counting();
-    for (bool first = true; first || done < total || seen < total; first = false) {
-        if (!first) poll(ready, controllers + 2, -1);
-        for (int k = 0; k < controllers + 2; k++) {
+    for (bool first = true; first || done < total || (seen < total && !missed); first = false) {
+        if (!first) poll(ready, all, -1);
+        for (int k = 0; k < all; k++) {
             Message m;
             size_t length = 0;
-            int more = first && k < controllers ? window : 0;
+            int more = first && k >= CONTROLLERS ? window : 0;
             if (ready[k].revents) read_some(c[k], false);
             while (next_message(c[k], &m)) {
                 if (m.type == ERROR) DIE("refused: %s: %s", m.error, (const char *)m.body + 4);
-                if (c[k] == pipe->observer) seen += is(&m, SIGNAL, pipe->signal);
-                else if (c[k] == pipe->provider) {
+                if (k == OBSERVER) {
+                    seen += is(&m, SIGNAL, pipe->signal);
+                    if (!is(&m, SIGNAL, "ResyncNeeded")) continue;
+                    missed = true;
+                    count("resynchronised", 1);
+                    pipe->subscribe(c[k], run);
+                    length = add_to(c[k], batch, length);
+                } else if (k == PROVIDER) {
                     if (pipe->answer(c[k], run, &m)) length = add_to(c[k], batch, length);
                 } else if (m.type == RETURN) more++, done++;
             }
             for (; more > 0 && sent[k] < each; more--) {
-                pipe->request(c[k], run, k, sent[k]++);
+                pipe->request(c[k], run, k - CONTROLLERS, sent[k]++);
                 length = add_to(c[k], batch, length);
             }
             if (length) send_bytes(c[k], batch, length);

@@ -5,13 +5,15 @@
 /* What a run is given on the command line. */
 typedef struct {
     const char *address, *name;
-    const char *observe;            /* what an observer of the arbiter subscribes to: `call` or `all` */
+    const char *observe;            /* what an observer subscribes to: `call`, `all`, or `nothing` */
     int count, first, second;       /* how often, and two numbers that depend on the command */
 } Run;
 
 void floor_ping(const Run *run);
 void floor_report(const Run *run);
+void floor_report_in_full(const Run *run);
 void floor_answer(const Run *run);
+void floor_answer_in_full(const Run *run);
 void floor_pipe(const Run *run);
 void floor_fanout(const Run *run);
 
@@ -22,6 +24,9 @@ void arbiter_pipe(const Run *run);
 void arbiter_fanout(const Run *run);
 void arbiter_hold(const Run *run);
 void arbiter_snapshot(const Run *run);
+
+bool observes_all(const Run *run);
+bool observes_nothing(const Run *run);
 
 /* Before the first operation that counts, a tenth of them. */
 static inline int warm_up(const Run *run) { return -(run->count / 10) - 1; }
@@ -35,6 +40,7 @@ void await_each(Connection **c, int n, const char *signal);
 typedef struct {
     Connection *provider, *observer;
     const char *signal;             /* which the observer sees once for each request */
+    void (*subscribe)(Connection *observer, const Run *run); /* again, when it was told that it missed something */
     void (*request)(Connection *controller, const Run *run, int k, int number);
     bool (*answer)(Connection *provider, const Run *run, const Message *m); /* if it is to be answered */
 } Pipe;

@@ -19,6 +19,14 @@ static Connection *subscriber(const Run *run) {
     return c;
 }
 
+/* As the observers of the arbiter are: of everything, of its call, or none. */
+static Connection *observer_in_full(const Run *run) {
+    if (observes_all(run)) return subscriber(run);
+    Connection *c = connect_to(run->address);
+    if (!observes_nothing(run)) simply(c, run, "SubscribeToCalls");
+    return c;
+}
+
 static Connection *provider(const Run *run) {
     Connection *c = connect_to(run->address);
     simply(c, run, "UnsubscribeAll");
@@ -26,8 +34,8 @@ static Connection *provider(const Run *run) {
     return c;
 }
 
-static uint32_t report(Connection *c, const Run *run, uint32_t number) {
-    uint32_t serial = begin(c, at(run), "Report", "usa{sv}", 0);
+static uint32_t report(Connection *c, const Run *run, const char *member, uint32_t number) {
+    uint32_t serial = begin(c, at(run), member, "usa{sv}", 0);
     put_u32(c, number);
     put_string(c, "tel:+15551234567");
     size_t entries = open_array(c, 8);
@@ -40,8 +48,8 @@ static uint32_t report(Connection *c, const Run *run, uint32_t number) {
     return serial;
 }
 
-static void begin_request(Connection *c, const Run *run, uint32_t number) {
-    begin(c, at(run), "Request", "us", 0);
+static void begin_request(Connection *c, const Run *run, const char *member, uint32_t number) {
+    begin(c, at(run), member, "us", 0);
     put_u32(c, number);
     put_string(c, "answer");
 }
@@ -51,6 +59,13 @@ static void begin_fulfil(Connection *c, const Run *run, const Message *perform) 
     uint32_t number = u32_at(perform, &offset);
     begin(c, at(run), "Fulfil", "u", 0);
     put_u32(c, number);
+}
+
+static uint32_t tell(Connection *p, const Run *run, const char *member, uint32_t number) {
+    uint32_t serial = begin(p, at(run), member, "u", 0);
+    put_u32(p, number);
+    send_message(p);
+    return serial;
 }
 
 void floor_ping(const Run *run) {
@@ -68,14 +83,14 @@ void floor_ping(const Run *run) {
     }
 }
 
-void floor_report(const Run *run) {
+static void measure_reports(const Run *run, const char *member, const char *signal) {
     Connection *p = provider(run), *o = subscriber(run);
     Message m;
     for (int k = warm_up(run); k < run->count; k++) {
         if (k >= 0) start_counting();
         uint64_t sent = now();
-        uint32_t serial = report(p, run, k);
-        await(o, SIGNAL, "StateChanged", &m);
+        uint32_t serial = report(p, run, member, k);
+        await(o, SIGNAL, signal, &m);
         uint64_t seen = now();
         receive_reply(p, serial, &m);
         if (k < 0) continue;
@@ -84,13 +99,17 @@ void floor_report(const Run *run) {
     }
 }
 
+void floor_report(const Run *run) { measure_reports(run, "Report", "StateChanged"); }
+void floor_report_in_full(const Run *run) { measure_reports(run, "ReportInFull", "InterfacesAdded"); }
+
 void floor_answer(const Run *run) {
-    Connection *p = provider(run), *c = connect_to(run->address), *o = subscriber(run);
+    Connection *p = provider(run), *c = connect_to(run->address);
+    Connection *o = observes_nothing(run) ? NULL : subscriber(run);
     Message m;
     for (int k = warm_up(run); k < run->count; k++) {
         if (k >= 0) start_counting();
         uint64_t sent = now();
-        begin_request(c, run, k);
+        begin_request(c, run, "Request", k);
         uint32_t serial = c->serial;
         send_message(c);
         await(p, CALL, "Perform", &m);
@@ -100,19 +119,50 @@ void floor_answer(const Run *run) {
         send_message(p);
         receive_reply(c, serial, &m);
         uint64_t answered = now();
-        await(o, SIGNAL, "StateChanged", &m);
+        if (o) await(o, SIGNAL, "StateChanged", &m);
         uint64_t seen = now();
         receive_reply(p, fulfil, &m);
         if (k < 0) continue;
         stop_counting();
         record("provider", asked - sent);
         record("controller", answered - sent);
-        record("observer", seen - sent);
+        if (o) record("observer", seen - sent);
+    }
+}
+
+/* With all that the contract says on the way: what is counted and where is as in arbiter_answer. */
+void floor_answer_in_full(const Run *run) {
+    Connection *p = provider(run), *c = connect_to(run->address), *o = observer_in_full(run);
+    Message m;
+    for (int k = warm_up(run); k < run->count; k++) {
+        uint32_t number = k + run->count;
+        if (k >= 0) start_counting();
+        uint64_t sent = now();
+        begin_request(c, run, "RequestInFull", number);
+        uint32_t serial = c->serial;
+        send_message(c);
+        await(p, CALL, "PerformAnswer", &m);
+        uint64_t asked = now();
+        uint32_t fulfilled = tell(p, run, "Fulfil", number);
+        receive_reply(c, serial, &m);
+        uint64_t answered = now();
+        for (int i = 0; i < 2 && !observes_nothing(run); i++) await(o, SIGNAL, "Transition", &m);
+        uint64_t seen = now();
+        receive_reply(p, fulfilled, &m);
+        if (k >= 0) {
+            stop_counting();
+            record("provider", asked - sent);
+            record("controller", answered - sent);
+            if (!observes_nothing(run)) record("observer", seen - sent);
+        }
+        await(p, CALL, "AudioActivated", &m);
+        receive_reply(p, tell(p, run, "FulfilAudio", number), &m);
+        simply(o, run, "Ping");
     }
 }
 
 static void begin_any_request(Connection *c, const Run *run, int controller, int number) {
-    begin_request(c, run, controller * 100000 + number);
+    begin_request(c, run, "Request", controller * 100000 + number);
 }
 
 static bool begin_answer(Connection *p, const Run *run, const Message *m) {
@@ -122,7 +172,7 @@ static bool begin_answer(Connection *p, const Run *run, const Message *m) {
 }
 
 void floor_pipe(const Run *run) {
-    Pipe pipe = { provider(run), subscriber(run), "StateChanged", begin_any_request, begin_answer };
+    Pipe pipe = { provider(run), subscriber(run), "StateChanged", NULL, begin_any_request, begin_answer };
     pipe_through(run, &pipe);
 }
 
@@ -134,7 +184,7 @@ void floor_fanout(const Run *run) {
     for (int k = warm_up(run); k < run->count; k++) {
         if (k >= 0) start_counting();
         uint64_t sent = now();
-        uint32_t serial = report(p, run, k);
+        uint32_t serial = report(p, run, "Report", k);
         await_each(o, run->first, "StateChanged");
         uint64_t seen = now();
         receive_reply(p, serial, &m);

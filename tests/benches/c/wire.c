@@ -119,6 +119,12 @@ void send_bytes(Connection *c, const uint8_t *bytes, size_t length) {
     }
 }
 
+ssize_t send_now(Connection *c, const uint8_t *bytes, size_t length) {
+    ssize_t sent = send(c->fd, bytes, length, MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (sent >= 0) return sent;
+    return errno == EAGAIN || errno == EINTR ? 0 : -1;
+}
+
 void send_message(Connection *c) {
     finish(c);
     send_bytes(c, c->out, c->out_end);
@@ -134,7 +140,7 @@ size_t add_to(Connection *c, uint8_t *batch, size_t length) {
 
 static uint32_t u32(const uint8_t *bytes) { uint32_t value; memcpy(&value, bytes, 4); return value; }
 
-bool read_some(Connection *c, bool wait) {
+static int read_with(Connection *c, int flags) {
     if (c->in_at == c->in_end) c->in_at = c->in_end = 0;
     if (c->in_room - c->in_end < 65536) {
         memmove(c->in, c->in + c->in_at, c->in_end - c->in_at);
@@ -143,12 +149,20 @@ bool read_some(Connection *c, bool wait) {
         if (c->in_room - c->in_end < 65536) c->in = realloc(c->in, c->in_room = c->in_room * 2 + 131072);
     }
     for (;;) {
-        ssize_t got = recv(c->fd, c->in + c->in_end, c->in_room - c->in_end, wait ? 0 : MSG_DONTWAIT);
-        if (got > 0) { c->in_end += got; return true; }
-        if (got == 0) DIE("the bus closed %s", c->unique);
-        if (errno == EAGAIN) return false;
-        if (errno != EINTR) DIE("recv: %s", strerror(errno));
+        ssize_t got = recv(c->fd, c->in + c->in_end, c->in_room - c->in_end, flags);
+        if (got > 0) { c->in_end += got; return 1; }
+        if (got == 0) return -1;
+        if (errno == EAGAIN) return 0;
+        if (errno != EINTR) return -1;
     }
+}
+
+int read_now(Connection *c) { return read_with(c, MSG_DONTWAIT); }
+
+bool read_some(Connection *c, bool wait) {
+    int got = read_with(c, wait ? 0 : MSG_DONTWAIT);
+    if (got < 0) DIE("the bus closed %s", c->unique);
+    return got > 0;
 }
 
 static void take_field(Message *m, uint8_t code, const char *text) {
@@ -289,6 +303,12 @@ static Connection *greet(int fd, uid_t uid) {
 }
 
 Connection *connect_to(const char *address) { return greet(open_socket(address), getuid()); }
+
+void disconnect(Connection *c) {
+    close(c->fd);
+    free(c->in);
+    free(c);
+}
 
 static void pass(int over, int fd) {
     union { char bytes[CMSG_SPACE(sizeof(int))]; struct cmsghdr aligned; } control = { 0 };

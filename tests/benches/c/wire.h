@@ -39,6 +39,7 @@ typedef struct {
 Connection *connect_to(const char *address);
 /* As another user: needs root. A child holds that identity until this process ends. */
 Connection *connect_as(const char *address, uid_t uid);
+void disconnect(Connection *c);
 
 /* Writing: begin, put the arguments, then send or take the bytes. */
 uint32_t begin(Connection *c, Target to, const char *member, const char *signature, uint8_t flags);
@@ -56,10 +57,14 @@ void send_message(Connection *c);
 /* Appends the finished message to `batch`; the new length. */
 size_t add_to(Connection *c, uint8_t *batch, size_t length);
 void send_bytes(Connection *c, const uint8_t *bytes, size_t length);
+/* What there is room for: how much that was, or -1 if the bus has closed the connection. */
+ssize_t send_now(Connection *c, const uint8_t *bytes, size_t length);
 
 /* Reading. A `Ping` is answered on the way; so nothing may be read while a message is being written. */
 bool next_message(Connection *c, Message *m);
 bool read_some(Connection *c, bool wait);
+/* What there is: 1, nothing: 0, or -1 if the bus has closed the connection. */
+int read_now(Connection *c);
 void receive(Connection *c, Message *m);
 void receive_reply(Connection *c, uint32_t serial, Message *m);
 bool is(const Message *m, uint8_t type, const char *member);
