@@ -6,8 +6,10 @@
 pub mod bus;
 pub mod cli;
 pub mod config;
+mod crash;
 #[cfg(feature = "embedded")]
 pub mod embedded;
 pub mod log;
 pub mod platform;
 pub mod run;
+pub mod store;

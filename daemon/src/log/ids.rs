@@ -22,3 +22,11 @@ pub const PROVIDER_LOST: &str = "c2f3d4e5a6b74c8d9e0f1a2b3c4d5e6f";
 pub const PROVIDER_UNRESPONSIVE: &str = "5a0c8b6e1d2f4e3a9b7c6d5e4f3a2b1c";
 /// The audio was granted to a provider, or released by it.
 pub const AUDIO: &str = "e1f2a3b4c5d64e7f8a9b0c1d2e3f4a5b";
+/// The state of before a restart is back.
+pub const RESTORED: &str = "1f7c93a05d264be8b0e4a86f2c9d5317";
+/// A state file could not be used and was set aside.
+pub const STATE_UNUSABLE: &str = "d40b6e8fa1574c3c9e52b7f80a63c1d9";
+/// The state cannot be written: calls go on, and a crash would lose them.
+pub const STATE_NOT_KEPT: &str = "8ae5f1c27b0349d6a4c8d93e6f7b2051";
+/// The state is written again.
+pub const STATE_KEPT: &str = "63c0d7b9e84f4a1285f6ba1d0c37e94e";
