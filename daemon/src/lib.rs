@@ -10,6 +10,7 @@ mod crash;
 #[cfg(feature = "embedded")]
 pub mod embedded;
 pub mod log;
+pub mod logind;
 pub mod platform;
 pub mod run;
 pub mod store;

@@ -78,10 +78,11 @@ async fn serve(options: Options) -> Result<()> {
     let bus = reach(&options.bus).await?;
     let (control, commands) = mpsc::unbounded_channel();
     let listener = tokio::spawn(obey(signals, sources, control));
-    // polkit is on the system bus, and a session bus has one user.
-    let polkit = matches!(options.bus, Bus::System).then(Permissions::default);
+    // polkit and logind are on the system bus, and a session bus has one user.
+    let system = options.bus == Bus::System;
+    let polkit = system.then(Permissions::default);
     let connection = bus.connection.clone();
-    let served = run::serve(connection, config, polkit, commands, || bus.announce()).await;
+    let served = run::serve(connection, config, polkit, system, commands, || bus.announce()).await;
     listener.abort();
     Ok(served?)
 }

@@ -78,17 +78,18 @@ const DO_NOT_QUEUE: u32 = 4;
 /// RequestName: it is ours.
 const PRIMARY_OWNER: u32 = 1;
 
-/// Serves until it is told to stop. `ready` is called when calls can come.
+/// Serves until it is told to stop. `ready` is called when calls can come. `logind` may be on this bus.
 pub async fn serve(
     mut connection: Connection,
     config: Config,
     permissions: Option<Permissions>,
+    logind: bool,
     control: UnboundedReceiver<Control>,
     ready: impl FnOnce(),
 ) -> Result<(), ServeError> {
     connection.set_max_queued(QUEUE);
     let messages = MessageStream::from(&connection);
-    let router = Router::new(config.settings, config.access, permissions, machine_id());
+    let mut router = Router::new(config.settings, config.access, permissions, machine_id());
     // One rule for everybody who leaves: each further stream would be tested against every message.
     let rule = "type='signal',sender='org.freedesktop.DBus',interface='org.freedesktop.DBus',\
                 member='NameOwnerChanged'";
@@ -100,7 +101,11 @@ pub async fn serve(
     }
     ready();
     let alarm = Alarm::new()?;
-    Loop { connection, messages, router, control, alarm, out: Vec::new() }.run().await
+    let mut out = Vec::new();
+    if logind {
+        router.watch_logind(clock::now(), &mut out);
+    }
+    Loop { connection, messages, router, control, alarm, out }.run().await
 }
 
 struct Loop {
@@ -122,6 +127,7 @@ enum Next {
 impl Loop {
     async fn run(mut self) -> Result<(), ServeError> {
         let mut watchdog = watchdog();
+        self.send().await?;
         loop {
             self.alarm.set(self.router.next_deadline())?;
             let next = tokio::select! {

@@ -143,6 +143,16 @@ impl Arbiter {
         self.domains.get(&uid)
     }
 
+    /// Every domain that ever had anything.
+    pub fn domains(&self) -> impl Iterator<Item = &Domain> {
+        self.domains.values()
+    }
+
+    /// Whether no call is being held any more, so that the machine may sleep.
+    pub fn is_ready_to_sleep(&self) -> bool {
+        self.domains().all(Domain::is_ready_to_sleep)
+    }
+
     /// The rules in force.
     pub fn settings(&self) -> &Settings {
         &self.settings

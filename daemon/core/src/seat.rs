@@ -2,9 +2,27 @@
 //!
 //! Owns `seat` and `suspend` in `HeldBy`. The focus itself stays where it is.
 
-use crate::{CallId, CallState, Domain, GroupId, HeldBy, Origin};
+use std::sync::Arc;
+
+use crate::{Ask, CallId, CallState, Domain, GroupId, HeldBy, Origin, Uid, request::Request};
 
 impl Domain {
+    /// Whose it is.
+    pub fn uid(&self) -> Uid {
+        self.uid
+    }
+
+    /// Where its user has sessions.
+    pub fn seats(&self) -> &[Arc<str>] {
+        &self.seats
+    }
+
+    /// No plan runs and no hold is on its way.
+    pub(crate) fn is_ready_to_sleep(&self) -> bool {
+        let holds = |request: &Request| matches!(request.ask, Ask::SetHeld { held: true, .. });
+        self.lane.running.is_none() && !self.requests.values().any(holds)
+    }
+
     /// The user's session came to, or left, the foreground of its seats.
     pub(crate) fn set_background(&mut self, background: bool) {
         if std::mem::replace(&mut self.background, background) == background || background {

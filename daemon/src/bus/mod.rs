@@ -24,6 +24,7 @@ mod publish;
 mod rates;
 mod request;
 mod router;
+mod session;
 mod subscribers;
 mod views;
 mod waits;

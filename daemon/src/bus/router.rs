@@ -32,6 +32,7 @@ use super::{
     subscribers::Subscribers,
     waits::Waits,
 };
+use crate::logind::{self, Logind};
 
 const BUS: &str = "org.freedesktop.DBus";
 
@@ -65,6 +66,8 @@ pub struct Router {
     access: Access,
     /// Where polkit says what those behind a wall may; nobody does on a bus of one user.
     permissions: Option<Permissions>,
+    /// Who is in front of the machine; nobody says so on a bus of one user.
+    pub(super) logind: Option<Logind>,
     /// Subscribers to be told to resynchronise, and when.
     resyncs: Vec<(Time, Uid, Peer)>,
 }
@@ -79,7 +82,7 @@ pub struct Turn {
 }
 
 impl Turn {
-    fn new(now: Now) -> Self {
+    pub(super) fn new(now: Now) -> Self {
         let (replies, rest, freed) = (Vec::new(), Vec::new(), Vec::new());
         Turn { now, effects: Vec::new(), replies, rest, freed }
     }
@@ -107,6 +110,7 @@ impl Router {
             machine_id,
             access,
             permissions,
+            logind: None,
             resyncs: Vec::new(),
         }
     }
@@ -132,6 +136,7 @@ impl Router {
         for name in late.unwrap_or_default() {
             self.let_in(now, &name, false, out);
         }
+        self.hear_logind(now, out, |logind| logind.expired(now.mono));
         let mut turn = Turn::new(now);
         for (to, reply) in self.waits.expired(now.mono) {
             self.send(now, to.uid, to.peer, reply, &mut turn.replies);
@@ -155,7 +160,8 @@ impl Router {
         let core = self.arbiter.next_deadline().map(|(at, _)| at);
         let resyncs = self.resyncs.iter().map(|(at, ..)| *at).min();
         let permissions = self.permissions.as_ref().and_then(Permissions::next_deadline);
-        [core, self.waits.next_deadline(), resyncs, permissions].into_iter().flatten().min()
+        let logind = self.logind.as_ref().and_then(Logind::next_deadline);
+        [core, self.waits.next_deadline(), resyncs, permissions, logind].into_iter().flatten().min()
     }
 
     /// New rules; calls are not touched. Who may do what is read anew for connections from now on.
@@ -297,20 +303,21 @@ impl Router {
     }
 
     /// One input to which nobody waits for an answer.
-    fn tell(&mut self, turn: &mut Turn, input: Input) {
+    pub(super) fn tell(&mut self, turn: &mut Turn, input: Input) {
         if let Err(refusal) = self.input(turn, input) {
             error!(?refusal, "the core refused a fact");
         }
     }
 
     /// Carries out what the core decided, before its next input: it still knows what it removed.
-    fn finish(&mut self, mut turn: Turn, out: &mut Vec<Message>) {
+    pub(super) fn finish(&mut self, mut turn: Turn, out: &mut Vec<Message>) {
         for effect in std::mem::take(&mut turn.effects) {
             self.carry_out(&mut turn, effect);
         }
         out.append(&mut turn.replies);
         out.append(&mut turn.rest);
         out.append(&mut turn.freed);
+        self.let_sleep();
     }
 
     fn carry_out(&mut self, turn: &mut Turn, effect: Effect) {
@@ -393,6 +400,8 @@ impl Router {
     ) -> Result<(), Fatal> {
         let header = message.header();
         if header.sender().is_none_or(|sender| sender.as_str() != BUS) {
+            let allowed = self.arbiter.settings().deadlines.suspend;
+            self.hear_logind(now, out, |logind| logind.signalled(now.mono, message, allowed));
             return Ok(());
         }
         let body = message.body();
@@ -403,6 +412,8 @@ impl Router {
                 };
                 if name.starts_with(':') && owner.is_empty() {
                     self.left(now, name, out);
+                } else if name == logind::NAME {
+                    self.hear_logind(now, out, |logind| logind.owned_by(now.mono, owner));
                 }
             }
             Some("NameLost")
@@ -457,7 +468,11 @@ impl Router {
             self.let_in(now, &decision.name, decision.granted, out);
             return;
         }
-        if !from_bus {
+        let mut to_logind = false;
+        self.hear_logind(now, out, |logind| {
+            to_logind = logind.answered(now.mono, serial, message);
+        });
+        if to_logind || !from_bus {
             return;
         }
         if let Some(identified) = self.peers.answered(serial, message, &self.access) {

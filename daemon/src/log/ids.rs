@@ -20,6 +20,10 @@ pub const PROVIDER_REGISTERED: &str = "0d4d2a1f6d4f4f0bb4b5f3b7f3a5b1c2";
 pub const PROVIDER_LOST: &str = "c2f3d4e5a6b74c8d9e0f1a2b3c4d5e6f";
 /// A provider let a deadline pass: ACTION says for what.
 pub const PROVIDER_UNRESPONSIVE: &str = "5a0c8b6e1d2f4e3a9b7c6d5e4f3a2b1c";
+/// The machine is about to sleep, or awake again.
+pub const SLEEP: &str = "6d2b7f0e94c34c1b8a5de3f1707b9c46";
+/// Another user came to the front of a seat, or nobody is there any more: SEAT, UID.
+pub const SEAT: &str = "b83e5a1c47d94f60a2f9c8d06e1b3574";
 /// The audio was granted to a provider, or released by it.
 pub const AUDIO: &str = "e1f2a3b4c5d64e7f8a9b0c1d2e3f4a5b";
 /// The state of before a restart is back.
