@@ -107,6 +107,7 @@ impl Domain {
         if let Some(call) = self.call_mut(id) {
             call.held_by = call.held_by.with(by);
         }
+        self.note_call(id);
         if by.contains(HeldBy::USER) {
             self.user_held(id);
         }

@@ -17,6 +17,7 @@ use crate::{
     TransactionId, Uid,
     batch::Batch,
     focus::Vacated,
+    index::Index,
     lane::Lane,
     memory::{Tokens, Tombstones},
     request::{Past, Request},
@@ -58,6 +59,8 @@ pub struct Domain {
     pub(crate) background: bool,
     pub(crate) suspended: bool,
     pub(crate) next: Next,
+    /// Derived from the maps above.
+    pub(crate) index: Index,
     pub(crate) turn: Turn,
 }
 

@@ -31,8 +31,11 @@ impl Domain {
         }
         self.focus = Some(group);
         // A new focus is a new reason to ask them.
-        for call in self.calls.values_mut() {
-            call.left_active = false;
+        while let Some(id) = self.index.left_active.get(0) {
+            if let Some(call) = self.calls.get_mut(&id) {
+                call.left_active = false;
+            }
+            self.note_call(id);
         }
     }
 
@@ -143,7 +146,7 @@ impl Domain {
     fn settle_vacancy(&mut self) -> bool {
         let attached = |c: &&crate::Call| !c.orphaned && c.group.is_some();
         let free = |c: &crate::Call| !c.group.is_some_and(|g| self.is_moving(g));
-        let live = || self.calls.values().filter(attached).filter(|c| free(c));
+        let live = || self.calls_in(&self.index.busy).filter(attached).filter(|c| free(c));
         let active = live().find(|c| c.state == CallState::Active);
         let active = active.or_else(|| live().find(|c| c.state.is_eligible()));
         if let Some(group) = active.and_then(|c| c.group) {
@@ -151,23 +154,26 @@ impl Domain {
             return true;
         }
         let both = HeldBy::USER.with(HeldBy::ARBITER);
-        let decided = self.calls.values().filter(|c| c.held_by.contains(both)).map(|c| c.id);
+        let set_aside = self.calls_in(&self.index.set_aside);
+        let decided = set_aside.filter(|c| c.held_by.contains(both)).map(|c| c.id);
         for id in decided.collect::<Vec<_>>() {
             if let Some(call) = self.call_mut(id) {
                 call.held_by = call.held_by.without(HeldBy::ARBITER);
             }
+            self.note_call(id);
         }
         let held = |c: &&crate::Call| {
             c.state == CallState::Held && c.held_by.without(HeldBy::ARBITER).is_empty()
         };
-        let waiting: Vec<CallId> = self.calls.values().filter(held).map(|c| c.id).collect();
+        let waiting = || self.calls_in(&self.index.set_aside).filter(held);
+        let newest = waiting().filter(attached).max_by_key(|c| c.held_at).and_then(|c| c.group);
+        let waiting: Vec<CallId> = waiting().map(|c| c.id).collect();
         if waiting.is_empty() {
             self.vacated = None;
             return false;
         }
-        let newest = self.calls.values().filter(held).filter(attached).max_by_key(|c| c.held_at);
         let resume = self.vacated.unwrap_or(Vacated::Resume) == Vacated::Resume;
-        match newest.and_then(|c| c.group).filter(|_| resume) {
+        match newest.filter(|_| resume) {
             Some(group) if self.is_moving(group) => false,
             // It is the focus from now on; it is resumed by the rule for a living one.
             Some(group) => {
@@ -179,6 +185,7 @@ impl Domain {
                     if let Some(call) = self.call_mut(id) {
                         call.held_by = HeldBy::USER;
                     }
+                    self.note_call(id);
                     self.notice(Notice::StaysHeld, id);
                 }
                 self.vacated = None;
@@ -190,7 +197,7 @@ impl Domain {
     /// Calls that are active beside the focus are asked to hold, once.
     fn quiet_others(&mut self) -> bool {
         let Some(focus) = self.focus.filter(|focus| self.is_engaged(*focus)) else { return false };
-        let beside = self.calls.values().find(|c| {
+        let beside = self.calls_in(&self.index.busy).find(|c| {
             c.state == CallState::Active
                 && c.group != Some(focus)
                 && !(c.left_active || c.orphaned || c.emergency)
@@ -215,6 +222,7 @@ impl Domain {
             if let Some(call) = self.calls.get_mut(&id) {
                 call.left_active = true;
             }
+            self.note_call(id);
         }
     }
 }

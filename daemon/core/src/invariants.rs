@@ -3,7 +3,7 @@
 //! Owns the invariants of one domain that can be seen in its state. Those about time and restarts are
 //! shown by the tests' random histories.
 
-use crate::{CallState, Domain, HeldBy, Limits, Phase, lane::Job, request::Waiter};
+use crate::{CallState, Domain, HeldBy, Limits, Phase, index::Index, lane::Job, request::Waiter};
 
 impl Domain {
     /// Panics where the state contradicts itself.
@@ -15,6 +15,7 @@ impl Domain {
         self.verify_transactions();
         self.verify_rest();
         self.verify_bounds();
+        assert_eq!(self.index, Index::of(self), "the index is not what the maps say");
     }
 
     fn verify_calls(&self) {
@@ -29,6 +30,15 @@ impl Domain {
             assert_eq!(held, !call.held_by.is_empty(), "held by nobody, or not held at all");
             let grouped = call.state.is_eligible() || call.state == CallState::Held;
             assert!(!grouped || call.group.is_some(), "a call without its group");
+            let alone = matches!(
+                call.state,
+                CallState::Screening
+                    | CallState::Ringing
+                    | CallState::Answering
+                    | CallState::Launching
+                    | CallState::Starting
+            );
+            assert!(!alone || call.group.is_none(), "a group before it is connected");
             let waits = match call.state {
                 CallState::Ringing => self.timers.at(crate::Due::Ring(call.id)).is_some(),
                 s if s.is_dialing() => self.timers.at(crate::Due::Progress(call.id)).is_some(),

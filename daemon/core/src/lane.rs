@@ -93,6 +93,7 @@ impl Domain {
         };
         self.transactions.insert(id, transaction);
         self.unfinished += 1;
+        self.note_transaction(id);
         self.turn.added(Object::Transaction(id));
         if accepted.emergency {
             self.give_way();
@@ -304,6 +305,7 @@ impl Domain {
             return;
         }
         self.unfinished = self.unfinished.saturating_sub(1);
+        self.note_transaction(id);
         self.turn.touch(Object::Transaction(id));
         let until = self.now.mono + self.settings.deadlines.transaction;
         self.timers.arm(Due::Forget(id), until);

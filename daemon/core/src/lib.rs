@@ -15,6 +15,7 @@ mod effect;
 mod focus;
 mod group;
 mod ids;
+mod index;
 mod input;
 #[cfg(debug_assertions)]
 mod invariants;

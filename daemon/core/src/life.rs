@@ -65,6 +65,7 @@ impl Domain {
         };
         self.by_uuid.insert((uuid, id));
         self.calls.insert(id, call);
+        self.note_call(id);
         self.turn.added(Object::Call(id));
         self.entered(id, None, state);
         id
@@ -83,6 +84,7 @@ impl Domain {
             call.held_by = HeldBy::NONE;
         }
         self.entered(id, Some(old), new);
+        self.note_call(id);
         self.moment(Change::Transition { call: id, old, new, reason });
         self.log(provider, Some(id), Happening::Transition { old, new, reason });
     }
@@ -149,6 +151,7 @@ impl Domain {
         if let Some(call) = self.call_mut(id) {
             call.held_by = call.held_by.with(still);
         }
+        self.note_call(id);
         if by.contains(HeldBy::USER) {
             self.user_held(id);
         }
@@ -178,6 +181,7 @@ impl Domain {
         let shown = (0, "", false);
         let group = Group { id, provider, calls, audio: false, revision: 0, membership: 0, shown };
         self.groups.insert(id, group);
+        self.note_group(id);
         self.turn.added(Object::Group(id));
         id
     }
@@ -204,6 +208,7 @@ impl Domain {
             group.calls.push(id);
             group.membership += 1;
         }
+        from.into_iter().chain([to]).for_each(|group| self.note_group(group));
         if let Some(call) = self.call_mut(id) {
             call.group = Some(to);
         }
@@ -248,7 +253,9 @@ impl Domain {
             group.calls.retain(|c| *c != id);
             group.membership += 1;
         }
+        group.into_iter().for_each(|group| self.note_group(group));
         let Some(call) = self.calls.remove(&id) else { return };
+        self.note_call(id);
         self.by_uuid.remove(&(call.uuid, id));
         self.turn.gone_calls.push(call);
         if let Some(group) = group

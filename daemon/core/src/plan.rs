@@ -210,7 +210,7 @@ impl Domain {
     ) -> Result<Room> {
         let mut room = Room::default();
         let may_end = emergency || self.settings.policy.when_busy == WhenBusy::End;
-        for call in self.calls.values() {
+        for call in self.busy_ahead(ahead) {
             let own = call.id == target || (group.is_some() && call.group == group);
             if own || call.orphaned {
                 continue;
@@ -241,6 +241,22 @@ impl Domain {
             }
         }
         Ok(room)
+    }
+
+    /// Calls that are neither ringing nor on hold, now or after earlier actions, in the order of their numbers.
+    fn busy_ahead<'a>(&'a self, ahead: &'a Ahead) -> impl Iterator<Item = &'a Call> {
+        let mut busy = self.index.busy.iter().peekable();
+        let mut later = ahead.keys().copied().peekable();
+        let next = move || match (busy.peek(), later.peek()) {
+            (Some(a), Some(b)) if a == b => {
+                later.next();
+                busy.next()
+            }
+            (Some(a), Some(b)) if a < b => busy.next(),
+            (_, Some(_)) => later.next(),
+            (_, None) => busy.next(),
+        };
+        std::iter::from_fn(next).filter_map(|id| self.calls.get(&id))
     }
 
     /// Calls that must be held before this one can leave its group and stay active.
@@ -284,19 +300,25 @@ impl Domain {
         };
         let own = provider.configuration.maximum_call_groups.unwrap_or(u32::MAX);
         let most = self.settings.limits.groups_per_provider.min(own);
-        let live = self.calls_of(provider.id).filter(|c| c.id != joining).filter(|c| match *ahead
-            .get(&c.id)
-            .unwrap_or(&c.state)
-        {
-            CallState::Ended | CallState::Ringing | CallState::Screening => false,
-            CallState::Starting | CallState::Answering => self.is_asked_to_connect(c),
-            _ => true,
-        });
+        let stays = |c: &&Call| {
+            let state = *ahead.get(&c.id).unwrap_or(&c.state);
+            let counts = match state {
+                CallState::Ended | CallState::Ringing | CallState::Screening => false,
+                CallState::Starting | CallState::Answering => self.is_asked_to_connect(c),
+                _ => true,
+            };
+            c.id != joining && counts
+        };
         // A call that is being answered or placed will be a group of its own.
-        let mut groups: Vec<_> = live.map(|c| c.group.ok_or(c.id)).collect();
-        groups.sort_unstable();
-        groups.dedup();
-        if groups.len() < most as usize {
+        let (ringing, busy) = (self.calls_in(&self.index.ringing), self.calls_in(&self.index.busy));
+        let single = ringing.chain(busy).filter(|c| c.provider == provider.id && c.group.is_none());
+        let single = single.filter(stays).count();
+        let groups = self.index.groups_of(provider.id);
+        if groups.len() + single < most as usize {
+            return Ok(());
+        }
+        let left = groups.iter().filter(|(_, g)| self.members(*g).any(|c| stays(&c))).count();
+        if left + single < most as usize {
             return Ok(());
         }
         Err(Refusal::new(

@@ -106,7 +106,9 @@ impl Domain {
                 format!("{} calls are live (limit `calls`); tell the far end `busy`", limits.calls);
             return Err(Refusal::new(Error::Busy, why));
         }
-        let ringing = self.calls_of(id).filter(|c| c.state.is_incoming_pending()).count();
+        let (ringing, busy) = (self.calls_in(&self.index.ringing), self.calls_in(&self.index.busy));
+        let pending = |c: &&Call| c.provider == id && c.state.is_incoming_pending();
+        let ringing = ringing.chain(busy).filter(pending).count();
         let most = limits.ringing_per_provider;
         if rings && ringing >= most as usize {
             let why = format!(

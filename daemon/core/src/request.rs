@@ -343,6 +343,7 @@ impl Domain {
                 if let Some(call) = self.call_mut(id) {
                     call.held_by = call.held_by.without(HeldBy::ARBITER);
                 }
+                self.note_call(id);
                 self.notice(crate::Notice::ResumeFailed, id);
             }
             (Some(Ask::SetMuted { muted, .. }), Verdict::Fulfilled) => {

@@ -85,6 +85,7 @@ impl Domain {
             if call.held_by.is_empty() {
                 call.held_by = still;
             }
+            self.note_call(id);
         }
     }
 }

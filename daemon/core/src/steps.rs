@@ -222,16 +222,16 @@ impl Domain {
         let emergency = self.calls.get(&call).is_some_and(|c| c.emergency);
         let group = self.calls.get(&call).and_then(|c| c.group);
         let others: Vec<CallId> = self
-            .calls
-            .values()
+            .calls_in(&self.index.busy)
             .filter(|c| c.state == CallState::Active && (c.group.is_none() || c.group != group))
             .map(|c| c.id)
             .collect();
         if emergency {
             for other in others {
-                if let Some(other) = self.calls.get_mut(&other) {
-                    other.left_active = true;
+                if let Some(call) = self.calls.get_mut(&other) {
+                    call.left_active = true;
                 }
+                self.note_call(other);
             }
             return self.begin_step(id, at);
         }
@@ -272,12 +272,13 @@ impl Domain {
     /// A resume that has not been asked for yet is replaced by a newer hold.
     fn call_off_resumes(&mut self, newer: TransactionId, calls: &[CallId]) {
         let mut found = Vec::new();
-        for (id, transaction) in self.transactions.range(..newer).filter(|(_, t)| !t.finished) {
+        for id in self.index.unfinished.iter().take_while(|id| *id < newer) {
+            let Some(transaction) = self.transactions.get(&id) else { continue };
             for (at, step) in transaction.actions.iter().enumerate() {
                 let resumes = matches!(step.action, Action::SetHeld { held: false, .. })
                     && calls.contains(&step.call);
                 if resumes && step.outcome.is_none() && !matches!(step.stage, Stage::Asked) {
-                    found.push((*id, at));
+                    found.push((id, at));
                 }
             }
         }

@@ -231,18 +231,16 @@ impl Domain {
 
     /// Whether each ringing call waits, makes a sound, and what answering it would do.
     fn refresh_ringing(&mut self) {
-        let ringing: Vec<CallId> =
-            self.calls.values().filter(|c| c.state == CallState::Ringing).map(|c| c.id).collect();
-        if ringing.is_empty() {
+        if self.index.ringing.is_empty() {
             return;
         }
         let engaged =
             |c: &Call| !c.orphaned && (c.state.is_eligible() || c.state == CallState::Answering);
-        let engaged = self.calls.values().any(engaged);
-        let mut first = true;
-        for id in ringing {
-            let waiting = engaged || !first;
-            first = false;
+        let engaged = self.calls_in(&self.index.busy).any(engaged);
+        let mut at = 0;
+        while let Some(id) = self.index.ringing.get(at) {
+            let waiting = engaged || at > 0;
+            at += 1;
             let plan = self.answer_plan(id);
             let background = self.background;
             let Some(call) = self.calls.get(&id) else { continue };
@@ -265,15 +263,12 @@ impl Domain {
     /// A group without calls goes, but not before it gave the audio back.
     fn retire_groups(&mut self) {
         let audio = self.audio.holder;
-        let empty: Vec<GroupId> = self
-            .groups
-            .values()
-            .filter(|g| g.calls.is_empty() && Some(g.id) != audio)
-            .map(|g| g.id)
-            .collect();
-        for id in empty {
+        let retired = |d: &Domain| d.index.empty.iter().find(|id| Some(*id) != audio);
+        while let Some(id) = retired(self) {
             self.group_mut(id);
-            self.turn.gone_groups.extend(self.groups.remove(&id));
+            let Some(group) = self.groups.remove(&id) else { return };
+            self.index.forget_group(&group);
+            self.turn.gone_groups.push(group);
         }
     }
 }
