@@ -7,6 +7,7 @@ use std::{
     sync::Arc,
 };
 
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{
@@ -15,7 +16,7 @@ use crate::{
 };
 
 /// What an accepted input gives back to its sender.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Reply {
     /// Nothing to say.
     Done,
@@ -30,17 +31,24 @@ pub enum Reply {
 /// The whole state.
 #[derive(Debug, Default)]
 pub struct Arbiter {
-    domains: BTreeMap<Uid, Domain>,
-    settings: Arc<Settings>,
+    pub(crate) domains: BTreeMap<Uid, Domain>,
+    pub(crate) settings: Arc<Settings>,
     /// Whose domain a registered connection is in.
-    peers: HashMap<Peer, Uid>,
+    pub(crate) peers: HashMap<Peer, Uid>,
     /// Who has each seat.
-    seats: BTreeMap<Arc<str>, Option<Uid>>,
+    pub(crate) seats: BTreeMap<Arc<str>, Option<Uid>>,
     /// The first deadline of each domain.
-    deadlines: BTreeSet<(Time, Uid)>,
-    suspended: bool,
+    pub(crate) deadlines: BTreeSet<(Time, Uid)>,
+    pub(crate) suspended: bool,
     /// How many inputs there were.
     inputs: u64,
+    /// Somebody writes the state down: changes are remembered until they are taken.
+    pub(crate) saving: bool,
+    /// Domains that may have changed since then.
+    pub(crate) unsaved: Vec<Uid>,
+    /// The arbiter's own record as it was written last.
+    pub(crate) written: Vec<u8>,
+    pub(crate) scratch: Vec<u8>,
 }
 
 impl Arbiter {
@@ -84,6 +92,14 @@ impl Arbiter {
             }
             Input::SetDoNotDisturb { caller, mode } => {
                 self.turn(now, caller.uid, effects, |d| d.set_do_not_disturb(caller, mode))
+            }
+            Input::Restarted { lost } => {
+                for peer in &lost {
+                    if let Some(uid) = self.peers.remove(peer) {
+                        self.quietly(now, uid, effects, |d| d.lose(*peer));
+                    }
+                }
+                Ok(Reply::Done)
             }
             Input::PeerLost { peer } => {
                 if let Some(uid) = self.peers.remove(&peer) {
@@ -160,6 +176,9 @@ impl Arbiter {
 
     fn domain_mut(&mut self, uid: Uid) -> &mut Domain {
         let (settings, suspended) = (&self.settings, self.suspended);
+        if self.saving && self.unsaved.last() != Some(&uid) {
+            self.unsaved.push(uid);
+        }
         self.domains.entry(uid).or_insert_with(|| {
             let mut domain = Domain::new(uid, settings.clone());
             domain.suspended = suspended;
@@ -175,7 +194,7 @@ impl Arbiter {
         effects: &mut Vec<Effect>,
         input: impl FnOnce(&mut Domain) -> Result<Reply>,
     ) -> Result<Reply> {
-        let inputs = self.inputs;
+        let (inputs, saving) = (self.inputs, self.saving);
         let domain = self.domain_mut(uid);
         let before = domain.next_deadline();
         domain.begin(now, inputs);
@@ -184,6 +203,9 @@ impl Arbiter {
         domain.flush(effects);
         #[cfg(debug_assertions)]
         domain.verify();
+        if !saving {
+            domain.forget_unsaved();
+        }
         let after = domain.next_deadline();
         let seated = !domain.seats.is_empty();
         if before != after {

@@ -1,9 +1,11 @@
 //! The audio session: who has the microphone and the loudspeaker of a domain. State, not an event.
 
+use serde::{Deserialize, Serialize};
+
 use crate::GroupId;
 
 /// The audio session of one domain.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct AudioSession {
     /// The group that has it, or had it while `phase` is `Releasing`.
     pub holder: Option<GroupId>,
@@ -20,7 +22,7 @@ pub struct AudioSession {
 }
 
 /// Where the hand-over of the audio stands.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Phase {
     /// Nobody has it.
     #[default]

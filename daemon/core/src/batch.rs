@@ -2,6 +2,8 @@
 //!
 //! Owns the count of what is open and what to undo. Every batch ends, because every request does.
 
+use serde::{Deserialize, Serialize};
+
 use crate::{
     Ask, CallId, CallState, Domain, Error, GroupId, HeldBy, Origin, Outcome, Refusal,
     TransactionId,
@@ -9,11 +11,12 @@ use crate::{
 };
 
 /// Calls that are being held, or resumed, together.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Batch {
     held: bool,
     by: HeldBy,
     /// It is still being put together.
+    #[serde(skip)]
     filling: bool,
     open: usize,
     done: Vec<CallId>,
@@ -22,8 +25,15 @@ pub(crate) struct Batch {
     pub group: Option<GroupId>,
 }
 
+impl Batch {
+    /// Whether it counts this many requests.
+    pub(crate) fn is_open_for(&self, requests: usize) -> bool {
+        self.open == requests
+    }
+}
+
 /// Who waits for a batch.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(crate) enum BatchWaiter {
     /// An action that is about this very call.
     Target(TransactionId, usize, CallId),

@@ -5,14 +5,16 @@
 
 use std::{fmt, sync::Arc};
 
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::{CallId, GroupId, Private, ProviderId, RequestId, Time};
+use crate::{CallId, GroupId, Private, ProviderId, RequestId, Time, saved::reasons::Reason};
 
 /// One call. Every field is public to readers; only the core writes.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Call {
     /// Its name in this domain.
+    #[serde(skip)]
     pub id: CallId,
     /// Its name, chosen by the provider.
     pub uuid: Uuid,
@@ -25,10 +27,13 @@ pub struct Call {
     /// Where it stands.
     pub state: CallState,
     /// Why it came to this state, in a few words.
-    pub reason: &'static str,
+    #[serde(with = "crate::saved::reasons")]
+    pub reason: Reason,
     /// The far end's address.
+    #[serde(with = "crate::private::stored")]
     pub handle: Private,
     /// The far end's name, as the app claims it.
+    #[serde(with = "crate::private::stored")]
     pub name: Private,
     /// Whether it has video.
     pub video: bool,
@@ -57,8 +62,10 @@ pub struct Call {
     /// When it was first active, µs since the epoch; 0 for never.
     pub connected_at: u64,
     /// When it ended, µs since the epoch; 0 while it lives.
+    #[serde(skip)]
     pub ended_at: u64,
     /// Why it ended.
+    #[serde(skip)]
     pub end: Option<End>,
     /// When it stops ringing.
     pub ring_deadline: Option<Time>,
@@ -69,6 +76,7 @@ pub struct Call {
     /// The same call, as other providers may carry it.
     pub correlation: Option<Arc<str>>,
     /// The app's own id of the contact.
+    #[serde(with = "crate::private::stored")]
     pub contact: Private,
     /// The number of its last change.
     pub revision: u64,
@@ -96,14 +104,14 @@ impl Call {
 }
 
 /// Who called whom.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Direction {
     Incoming,
     Outgoing,
 }
 
 /// Where a call stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum CallState {
     /// Incoming, being looked at by screeners; nobody has been told.
     Screening,
@@ -183,7 +191,7 @@ impl CallState {
 }
 
 /// Why a call ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum EndReason {
     /// This user hung up.
     LocalEnded,
@@ -253,7 +261,7 @@ pub struct End {
 }
 
 /// A set of those who hold a call; it is unheld when the set becomes empty.
-#[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct HeldBy(u8);
 
 impl HeldBy {
@@ -268,6 +276,10 @@ impl HeldBy {
     /// The machine sleeps.
     pub const SUSPEND: HeldBy = HeldBy(8);
 
+    /// Whether it has only members of the set.
+    pub(crate) fn is_known(self) -> bool {
+        self.0 < 16
+    }
     /// Whether nobody holds it.
     pub fn is_empty(self) -> bool {
         self.0 == 0
@@ -307,7 +319,7 @@ impl fmt::Debug for HeldBy {
 }
 
 /// What a provider can do with a call; all of it unless it says otherwise, as in CallKit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Capabilities {
     pub hold: bool,
     pub group: bool,
@@ -321,7 +333,7 @@ impl Default for Capabilities {
 }
 
 /// Why a ringing call makes no sound.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Silenced {
     /// It rings aloud (if it is not waiting).
     #[default]
@@ -347,7 +359,7 @@ impl Silenced {
 }
 
 /// What answering a ringing call now would do.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct AnswerPlan {
     /// Calls that would be held first.
     pub holds: Vec<CallId>,

@@ -5,10 +5,11 @@
 //! [`crate::turn`].
 
 use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
+    collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
 
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{
@@ -18,9 +19,11 @@ use crate::{
     batch::Batch,
     focus::Vacated,
     index::Index,
+    kept::Kept,
     lane::Lane,
     memory::{Tokens, Tombstones},
     request::{Past, Request},
+    saved::Written,
     timers::{Due, Timers},
     turn::Turn,
 };
@@ -32,11 +35,11 @@ pub struct Domain {
     pub(crate) settings: Arc<Settings>,
     pub(crate) now: Now,
     pub(crate) revision: u64,
-    pub(crate) providers: BTreeMap<ProviderId, Provider>,
-    pub(crate) calls: BTreeMap<CallId, Call>,
+    pub(crate) providers: Kept<ProviderId, Provider>,
+    pub(crate) calls: Kept<CallId, Call>,
     pub(crate) by_uuid: BTreeSet<(Uuid, CallId)>,
-    pub(crate) groups: BTreeMap<GroupId, Group>,
-    pub(crate) transactions: BTreeMap<TransactionId, Transaction>,
+    pub(crate) groups: Kept<GroupId, Group>,
+    pub(crate) transactions: Kept<TransactionId, Transaction>,
     pub(crate) unfinished: u32,
     pub(crate) lane: Lane,
     pub(crate) focus: Option<GroupId>,
@@ -47,9 +50,9 @@ pub struct Domain {
     pub(crate) audio_request: Option<RequestId>,
     /// Another domain of the seat still has the audio.
     pub(crate) audio_gate: bool,
-    pub(crate) requests: BTreeMap<RequestId, Request>,
-    pub(crate) past: VecDeque<Past>,
-    pub(crate) batches: BTreeMap<u32, Batch>,
+    pub(crate) requests: Kept<RequestId, Request>,
+    pub(crate) past: Kept<u64, Past>,
+    pub(crate) batches: Kept<u32, Batch>,
     pub(crate) timers: Timers,
     pub(crate) tombstones: Tombstones,
     pub(crate) tokens: Tokens,
@@ -62,17 +65,18 @@ pub struct Domain {
     /// Derived from the maps above.
     pub(crate) index: Index,
     pub(crate) turn: Turn,
+    pub(crate) written: Written,
 }
 
 /// Numbers that were never used.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Next {
-    provider: u32,
-    call: u32,
-    group: u32,
-    transaction: u32,
-    request: u64,
-    batch: u32,
+    pub provider: u32,
+    pub call: u32,
+    pub group: u32,
+    pub transaction: u32,
+    pub request: u64,
+    pub batch: u32,
     pub held: u64,
 }
 

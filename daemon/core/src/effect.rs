@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{
@@ -47,7 +48,7 @@ pub enum Effect {
 }
 
 /// What a provider is asked.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[expect(
     missing_docs,
     reason = "the contract's ProviderDelegate interface says what each one means"
@@ -55,6 +56,7 @@ pub enum Effect {
 pub enum Ask {
     Start {
         uuid: Uuid,
+        #[serde(with = "crate::private::stored")]
         handle: Private,
         video: bool,
     },
@@ -64,6 +66,7 @@ pub enum Ask {
     End {
         uuid: Uuid,
         reason: EndReason,
+        #[serde(with = "crate::private::stored")]
         message: Private,
     },
     SetHeld {
@@ -80,6 +83,7 @@ pub enum Ask {
     },
     PlayDtmf {
         uuid: Uuid,
+        #[serde(with = "crate::private::stored")]
         tones: Private,
     },
     SetVideo {
@@ -87,6 +91,7 @@ pub enum Ask {
         video: bool,
     },
     /// The steps of one plan, whole; only the kinds above.
+    #[serde(deserialize_with = "crate::saved::steps")]
     Transaction(Vec<Ask>),
     AudioActivated {
         uuids: Vec<Uuid>,
@@ -123,7 +128,7 @@ impl Ask {
 }
 
 /// Whose wish it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Origin {
     /// The holder of role `ui`: the user, through the desktop.
     UserInterface,
@@ -151,7 +156,7 @@ impl Origin {
 }
 
 /// Whether an app may provide calls.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Authorization {
     /// Nobody has decided.
     #[default]

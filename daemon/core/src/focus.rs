@@ -3,13 +3,15 @@
 //! Owns how it is taken, how it becomes free, and what happens to held calls then. It acts only when
 //! the lane is idle and empty, so that a plan never meets it half-way.
 
+use serde::{Deserialize, Serialize};
+
 use crate::{
     CallId, CallState, Domain, GroupId, HeldBy, Notice, Origin, Outcome, batch::BatchWaiter,
     lane::Job,
 };
 
 /// Why nobody has the focus.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Vacated {
     /// What arbitration held last is wanted again.
     Resume,

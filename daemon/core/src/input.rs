@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{
@@ -27,6 +28,9 @@ pub enum Input {
     TakeRoles { caller: Caller, roles: Vec<Role> },
     /// The holder of role `dnd` says what the desktop shows.
     SetDoNotDisturb { caller: Caller, mode: DoNotDisturb },
+    /// The arbiter was restored, and this is the first that it hears: these connections are gone, and all
+    /// others are still there.
+    Restarted { lost: Vec<Peer> },
     /// A connection left the bus.
     PeerLost { peer: Peer },
     /// The seats on which this user has sessions; none: a domain that is always in the foreground.
@@ -70,7 +74,7 @@ pub struct Registration {
 }
 
 /// Where an app id comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum AppIdSource {
     /// The app said so.
     Declared,
@@ -81,7 +85,7 @@ pub enum AppIdSource {
 }
 
 /// What a provider tells about itself.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Configuration {
     /// Its name for people.
     pub display_name: Arc<str>,
@@ -130,7 +134,7 @@ impl Default for Configuration {
 }
 
 /// How a provider's network holds calls.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum HoldModel {
     /// Each call by itself.
     #[default]
@@ -140,7 +144,7 @@ pub enum HoldModel {
 }
 
 /// What may be recorded of a provider's calls.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Records {
     /// Nothing.
     #[default]
@@ -152,7 +156,7 @@ pub enum Records {
 }
 
 /// Who rings for a provider's calls.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Ringer {
     /// The desktop: one ringer for all.
     #[default]
@@ -231,15 +235,26 @@ pub struct Requested {
 }
 
 /// What a controller can ask for.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Action {
     /// Place a call. The shell makes the UUID where the caller gave none, and `provider` is an app
     /// id or none: by the scheme of the handle.
-    Start { uuid: Uuid, handle: Private, provider: Option<Arc<str>>, video: bool },
+    Start {
+        uuid: Uuid,
+        #[serde(with = "crate::private::stored")]
+        handle: Private,
+        provider: Option<Arc<str>>,
+        video: bool,
+    },
     /// Answer a ringing call.
     Answer { call: CallRef },
     /// Hang up, decline, or cancel.
-    End { call: CallRef, reason: Option<EndReason>, message: Private },
+    End {
+        call: CallRef,
+        reason: Option<EndReason>,
+        #[serde(with = "crate::private::stored")]
+        message: Private,
+    },
     /// Hold or resume.
     SetHeld { call: CallRef, held: bool },
     /// Mute or unmute the microphone.
@@ -247,7 +262,12 @@ pub enum Action {
     /// Join the group of another call, or leave one's own.
     SetGroup { call: CallRef, with: Option<CallRef> },
     /// Play tones; `tones` is validated by [`crate::tones`].
-    PlayDtmf { call: CallRef, tones: Private, length: crate::Millis },
+    PlayDtmf {
+        call: CallRef,
+        #[serde(with = "crate::private::stored")]
+        tones: Private,
+        length: crate::Millis,
+    },
     /// Turn video on or off.
     SetVideo { call: CallRef, video: bool },
     /// Stop the ringing, not the call.
@@ -255,7 +275,7 @@ pub enum Action {
 }
 
 /// How a controller names a call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum CallRef {
     /// By the provider's UUID; ambiguous where two providers chose the same.
     Uuid(Uuid),
@@ -266,7 +286,7 @@ pub enum CallRef {
 }
 
 /// Roles of agents that this version knows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Role {
     /// Shows calls and acts for the user; any number of agents.
     Ui,
@@ -288,7 +308,7 @@ impl Role {
 }
 
 /// What the desktop's do-not-disturb means for incoming calls.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum DoNotDisturb {
     /// Calls ring.
     #[default]

@@ -1,167 +1,335 @@
-//! What must be true after every input. Compiled into debug builds and tests; a failure is a bug.
+//! What must be true after every input: debug builds look after every turn, and a state that was saved is
+//! not taken back without it.
 //!
 //! Owns the invariants of one domain that can be seen in its state. Those about time and restarts are
 //! shown by the tests' random histories.
 
-use crate::{CallState, Domain, HeldBy, Limits, Phase, index::Index, lane::Job, request::Waiter};
+use crate::{
+    Ask, Call, CallState, Domain, HeldBy, Phase, RequestId, Step, Transaction,
+    batch::BatchWaiter,
+    lane::Job,
+    request::{Request, Waiter},
+    timers::Due,
+    transaction::Stage,
+};
+
+/// What is wrong, if anything is.
+pub(crate) type Sound = Result<(), &'static str>;
+
+fn must(holds: bool, else_: &'static str) -> Sound {
+    if holds { Ok(()) } else { Err(else_) }
+}
 
 impl Domain {
     /// Panics where the state contradicts itself.
+    #[cfg(debug_assertions)]
     pub(crate) fn verify(&self) {
-        self.verify_calls();
-        self.verify_groups();
-        self.verify_audio();
-        self.verify_requests();
-        self.verify_transactions();
-        self.verify_rest();
-        self.verify_bounds();
-        assert_eq!(self.index, Index::of(self), "the index is not what the maps say");
+        let sound = self.sound().and_then(|()| self.countable()).and_then(|()| self.bounded());
+        if let Err(why) = sound {
+            panic!("{why}: {self:?}");
+        }
+        let index = crate::index::Index::of(self);
+        assert_eq!(self.index, index, "the index is not what the maps say");
     }
 
-    fn verify_calls(&self) {
+    /// Where the state contradicts itself.
+    pub(crate) fn sound(&self) -> Sound {
         for call in self.calls.values() {
-            assert!(call.state != CallState::Ended, "an ended call lives");
-            assert!(self.by_uuid.contains(&(call.uuid, call.id)), "a call without its UUID");
-            let provider = self.providers.get(&call.provider);
-            assert!(provider.is_some(), "a call without its provider");
-            let gone = provider.is_some_and(|p| p.peer.is_none());
-            assert!(!gone || call.orphaned, "a call of a lost provider is not orphaned");
-            let held = call.state == CallState::Held;
-            assert_eq!(held, !call.held_by.is_empty(), "held by nobody, or not held at all");
-            let grouped = call.state.is_eligible() || call.state == CallState::Held;
-            assert!(!grouped || call.group.is_some(), "a call without its group");
-            let alone = matches!(
-                call.state,
-                CallState::Screening
-                    | CallState::Ringing
-                    | CallState::Answering
-                    | CallState::Launching
-                    | CallState::Starting
-            );
-            assert!(!alone || call.group.is_none(), "a group before it is connected");
-            let waits = match call.state {
-                CallState::Ringing => self.timers.at(crate::Due::Ring(call.id)).is_some(),
-                s if s.is_dialing() => self.timers.at(crate::Due::Progress(call.id)).is_some(),
-                CallState::Ending => !call.requests.is_empty(),
-                _ => true,
-            };
-            assert!(waits, "a call waits for ever in {:?}", call.state);
-            assert!(
-                !call.orphaned || self.timers.at(crate::Due::Grace(call.provider)).is_some(),
-                "an orphan for ever"
-            );
+            self.sound_call(call)?;
         }
-        assert_eq!(self.by_uuid.len(), self.calls.len());
+        must(self.by_uuid.len() == self.calls.len(), "an index of calls that are gone")?;
+        self.sound_groups()?;
+        self.sound_audio()?;
+        for (id, request) in &self.requests {
+            self.sound_request(*id, request)?;
+        }
+        self.sound_batches()?;
+        self.sound_lane()?;
+        for transaction in self.transactions.values() {
+            self.sound_transaction(transaction)?;
+        }
+        self.sound_timers()?;
+        self.sound_rest()
     }
 
-    fn verify_groups(&self) {
+    fn sound_call(&self, call: &Call) -> Sound {
+        must(call.state != CallState::Ended, "an ended call lives")?;
+        must(self.by_uuid.contains(&(call.uuid, call.id)), "a call without its UUID")?;
+        let same = self.of_uuid(call.uuid).filter(|c| c.provider == call.provider).count();
+        must(same == 1, "two calls of one app with one UUID")?;
+        let provider = self.providers.get(&call.provider);
+        let gone = provider.ok_or("a call without its provider")?.peer.is_none();
+        must(!gone || call.orphaned, "a call of a lost provider is not orphaned")?;
+        must(call.held_by.is_known(), "held by nobody that is known")?;
+        let held = call.state == CallState::Held;
+        must(held != call.held_by.is_empty(), "held by nobody, or not held at all")?;
+        let grouped = call.state.is_eligible() || call.state == CallState::Held;
+        must(!grouped || call.group.is_some(), "a call without its group")?;
+        let alone = matches!(
+            call.state,
+            CallState::Screening
+                | CallState::Ringing
+                | CallState::Answering
+                | CallState::Launching
+                | CallState::Starting
+        );
+        must(!alone || call.group.is_none(), "a group before it is connected")?;
+        let group = call.group.map(|g| self.groups.get(&g));
+        let member = group.is_none_or(|g| g.is_some_and(|g| g.calls.contains(&call.id)));
+        must(member, "a call in a group that does not have it")?;
+        let asked = || !call.requests.is_empty() || self.is_target(call);
+        let waits = match call.state {
+            CallState::Ringing => self.timers.at(Due::Ring(call.id)).is_some(),
+            s if s.is_dialing() => self.timers.at(Due::Progress(call.id)).is_some(),
+            CallState::Ending => !call.requests.is_empty(),
+            CallState::Starting | CallState::Answering => call.orphaned || asked(),
+            CallState::Screening | CallState::Launching => false,
+            _ => true,
+        };
+        must(waits, "a call waits for ever")?;
+        let grace = self.timers.at(Due::Grace(call.provider)).is_some();
+        must(!call.orphaned || grace, "an orphan for ever")?;
+        for (at, id) in call.requests.iter().enumerate() {
+            let request = self.requests.get(id).ok_or("a call waits for a request that is gone")?;
+            must(request.call == Some(call.id), "a request in the queue of another call")?;
+            must(request.sent == (at == 0), "requests of a call go one at a time, in order")?;
+            let again = call.requests.iter().skip(at + 1).any(|other| other == id);
+            must(!again, "a request is queued twice")?;
+        }
+        Ok(())
+    }
+
+    /// An action that is not decided yet is about it.
+    fn is_target(&self, call: &Call) -> bool {
+        let open = |s: &Step| s.call == call.id && s.outcome.is_none();
+        self.transactions.values().any(|t| t.actions.iter().any(open))
+    }
+
+    fn sound_groups(&self) -> Sound {
         for group in self.groups.values() {
-            for id in &group.calls {
-                let call = self.calls.get(id);
-                assert!(call.is_some_and(|c| c.group == Some(group.id)), "a member is elsewhere");
-                assert!(call.is_some_and(|c| c.provider == group.provider), "a mixed group");
+            must(self.providers.contains_key(&group.provider), "a group without its provider")?;
+            for (at, id) in group.calls.iter().enumerate() {
+                let call = self.calls.get(id).ok_or("a member that is gone")?;
+                must(call.group == Some(group.id), "a member is elsewhere")?;
+                must(call.provider == group.provider, "a mixed group")?;
+                let again = group.calls.iter().skip(at + 1).any(|other| other == id);
+                must(!again, "a member is there twice")?;
             }
-            assert!(
-                !group.audio || self.audio.holder == Some(group.id),
-                "audio without holding it"
-            );
+            let holds = self.audio.holder == Some(group.id);
+            must(!group.audio || holds, "audio without holding it")?;
+            must(holds || !group.calls.is_empty(), "a group without calls")?;
         }
-        let focus = self.focus.and_then(|g| self.groups.get(&g));
-        assert!(self.focus.is_none() || focus.is_some_and(|g| !g.calls.is_empty()), "empty focus");
+        let focus = self.focus.map(|g| self.groups.get(&g));
+        let kept = focus.is_none_or(|g| g.is_some_and(|g| !g.calls.is_empty()));
+        must(kept, "the focus is empty")
     }
 
-    fn verify_audio(&self) {
+    fn sound_audio(&self) -> Sound {
         let audio = &self.audio;
-        assert_eq!(audio.holder.is_none(), audio.phase == Phase::Idle);
-        assert!(audio.phase != Phase::Releasing || self.audio_request.is_some());
+        must(audio.holder.is_none() == (audio.phase == Phase::Idle), "held while idle, or not")?;
+        let pending = audio.phase == Phase::Releasing || audio.phase == Phase::Granting;
+        must(!pending || self.audio_request.is_some(), "a hand-over that nobody answers")?;
+        let request = self.audio_request.map(|r| self.requests.get(&r).map(|r| &r.ask));
+        let about = |ask: &Ask| match ask {
+            Ask::AudioActivated { .. } => audio.phase != Phase::Releasing,
+            Ask::AudioDeactivated { .. } => audio.phase == Phase::Releasing,
+            _ => false,
+        };
+        let open = request.is_none_or(|ask| ask.is_some_and(about));
+        must(
+            open && (self.audio_request.is_none() || audio.holder.is_some()),
+            "no such hand-over",
+        )?;
+        must(audio.holder.is_none_or(|g| self.groups.contains_key(&g)), "the holder is gone")?;
+        let told = self.audio_told.as_ref().map(|(provider, _)| provider);
+        must(told.is_none_or(|p| self.providers.contains_key(p)), "who was told is gone")?;
         if let (Some(holder), Phase::Granted | Phase::Granting) = (audio.holder, audio.phase) {
-            assert_eq!(self.focus, Some(holder), "the holder is not the focus");
+            must(self.focus == Some(holder), "the holder is not the focus")?;
             let eligible = self.members(holder).any(|c| c.state.is_eligible() && !c.orphaned);
-            assert!(eligible, "a holder that may not have it");
+            must(eligible, "a holder that may not have it")?;
+            must(told.is_some(), "a holder that was not told")?;
         }
         let open = self.lane.running.is_some() || self.audio_gate || self.background;
         let focus = self.focus.filter(|_| !open && audio.phase != Phase::Releasing);
         if let Some(focus) = focus
             && self.members(focus).any(|c| c.state == CallState::Active && !c.orphaned)
         {
-            assert_eq!(audio.holder, Some(focus), "an active focus without audio");
+            must(audio.holder == Some(focus), "an active focus without audio")?;
         }
+        Ok(())
     }
 
-    fn verify_requests(&self) {
-        for (id, request) in &self.requests {
-            let call = request.call.map(|c| self.calls.get(&c));
-            assert!(call.is_none_or(|c| c.is_some_and(|c| c.requests.contains(id))));
-            let endless = matches!(request.ask, crate::Ask::Start { .. })
-                && call.flatten().is_some_and(|c| c.emergency);
-            let armed = self.timers.at(crate::Due::Request(*id)).is_some();
-            assert!(!request.sent || armed || endless, "a request waits for ever");
-            for waiter in &request.waiters {
-                if let Waiter::Batch(batch) = waiter {
-                    assert!(self.batches.contains_key(batch), "a request for a batch that is over");
+    fn sound_request(&self, id: RequestId, request: &Request) -> Sound {
+        let provider = self.providers.get(&request.provider);
+        let provider = provider.ok_or("a request to nobody")?;
+        must(provider.peer.is_some(), "a request to an app that is gone")?;
+        must(request.by.is_known(), "held by nobody that is known")?;
+        let call = match request.call {
+            Some(call) => Some(self.calls.get(&call).ok_or("a request about no call")?),
+            None => None,
+        };
+        must(call.is_none_or(|c| c.requests.contains(&id)), "a request in no queue")?;
+        must(call.is_none_or(|c| c.provider == request.provider), "a request to another app")?;
+        must(call.is_some() || request.sent, "a request that is never sent")?;
+        let last = match &request.ask {
+            Ask::Transaction(steps) => steps.last(),
+            ask => Some(ask),
+        };
+        let endless = matches!(last, Some(Ask::Start { .. })) && call.is_some_and(|c| c.emergency);
+        let armed = self.timers.at(Due::Request(id)).is_some();
+        must(!request.sent || armed || endless, "a request waits for ever")?;
+        for waiter in &request.waiters {
+            match waiter {
+                Waiter::Batch(batch) => {
+                    must(self.batches.contains_key(batch), "a request for a batch that is over")?;
+                    must(call.is_some(), "a batch of no calls")?;
                 }
+                Waiter::Step(..) | Waiter::Room(..) => {}
             }
         }
-        for call in self.calls.values() {
-            for (at, id) in call.requests.iter().enumerate() {
-                let sent = self.requests.get(id).is_some_and(|r| r.sent);
-                assert_eq!(sent, at == 0, "requests of a call go one at a time, in order");
+        Ok(())
+    }
+
+    fn sound_batches(&self) -> Sound {
+        for (id, batch) in &self.batches {
+            let waits =
+                |r: &Request| r.waiters.iter().filter(|w| **w == Waiter::Batch(*id)).count();
+            let open: usize = self.requests.values().map(waits).sum();
+            must(open > 0, "a batch for which nobody waits")?;
+            must(batch.is_open_for(open), "a batch that miscounts")?;
+            if let Some(BatchWaiter::Resume(group)) = batch.waiter {
+                let known = self.groups.contains_key(&group);
+                must(known || self.lane.running != Some(Job::Resume(group)), "resumes no group")?;
             }
+        }
+        Ok(())
+    }
+
+    fn sound_lane(&self) -> Sound {
+        let open = |id| self.transactions.get(id).is_some_and(|t| !t.finished && t.focus);
+        must(self.lane.queue.iter().all(open), "queued, and over")?;
+        must(self.turn.ready.is_empty(), "ready, and not run")?;
+        match self.lane.running {
+            Some(Job::Transaction(id)) => {
+                must(open(&id), "running, and over")?;
+                must(!self.lane.queue.contains(&id), "running and queued")
+            }
+            Some(Job::Resume(group)) => {
+                let resumes = |w| matches!(w, BatchWaiter::Resume(g) if g == group);
+                let going = self.batches.values().any(|b| b.waiter.is_some_and(resumes));
+                must(going, "a resume that never ends")
+            }
+            None => must(self.lane.queue.is_empty(), "a queue that nobody runs"),
         }
     }
 
-    fn verify_transactions(&self) {
-        let open = self.transactions.values().filter(|t| !t.finished);
-        assert_eq!(open.clone().count(), self.unfinished as usize);
-        for transaction in open {
-            let id = transaction.id;
-            let waits = !transaction.focus
-                || self.lane.queue.contains(&id)
-                || self.lane.running == Some(Job::Transaction(id));
-            assert!(waits, "a transaction that nobody will continue");
+    fn sound_transaction(&self, transaction: &Transaction) -> Sound {
+        let id = transaction.id;
+        let decided = transaction.actions.iter().all(|s| s.outcome.is_some());
+        if transaction.finished {
+            must(decided, "finished, and not decided")?;
+            return must(self.timers.at(Due::Forget(id)).is_some(), "finished, and kept for ever");
         }
-        for transaction in self.transactions.values().filter(|t| t.finished) {
-            assert!(transaction.actions.iter().all(|s| s.outcome.is_some()));
-            assert!(!self.lane.queue.contains(&transaction.id));
+        must(!decided, "decided, and not finished")?;
+        let queued = transaction.focus && self.lane.running != Some(Job::Transaction(id));
+        must(!queued || self.lane.queue.contains(&id), "a transaction that nobody continues")?;
+        let mut first = true;
+        for (at, step) in transaction.actions.iter().enumerate() {
+            let undecided = step.outcome.is_none() && !matches!(step.stage, Stage::Bundled);
+            if !undecided {
+                continue;
+            }
+            let going = match step.stage {
+                Stage::Asked => self.waiters(id, at) > 0,
+                Stage::MakingRoom { open, .. } => open > 0 && self.waiters(id, at) == open,
+                Stage::Waiting | Stage::Bundled => queued || !first,
+            };
+            must(going, "an action that nobody continues")?;
+            first = false;
         }
-        assert!(self.turn.ready.is_empty());
+        must(!first, "nothing left but what goes with it")
+    }
+
+    /// How many requests and batches wait on behalf of an action.
+    fn waiters(&self, id: crate::TransactionId, at: usize) -> usize {
+        let own = |w: &&Waiter| match w {
+            Waiter::Step(t, s) | Waiter::Room(t, s) => (*t, *s) == (id, at),
+            Waiter::Batch(_) => false,
+        };
+        let requests = self.requests.values().flat_map(|r| &r.waiters).filter(own).count();
+        let own = |w| match w {
+            BatchWaiter::Target(t, s, _) | BatchWaiter::Room(t, s) => (t, s) == (id, at),
+            BatchWaiter::Resume(_) => false,
+        };
+        requests + self.batches.values().filter(|b| b.waiter.is_some_and(own)).count()
+    }
+
+    fn sound_timers(&self) -> Sound {
+        for (due, _) in self.timers.all() {
+            let known = match due {
+                Due::Request(id) => self.requests.get(&id).is_some_and(|r| r.sent),
+                Due::Ring(id) => self.calls.get(&id).is_some_and(|c| c.state == CallState::Ringing),
+                Due::Progress(id) => self.calls.get(&id).is_some_and(|c| c.state.is_dialing()),
+                Due::Grace(id) => self.providers.contains_key(&id),
+                Due::Forget(id) => self.transactions.get(&id).is_some_and(|t| t.finished),
+            };
+            must(known, "a deadline of nothing")?;
+        }
+        for provider in self.providers.values() {
+            let grace = self.timers.at(Due::Grace(provider.id)).is_some();
+            must(provider.peer.is_some() || grace, "a lost provider is kept for ever")?;
+        }
+        Ok(())
     }
 
     /// A call held by the arbiter is resumed, ended, or turned into held by the user.
-    fn verify_rest(&self) {
+    fn sound_rest(&self) -> Sound {
         let at_rest = self.lane.running.is_none()
             && self.lane.queue.is_empty()
             && self.batches.is_empty()
             && self.focus.is_none();
-        if !at_rest {
-            return;
-        }
-        for call in self.calls.values() {
-            assert!(call.held_by != HeldBy::ARBITER, "held by the arbiter and forgotten");
-        }
+        let forgotten = self.calls.values().any(|c| c.held_by == HeldBy::ARBITER);
+        must(!at_rest || !forgotten, "held by the arbiter and forgotten")
+    }
+
+    /// Every number that is in use was given out, and there are enough left.
+    pub(crate) fn countable(&self) -> Sound {
+        let next = &self.next;
+        let small = [next.provider, next.call, next.group, next.transaction, next.batch];
+        must(small.iter().all(|n| *n < u32::MAX / 2), "no numbers are left")?;
+        let counts = [self.revision, self.audio.generation, next.request, next.held];
+        must(counts.iter().all(|n| *n < u64::MAX / 2), "no numbers are left")?;
+        let given = |id: u32, last: u32| id > 0 && id <= last;
+        let known = self.providers.keys().all(|id| given(id.0, next.provider))
+            && self.calls.values().all(|c| given(c.id.0, next.call) && c.held_at <= next.held)
+            && self.groups.keys().all(|id| given(id.0, next.group))
+            && self.transactions.keys().all(|id| given(id.0, next.transaction))
+            && self.batches.keys().all(|id| given(*id, next.batch))
+            && self.requests.keys().all(|id| next.knows(*id));
+        must(known, "a number that was never given out")?;
+        must(self.groups.values().all(|g| g.membership < u64::MAX / 2), "no numbers are left")?;
+        let last = |last: Option<u64>| last.is_none_or(|last| last < u64::MAX / 2);
+        let ages = last(self.past.last_key_value().map(|(n, _)| *n))
+            && last(self.tombstones.kept.last_key_value().map(|(n, _)| *n))
+            && last(self.tokens.kept.last_key_value().map(|(n, _)| *n));
+        must(ages, "no numbers are left")
     }
 
     /// Nothing grows for ever. A call may have, beside what its users asked, the arbiter's own wishes.
-    fn verify_bounds(&self) {
+    #[cfg(debug_assertions)]
+    fn bounded(&self) -> Sound {
         // A configuration that was read again may allow less than is there already.
-        let (own, usual) = (&self.settings.limits, Limits::default());
+        let (own, usual) = (&self.settings.limits, crate::Limits::default());
         let most = |own: u32, usual: u32| own.max(usual) as usize;
-        assert!(self.past.len() <= crate::request::PAST);
-        assert!(self.tombstones.len() <= most(own.tombstones, usual.tombstones));
-        assert!(self.tokens.len() <= most(own.tokens, usual.tokens));
-        for call in self.calls.values() {
-            assert!(
-                call.requests.len() <= 2 * most(own.requests_per_call, usual.requests_per_call)
-            );
-        }
-        for peers in self.roles.values() {
-            assert!(peers.len() <= crate::agents::SHELLS, "agents without bound");
-        }
-        let batches = self.requests.values().flat_map(|r| &r.waiters);
-        let waited = batches.filter(|w| matches!(w, Waiter::Batch(_))).count();
-        assert!(self.batches.len() <= waited, "a batch for which nobody waits");
-        for provider in self.providers.values() {
-            assert!(provider.owed_ends.len() <= most(own.calls, usual.calls));
-        }
+        must(self.past.len() <= crate::request::PAST, "too much past")?;
+        let tombstones = self.tombstones.len() <= most(own.tombstones, usual.tombstones);
+        must(tombstones, "too many tombstones")?;
+        must(self.tokens.len() <= most(own.tokens, usual.tokens), "too many tokens")?;
+        let queue = 2 * most(own.requests_per_call, usual.requests_per_call);
+        must(self.calls.values().all(|c| c.requests.len() <= queue), "too many requests")?;
+        let shells = self.roles.values().all(|peers| peers.len() <= crate::agents::SHELLS);
+        must(shells, "agents without bound")?;
+        let ends = most(own.calls, usual.calls);
+        must(self.providers.values().all(|p| p.owed_ends.len() <= ends), "too many ends to tell")
     }
 }

@@ -6,6 +6,7 @@
 
 use std::collections::VecDeque;
 
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{
@@ -25,14 +26,14 @@ use crate::{
 const READABLE: usize = 256;
 
 /// Whose turn it is to move the focus.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Lane {
     pub running: Option<Job>,
     pub queue: VecDeque<TransactionId>,
 }
 
 /// What has the turn.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Job {
     Transaction(TransactionId),
     Resume(GroupId),

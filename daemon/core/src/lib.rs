@@ -17,8 +17,8 @@ mod group;
 mod ids;
 mod index;
 mod input;
-#[cfg(debug_assertions)]
 mod invariants;
+mod kept;
 mod lane;
 mod life;
 mod memory;
@@ -29,6 +29,7 @@ mod refusal;
 mod report;
 mod request;
 mod rights;
+mod saved;
 mod seat;
 mod session;
 mod settings;
@@ -57,6 +58,7 @@ pub use plan::PlannedStep;
 pub use private::Private;
 pub use provider::Provider;
 pub use refusal::{Error, Refusal, Result};
+pub use saved::{Key, Unreadable};
 pub use settings::{
     AfterRemoteEnd, AuthorizationPolicy, Deadlines, Emergency, Limits, Policy, Settings, WhenBusy,
 };

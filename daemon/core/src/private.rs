@@ -32,3 +32,19 @@ impl fmt::Debug for Private {
         f.write_str(if self.is_empty() { "\"\"" } else { "<private>" })
     }
 }
+
+/// For the state file alone, which nobody but the daemon can read: `#[serde(with = "…")]` on each field says
+/// where such text is written, and the type itself cannot be serialized by accident.
+pub(crate) mod stored {
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    use super::Private;
+
+    pub fn serialize<S: Serializer>(text: &Private, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(text.reveal())
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Private, D::Error> {
+        <&str>::deserialize(from).map(Private::from)
+    }
+}

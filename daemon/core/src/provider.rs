@@ -2,12 +2,15 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::{AppIdSource, Authorization, Configuration, Peer, ProviderId, RequestId};
 
 /// One registered provider, or one whose app went away and may come back.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Provider {
     /// Its name in this domain.
+    #[serde(skip)]
     pub id: ProviderId,
     /// The app.
     pub app: Arc<str>,

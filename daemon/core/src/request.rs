@@ -4,18 +4,19 @@
 //! is [`crate::words`]' business, why a request was made is its waiters': actions ([`crate::steps`])
 //! and batches ([`crate::batch`]).
 
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{
     Ask, CallId, CallState, Domain, Effect, EndReason, Error, Happening, HeldBy, Millis, Origin,
-    Outcome, Private, ProviderId, Refusal, RequestId, TransactionId, timers::Due,
+    Outcome, Private, ProviderId, Refusal, RequestId, TransactionId, memory::next_of, timers::Due,
 };
 
 /// Late words are understood for this many requests.
 pub(crate) const PAST: usize = 256;
 
 /// One request, queued or sent.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Request {
     pub provider: ProviderId,
     /// The call whose queue it is in; none for audio, reconciliation and last words about a call.
@@ -33,7 +34,7 @@ pub(crate) struct Request {
 }
 
 /// Who waits for a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Waiter {
     /// An action is being performed.
     Step(TransactionId, usize),
@@ -43,7 +44,7 @@ pub(crate) enum Waiter {
 }
 
 /// A request that is over; a word about it may still come.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Past {
     pub id: RequestId,
     pub provider: ProviderId,
@@ -243,9 +244,10 @@ impl Domain {
             let Request { provider, call, by, .. } = request;
             let timed_out = matches!(verdict, Verdict::TimedOut);
             let ask = request.ask.clone();
-            self.past.push_back(Past { id, provider, call, ask, by, open, timed_out });
+            let past = Past { id, provider, call, ask, by, open, timed_out };
+            self.past.insert(next_of(&self.past), past);
             if self.past.len() > PAST {
-                self.past.pop_front();
+                self.past.pop_first();
             }
         }
         self.audio_answered(id);

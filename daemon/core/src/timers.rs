@@ -1,6 +1,6 @@
 //! What waits for a time. Owns the order of deadlines; what happens then is decided elsewhere.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{CallId, ProviderId, RequestId, Time, TransactionId};
 
@@ -23,7 +23,8 @@ pub enum Due {
 #[derive(Debug, Default)]
 pub(crate) struct Timers {
     order: BTreeSet<(Time, Due)>,
-    at: HashMap<Due, Time>,
+    at: BTreeMap<Due, Time>,
+    changed: Vec<Due>,
 }
 
 impl Timers {
@@ -32,12 +33,14 @@ impl Timers {
         self.disarm(due);
         self.order.insert((at, due));
         self.at.insert(due, at);
+        self.changed.push(due);
     }
 
     /// No deadline any more.
     pub fn disarm(&mut self, due: Due) {
         if let Some(at) = self.at.remove(&due) {
             self.order.remove(&(at, due));
+            self.changed.push(due);
         }
     }
 
@@ -51,6 +54,11 @@ impl Timers {
         self.order.first().copied()
     }
 
+    /// Everything that waits.
+    pub fn all(&self) -> impl Iterator<Item = (Due, Time)> + '_ {
+        self.at.iter().map(|(due, at)| (*due, *at))
+    }
+
     /// Takes one that has passed.
     pub fn pop(&mut self, now: Time) -> Option<Due> {
         let (at, due) = self.next()?;
@@ -59,5 +67,15 @@ impl Timers {
         }
         self.disarm(due);
         Some(due)
+    }
+
+    /// What was set or moved since this was last asked.
+    pub fn drain_changed(&mut self) -> impl Iterator<Item = Due> + '_ {
+        self.changed.drain(..)
+    }
+
+    /// Nobody will ask.
+    pub fn forget_changed(&mut self) {
+        self.changed.clear();
     }
 }

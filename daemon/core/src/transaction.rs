@@ -1,11 +1,14 @@
 //! A transaction: actions that were accepted as a whole, each with its outcome.
 
+use serde::{Deserialize, Serialize};
+
 use crate::{Action, CallId, CallState, Origin, Refusal, TransactionId};
 
 /// One transaction.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Transaction {
     /// Its name in this domain.
+    #[serde(skip)]
     pub id: TransactionId,
     /// Whose wish it is.
     pub origin: Origin,
@@ -22,7 +25,7 @@ pub struct Transaction {
 }
 
 /// An accepted action.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Step {
     /// What was asked for.
     pub action: Action,
@@ -37,7 +40,7 @@ pub struct Step {
 }
 
 /// How far an action came.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) enum Stage {
     /// It was not begun.
     #[default]
@@ -51,7 +54,7 @@ pub(crate) enum Stage {
 }
 
 /// How an action ended.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Outcome {
     /// The provider did it, or it was so already.
     Fulfilled,

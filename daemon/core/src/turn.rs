@@ -190,7 +190,7 @@ impl Domain {
         }
     }
 
-    fn shown(&self, id: GroupId) -> (u64, &'static str, bool) {
+    pub(crate) fn shown(&self, id: GroupId) -> (u64, &'static str, bool) {
         let Some(group) = self.groups.get(&id) else { return (0, "ending", false) };
         (group.membership, self.group_state(id), group.audio)
     }

@@ -49,7 +49,7 @@ impl Domain {
     ) -> Result<()> {
         if !self.is_open(provider, id)? {
             // Repeated is fine; news that come late are not, though they change nothing.
-            let late = self.past.iter().find(|p| p.id == id).is_none_or(|p| p.open);
+            let late = self.past.values().find(|p| p.id == id).is_none_or(|p| p.open);
             return if late { Err(too_late(id)) } else { Ok(()) };
         }
         let said = if message.is_empty() { "it gave no reason" } else { message.reveal() };
@@ -98,7 +98,7 @@ impl Domain {
                 Err(unknown())
             };
         }
-        match self.past.iter().find(|p| p.id == id) {
+        match self.past.values().find(|p| p.id == id) {
             Some(past) if past.provider != provider => Err(unknown()),
             _ if self.next.knows(id) => Ok(false),
             _ => Err(unknown()),
@@ -107,7 +107,7 @@ impl Domain {
 
     /// A word about a request that is over: repeated, or a fact that comes late.
     fn late(&mut self, provider: ProviderId, id: RequestId) -> Result<()> {
-        let known = self.past.iter_mut().find(|p| p.id == id && p.provider == provider);
+        let known = self.past.find_mut(|p| p.id == id && p.provider == provider);
         let Some(past) = known else { return Err(too_late(id)) };
         if !std::mem::replace(&mut past.open, false) {
             return Ok(());
@@ -159,11 +159,11 @@ impl Domain {
 
     /// A resume of this call was called off, and the provider has not said what became of it.
     pub(crate) fn takes_back_a_resume(&mut self, call: CallId) -> bool {
-        let called_off = |p: &&mut Past| {
+        let called_off = |p: &Past| {
             let resume = matches!(p.ask, Ask::SetHeld { held: false, .. });
             p.open && !p.timed_out && resume && p.call == Some(call)
         };
-        let found = self.past.iter_mut().find(called_off);
+        let found = self.past.find_mut(called_off);
         found.is_some_and(|past| std::mem::replace(&mut past.open, false))
     }
 }

@@ -171,6 +171,7 @@ pub fn name_of_input(input: &Input) -> &'static str {
         Input::TakeRoles { .. } => "TakeRoles",
         Input::SetDoNotDisturb { .. } => "SetDoNotDisturb",
         Input::PeerLost { .. } => "PeerLost",
+        Input::Restarted { .. } => "Restarted",
         Input::Seats { .. } => "Seats",
         Input::Foreground { .. } => "Foreground",
         Input::Suspend(_) => "Suspend",

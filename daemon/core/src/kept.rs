@@ -1,0 +1,122 @@
+//! A map whose entries survive the arbiter: whatever may have changed one is remembered by its key.
+//!
+//! Owns the marks alone. What an entry looks like when it is written is [`crate::saved`]'s.
+
+use std::{
+    collections::{BTreeMap, btree_map},
+    fmt,
+    ops::RangeBounds,
+};
+
+/// A `BTreeMap` that knows which entries may differ from what was last written.
+pub(crate) struct Kept<K, V> {
+    map: BTreeMap<K, V>,
+    changed: Vec<K>,
+}
+
+impl<K: Ord + Copy, V> Kept<K, V> {
+    pub fn get(&self, key: &K) -> Option<&V> {
+        self.map.get(key)
+    }
+
+    /// An entry that is about to change.
+    pub fn get_mut(&mut self, key: &K) -> Option<&mut V> {
+        let value = self.map.get_mut(key)?;
+        mark(&mut self.changed, *key);
+        Some(value)
+    }
+
+    pub fn insert(&mut self, key: K, value: V) -> Option<V> {
+        mark(&mut self.changed, key);
+        self.map.insert(key, value)
+    }
+
+    pub fn remove(&mut self, key: &K) -> Option<V> {
+        let value = self.map.remove(key)?;
+        mark(&mut self.changed, *key);
+        Some(value)
+    }
+
+    pub fn pop_first(&mut self) -> Option<(K, V)> {
+        let (key, value) = self.map.pop_first()?;
+        mark(&mut self.changed, key);
+        Some((key, value))
+    }
+
+    /// The first of those, about to change.
+    pub fn find_mut(&mut self, which: impl Fn(&V) -> bool) -> Option<&mut V> {
+        let (key, value) = self.map.iter_mut().find(|(_, v)| which(v))?;
+        mark(&mut self.changed, *key);
+        Some(value)
+    }
+
+    pub fn contains_key(&self, key: &K) -> bool {
+        self.map.contains_key(key)
+    }
+
+    pub fn len(&self) -> usize {
+        self.map.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.map.is_empty()
+    }
+
+    pub fn keys(&self) -> btree_map::Keys<'_, K, V> {
+        self.map.keys()
+    }
+
+    pub fn values(&self) -> btree_map::Values<'_, K, V> {
+        self.map.values()
+    }
+
+    pub fn iter(&self) -> btree_map::Iter<'_, K, V> {
+        self.map.iter()
+    }
+
+    pub fn range(&self, range: impl RangeBounds<K>) -> btree_map::Range<'_, K, V> {
+        self.map.range(range)
+    }
+
+    pub fn last_key_value(&self) -> Option<(&K, &V)> {
+        self.map.last_key_value()
+    }
+
+    /// What may have changed since this was last asked; a key may come more than once.
+    pub fn drain_changed(&mut self) -> impl Iterator<Item = K> + '_ {
+        self.changed.drain(..)
+    }
+
+    /// Nobody will ask.
+    pub fn forget_changed(&mut self) {
+        self.changed.clear();
+    }
+}
+
+/// The same entry is often changed several times in a row.
+fn mark<K: PartialEq>(changed: &mut Vec<K>, key: K) {
+    if changed.last() != Some(&key) {
+        changed.push(key);
+    }
+}
+
+impl<K, V> Default for Kept<K, V> {
+    fn default() -> Self {
+        Kept { map: BTreeMap::new(), changed: Vec::new() }
+    }
+}
+
+impl<'a, K: Ord + Copy, V> IntoIterator for &'a Kept<K, V> {
+    type Item = (&'a K, &'a V);
+    type IntoIter = btree_map::Iter<'a, K, V>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.map.iter()
+    }
+}
+
+impl<K: fmt::Debug, V: fmt::Debug> fmt::Debug for Kept<K, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.map.fmt(f)
+    }
+}

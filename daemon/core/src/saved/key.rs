@@ -1,0 +1,123 @@
+//! The name of a record. Owns its shape: a user, a kind, a number within both.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{CallId, GroupId, ProviderId, RequestId, TransactionId, Uid, timers::Due};
+
+/// Which record; to its keeper nothing but a name with an order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Key {
+    uid: Uid,
+    /// A [`Kind`], or one of another version.
+    kind: u8,
+    number: u64,
+}
+
+/// What a record is about. The numbers are written: they never change their meaning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub(super) enum Kind {
+    /// What users share; of user 0.
+    Arbiter = 0,
+    /// Focus, audio, lane, counters: what nearly every turn changes.
+    Course = 1,
+    /// Roles, do-not-disturb, seats, sleep.
+    Desktop = 2,
+    Provider = 3,
+    Call = 4,
+    Group = 5,
+    Transaction = 6,
+    Request = 7,
+    Past = 8,
+    Batch = 9,
+    Tombstone = 10,
+    Token = 11,
+}
+
+impl Kind {
+    pub const ALL: [Kind; 12] = [
+        Kind::Arbiter,
+        Kind::Course,
+        Kind::Desktop,
+        Kind::Provider,
+        Kind::Call,
+        Kind::Group,
+        Kind::Transaction,
+        Kind::Request,
+        Kind::Past,
+        Kind::Batch,
+        Kind::Tombstone,
+        Kind::Token,
+    ];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::Arbiter => "the shared state",
+            Kind::Course => "the course",
+            Kind::Desktop => "the desktop",
+            Kind::Provider => "provider",
+            Kind::Call => "call",
+            Kind::Group => "group",
+            Kind::Transaction => "transaction",
+            Kind::Request => "request",
+            Kind::Past => "past request",
+            Kind::Batch => "batch",
+            Kind::Tombstone => "tombstone",
+            Kind::Token => "token",
+        }
+    }
+}
+
+impl Key {
+    pub(super) const ARBITER: Key = Key { uid: Uid(0), kind: Kind::Arbiter as u8, number: 0 };
+
+    pub(super) fn new(uid: Uid, kind: Kind, number: u64) -> Key {
+        Key { uid, kind: kind as u8, number }
+    }
+
+    pub(super) fn call(uid: Uid, id: CallId) -> Key {
+        Key::new(uid, Kind::Call, id.0.into())
+    }
+
+    pub(super) fn provider(uid: Uid, id: ProviderId) -> Key {
+        Key::new(uid, Kind::Provider, id.0.into())
+    }
+
+    pub(super) fn group(uid: Uid, id: GroupId) -> Key {
+        Key::new(uid, Kind::Group, id.0.into())
+    }
+
+    pub(super) fn transaction(uid: Uid, id: TransactionId) -> Key {
+        Key::new(uid, Kind::Transaction, id.0.into())
+    }
+
+    pub(super) fn request(uid: Uid, id: RequestId) -> Key {
+        Key::new(uid, Kind::Request, id.0)
+    }
+
+    /// The record in which this deadline is written.
+    pub(super) fn of(uid: Uid, due: Due) -> Key {
+        match due {
+            Due::Request(id) => Key::request(uid, id),
+            Due::Ring(id) | Due::Progress(id) => Key::call(uid, id),
+            Due::Grace(id) => Key::provider(uid, id),
+            Due::Forget(id) => Key::transaction(uid, id),
+        }
+    }
+
+    pub(super) fn uid(self) -> Uid {
+        self.uid
+    }
+
+    pub(super) fn kind(self) -> Option<Kind> {
+        Kind::ALL.into_iter().find(|kind| *kind as u8 == self.kind)
+    }
+
+    pub(super) fn is_behind(self, kind: Kind) -> bool {
+        self.kind > kind as u8
+    }
+
+    pub(super) fn number(self) -> u64 {
+        self.number
+    }
+}

@@ -1,0 +1,204 @@
+//! The records of one domain: what each holds, and which of them changed.
+//!
+//! Owns their contents. A deadline is written with what waits for it. The two that hold no entity are compared
+//! with what was written last, so that nobody needs to mark them.
+
+use std::{
+    collections::BTreeMap,
+    ops::Bound::{Excluded, Unbounded},
+    sync::Arc,
+};
+
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::{Key, Kind, encode, note};
+use crate::{
+    AudioSession, CallId, DoNotDisturb, Domain, GroupId, Peer, ProviderId, RequestId, Role,
+    TransactionId, Uid, domain::Next, focus::Vacated, kept::Kept, lane::Lane, timers::Due,
+};
+
+/// As it is read; it is written from references in the same order.
+pub(super) type Course = (
+    u64,
+    Next,
+    Option<GroupId>,
+    Option<Vacated>,
+    Lane,
+    AudioSession,
+    Option<(ProviderId, Vec<Uuid>)>,
+    Option<RequestId>,
+);
+
+pub(super) type Desktop =
+    (BTreeMap<Role, Vec<Peer>>, DoNotDisturb, Vec<Arc<str>>, bool, bool, bool);
+
+/// What of a domain was written last, where that is compared.
+#[derive(Debug, Default)]
+pub(crate) struct Written {
+    pub(super) course: Vec<u8>,
+    pub(super) desktop: Vec<u8>,
+}
+
+impl Domain {
+    pub(super) fn take_unsaved(&mut self, scratch: &mut Vec<u8>, keys: &mut Vec<Key>) {
+        let uid = self.uid;
+        self.encode_course(scratch);
+        if note(&mut self.written.course, scratch) {
+            keys.push(Key::new(uid, Kind::Course, 0));
+        }
+        self.encode_desktop(scratch);
+        if note(&mut self.written.desktop, scratch) {
+            keys.push(Key::new(uid, Kind::Desktop, 0));
+        }
+        let numbered = |kind| move |number| Key::new(uid, kind, number);
+        keys.extend(self.providers.drain_changed().map(|id| Key::provider(uid, id)));
+        keys.extend(self.calls.drain_changed().map(|id| Key::call(uid, id)));
+        keys.extend(self.groups.drain_changed().map(|id| Key::group(uid, id)));
+        keys.extend(self.transactions.drain_changed().map(|id| Key::transaction(uid, id)));
+        keys.extend(self.requests.drain_changed().map(|id| Key::request(uid, id)));
+        keys.extend(self.past.drain_changed().map(numbered(Kind::Past)));
+        keys.extend(self.batches.drain_changed().map(u64::from).map(numbered(Kind::Batch)));
+        keys.extend(self.tombstones.kept.drain_changed().map(numbered(Kind::Tombstone)));
+        keys.extend(self.tokens.kept.drain_changed().map(numbered(Kind::Token)));
+        keys.extend(self.timers.drain_changed().map(|due| Key::of(uid, due)));
+    }
+
+    /// Nobody saves, or everything is written anyway.
+    pub(crate) fn forget_unsaved(&mut self) {
+        self.providers.forget_changed();
+        self.calls.forget_changed();
+        self.groups.forget_changed();
+        self.transactions.forget_changed();
+        self.requests.forget_changed();
+        self.past.forget_changed();
+        self.batches.forget_changed();
+        self.tombstones.kept.forget_changed();
+        self.tokens.kept.forget_changed();
+        self.timers.forget_changed();
+    }
+
+    /// Appends one record. False: there is no such thing, or none any more.
+    pub(super) fn encode(&self, kind: Kind, number: u64, value: &mut Vec<u8>) -> bool {
+        let at = |due| self.timers.at(due);
+        match kind {
+            Kind::Arbiter => false,
+            Kind::Course => {
+                self.encode_course(value);
+                true
+            }
+            Kind::Desktop => {
+                self.encode_desktop(value);
+                true
+            }
+            Kind::Provider => {
+                let id = ProviderId(small(number));
+                put(self.providers.get(&id).map(|p| (p, at(Due::Grace(id)))), value)
+            }
+            Kind::Call => {
+                let id = CallId(small(number));
+                let until = || (at(Due::Ring(id)), at(Due::Progress(id)));
+                put(self.calls.get(&id).map(|c| (c, until())), value)
+            }
+            Kind::Group => put(self.groups.get(&GroupId(small(number))), value),
+            Kind::Transaction => {
+                let id = TransactionId(small(number));
+                put(self.transactions.get(&id).map(|t| (t, at(Due::Forget(id)))), value)
+            }
+            Kind::Request => {
+                let id = RequestId(number);
+                put(self.requests.get(&id).map(|r| (r, at(Due::Request(id)))), value)
+            }
+            Kind::Past => put(self.past.get(&number), value),
+            Kind::Batch => put(self.batches.get(&small(number)), value),
+            Kind::Tombstone => put(self.tombstones.kept.get(&number), value),
+            Kind::Token => put(self.tokens.kept.get(&number), value),
+        }
+    }
+
+    fn encode_course(&self, value: &mut Vec<u8>) {
+        let Domain { revision, next, focus, vacated, lane, .. } = self;
+        let Domain { audio, audio_told, audio_request, .. } = self;
+        let course = (revision, next, focus, vacated, lane, audio, audio_told, audio_request);
+        encode(&course, value);
+    }
+
+    fn encode_desktop(&self, value: &mut Vec<u8>) {
+        let Domain { roles, do_not_disturb, seats, background, suspended, audio_gate, .. } = self;
+        encode(&(roles, do_not_disturb, seats, background, suspended, audio_gate), value);
+    }
+
+    /// Keys behind `after` until there are `end`.
+    pub(super) fn keys_after(&self, after: Option<Key>, end: usize, keys: &mut Vec<Key>) {
+        for kind in Kind::ALL {
+            let same = after.filter(|key| key.kind() == Some(kind)).map(Key::number);
+            let before = after.is_some_and(|key| key.is_behind(kind));
+            if keys.len() >= end {
+                return;
+            }
+            if !before {
+                self.keys_of(kind, same, end, keys);
+            }
+        }
+    }
+
+    fn keys_of(&self, kind: Kind, after: Option<u64>, end: usize, keys: &mut Vec<Key>) {
+        let after_small = after.map(small);
+        let mut list = Listing { uid: self.uid, kind, end, keys };
+        match kind {
+            Kind::Arbiter => {}
+            Kind::Course | Kind::Desktop => list.add(after.is_none().then_some(0).into_iter()),
+            Kind::Provider => {
+                list.of(&self.providers, after_small.map(ProviderId), |id| id.0.into())
+            }
+            Kind::Call => list.of(&self.calls, after_small.map(CallId), |id| id.0.into()),
+            Kind::Group => list.of(&self.groups, after_small.map(GroupId), |id| id.0.into()),
+            Kind::Transaction => {
+                list.of(&self.transactions, after_small.map(TransactionId), |id| id.0.into());
+            }
+            Kind::Request => list.of(&self.requests, after.map(RequestId), |id| id.0),
+            Kind::Past => list.of(&self.past, after, |number| number),
+            Kind::Batch => list.of(&self.batches, after_small, u64::from),
+            Kind::Tombstone => list.of(&self.tombstones.kept, after, |number| number),
+            Kind::Token => list.of(&self.tokens.kept, after, |number| number),
+        }
+    }
+}
+
+fn put<T: Serialize>(record: Option<T>, value: &mut Vec<u8>) -> bool {
+    if let Some(record) = &record {
+        encode(record, value);
+    }
+    record.is_some()
+}
+
+/// No entity with such a number is beyond the last.
+fn small(number: u64) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
+}
+
+/// Keys of one kind, up to a number of keys.
+struct Listing<'a> {
+    uid: Uid,
+    kind: Kind,
+    end: usize,
+    keys: &'a mut Vec<Key>,
+}
+
+impl Listing<'_> {
+    fn of<K: Ord + Copy, V>(
+        &mut self,
+        kept: &Kept<K, V>,
+        after: Option<K>,
+        number: impl Fn(K) -> u64,
+    ) {
+        let range = kept.range((after.map_or(Unbounded, Excluded), Unbounded));
+        self.add(range.map(|(key, _)| number(*key)));
+    }
+
+    fn add(&mut self, numbers: impl Iterator<Item = u64>) {
+        let room = self.end.saturating_sub(self.keys.len());
+        let (uid, kind) = (self.uid, self.kind);
+        self.keys.extend(numbers.take(room).map(|number| Key::new(uid, kind, number)));
+    }
+}

@@ -1,0 +1,211 @@
+//! From records back to the arbiter that wrote them, or a word about the one that is wrong.
+//!
+//! Owns what is not written: indexes, counts, who is in which domain. Bytes may be anything; what comes out is
+//! sound or nothing.
+
+use std::{collections::BTreeSet, fmt};
+
+use super::{
+    Key, Kind, decode,
+    records::{Course, Desktop},
+};
+use crate::{
+    Arbiter, Call, CallId, Domain, Group, GroupId, Provider, ProviderId, RequestId, Settings, Time,
+    Transaction, TransactionId, Uid,
+    batch::Batch,
+    index::Index,
+    memory::{Answered, Tombstone},
+    request::{Past, Request},
+    timers::Due,
+};
+
+/// Why a saved state cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unreadable {
+    uid: Uid,
+    record: Option<(&'static str, u64)>,
+    why: Why,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Why {
+    /// These bytes are no such record.
+    Damaged(&'static str),
+    /// A later version wrote it.
+    Newer(u8),
+    /// Records contradict each other.
+    Unsound(&'static str),
+}
+
+impl Unreadable {
+    /// A later version of the arbiter wrote it: it is whole, and useless to this one.
+    pub fn is_newer(&self) -> bool {
+        matches!(self.why, Why::Newer(_))
+    }
+}
+
+impl fmt::Display for Unreadable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.record {
+            Some((kind, number)) => write!(f, "{kind} {number} of user {}: ", self.uid)?,
+            None => write!(f, "the state of user {}: ", self.uid)?,
+        }
+        match self.why {
+            Why::Damaged(why) | Why::Unsound(why) => f.write_str(why),
+            Why::Newer(version) => {
+                write!(f, "its format {version} is not known to this version; a later one wrote it")
+            }
+        }
+    }
+}
+
+impl std::error::Error for Unreadable {}
+
+impl Arbiter {
+    /// The arbiter that wrote these records, each key once, in any order.
+    pub fn restore(
+        settings: Settings,
+        records: impl IntoIterator<Item = (Key, Vec<u8>)>,
+    ) -> Result<Arbiter, Unreadable> {
+        let mut arbiter = Arbiter::new(settings);
+        let mut found = BTreeSet::new();
+        for (key, value) in records {
+            arbiter.place(key, &value).map_err(|why| {
+                let kind = key.kind().map_or("a record of an unknown kind,", Kind::name);
+                Unreadable { uid: key.uid(), record: Some((kind, key.number())), why }
+            })?;
+            found.insert(key);
+        }
+        arbiter.rebuild(&found)?;
+        arbiter.saving = !found.is_empty();
+        Ok(arbiter)
+    }
+
+    fn place(&mut self, key: Key, value: &[u8]) -> Result<(), Why> {
+        if key == Key::ARBITER {
+            (self.seats, self.suspended) = decode(value)?;
+            self.written = value.to_vec();
+            return Ok(());
+        }
+        let kind = key.kind().filter(|kind| *kind != Kind::Arbiter);
+        let kind = kind.ok_or(Why::Damaged("this version knows no such kind"))?;
+        let settings = &self.settings;
+        let uid = key.uid();
+        let domain = self.domains.entry(uid).or_insert_with(|| Domain::new(uid, settings.clone()));
+        domain.place(kind, key.number(), value)
+    }
+
+    /// What is not written.
+    fn rebuild(&mut self, found: &BTreeSet<Key>) -> Result<(), Unreadable> {
+        if !found.is_empty() && !found.contains(&Key::ARBITER) {
+            let why = Why::Unsound("what users share is missing");
+            return Err(Unreadable { uid: Uid(0), record: None, why });
+        }
+        for (uid, domain) in &mut self.domains {
+            let bad = |why| Unreadable { uid: *uid, record: None, why: Why::Unsound(why) };
+            for kind in [Kind::Course, Kind::Desktop] {
+                if !found.contains(&Key::new(*uid, kind, 0)) {
+                    return Err(bad("a part of it is missing"));
+                }
+            }
+            domain.rebuild();
+            domain.sound().map_err(bad)?;
+            domain.countable().map_err(bad)?;
+            domain.forget_unsaved();
+            // A configuration that allows less meets what an older one let in.
+            let limits = &domain.settings.limits;
+            domain.tombstones.shrink(limits.tombstones);
+            domain.tokens.shrink(limits.tokens);
+            self.unsaved.push(*uid);
+            let peers = domain.providers.values().filter_map(|p| p.peer);
+            for peer in peers.chain(domain.roles.values().flatten().copied()) {
+                if self.peers.insert(peer, *uid).is_some_and(|other| other != *uid) {
+                    return Err(bad("it has a connection of another user"));
+                }
+            }
+            self.deadlines.extend(domain.next_deadline().map(|(at, _)| (at, *uid)));
+        }
+        Ok(())
+    }
+}
+
+impl Domain {
+    fn place(&mut self, kind: Kind, number: u64, value: &[u8]) -> Result<(), Why> {
+        let small = || u32::try_from(number).map_err(|_| Why::Damaged("its number is too high"));
+        let fresh = match kind {
+            Kind::Arbiter => false,
+            Kind::Course => {
+                let (revision, next, focus, vacated, lane, audio, told, request) =
+                    decode::<Course>(value)?;
+                (self.revision, self.next, self.focus) = (revision, next, focus);
+                (self.vacated, self.lane, self.audio) = (vacated, lane, audio);
+                (self.audio_told, self.audio_request) = (told, request);
+                self.written.course = value.to_vec();
+                number == 0
+            }
+            Kind::Desktop => {
+                let (roles, do_not_disturb, seats, background, suspended, gate) =
+                    decode::<Desktop>(value)?;
+                (self.roles, self.do_not_disturb, self.seats) = (roles, do_not_disturb, seats);
+                (self.background, self.suspended, self.audio_gate) = (background, suspended, gate);
+                self.written.desktop = value.to_vec();
+                number == 0
+            }
+            Kind::Provider => {
+                let id = ProviderId(small()?);
+                let (provider, grace): (Provider, _) = decode(value)?;
+                self.rearm(Due::Grace(id), grace);
+                self.providers.insert(id, Provider { id, ..provider }).is_none()
+            }
+            Kind::Call => {
+                let id = CallId(small()?);
+                let (call, (ring, progress)): (Call, _) = decode(value)?;
+                self.rearm(Due::Ring(id), ring);
+                self.rearm(Due::Progress(id), progress);
+                self.calls.insert(id, Call { id, ..call }).is_none()
+            }
+            Kind::Group => {
+                let id = GroupId(small()?);
+                let group: Group = decode(value)?;
+                self.groups.insert(id, Group { id, ..group }).is_none()
+            }
+            Kind::Transaction => {
+                let id = TransactionId(small()?);
+                let (transaction, until): (Transaction, _) = decode(value)?;
+                self.rearm(Due::Forget(id), until);
+                self.transactions.insert(id, Transaction { id, ..transaction }).is_none()
+            }
+            Kind::Request => {
+                let id = RequestId(number);
+                let (request, until): (Request, _) = decode(value)?;
+                self.rearm(Due::Request(id), until);
+                self.requests.insert(id, request).is_none()
+            }
+            Kind::Past => self.past.insert(number, decode::<Past>(value)?).is_none(),
+            Kind::Batch => self.batches.insert(small()?, decode::<Batch>(value)?).is_none(),
+            Kind::Tombstone => self.tombstones.restore(number, decode::<Tombstone>(value)?),
+            Kind::Token => self.tokens.restore(number, decode::<Answered>(value)?),
+        };
+        if fresh { Ok(()) } else { Err(Why::Damaged("it is there twice")) }
+    }
+
+    fn rearm(&mut self, due: Due, at: Option<Time>) {
+        if let Some(at) = at {
+            self.timers.arm(due, at);
+        }
+    }
+
+    fn rebuild(&mut self) {
+        self.by_uuid = self.calls.values().map(|c| (c.uuid, c.id)).collect();
+        self.index = Index::of(self);
+        let open = self.transactions.values().filter(|t| !t.finished).count();
+        self.unfinished = u32::try_from(open).unwrap_or(u32::MAX);
+        let groups: Vec<GroupId> = self.groups.keys().copied().collect();
+        for id in groups {
+            let shown = self.shown(id);
+            if let Some(group) = self.groups.get_mut(&id) {
+                group.shown = shown;
+            }
+        }
+    }
+}
