@@ -67,15 +67,15 @@ impl Object {
             rest => {
                 let (kind, name) = rest.strip_prefix('/')?.split_once('/')?;
                 match kind {
-                    "provider" => Object::Provider(name.parse().ok()?),
+                    "provider" => Object::Provider(number(name)?),
                     "call" => Object::Call(call_path(name)?),
-                    "group" => Object::Group(name.parse().ok()?),
-                    "transaction" => Object::Transaction(name.parse().ok()?),
+                    "group" => Object::Group(number(name)?),
+                    "transaction" => Object::Transaction(number(name)?),
                     _ => return None,
                 }
             }
         };
-        (object.to_string() == path).then_some(object)
+        Some(object)
     }
 
     /// Its path.
@@ -115,12 +115,14 @@ impl fmt::Display for Object {
 
 impl fmt::Display for CallPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut text = [0; uuid::fmt::Hyphenated::LENGTH];
-        let uuid = self.uuid.hyphenated().encode_lower(&mut text).replace('-', "_");
-        match self.provider {
-            None => write!(f, "{ROOT_PATH}/call/{uuid}"),
-            Some(n) => write!(f, "{ROOT_PATH}/call/p{n}_{uuid}"),
+        f.write_str(ROOT_PATH)?;
+        f.write_str("/call/")?;
+        if let Some(n) = self.provider {
+            write!(f, "p{n}_")?;
         }
+        let mut text = [0; uuid::fmt::Hyphenated::LENGTH];
+        self.uuid.hyphenated().encode_lower(&mut text);
+        f.write_str(swapped(&mut text, b'-', b'_'))
     }
 }
 
@@ -130,10 +132,26 @@ fn call_path(name: &str) -> Option<CallPath> {
         None => (None, name),
         Some(rest) => {
             let (n, text) = rest.split_once('_')?;
-            (Some(n.parse().ok()?), text)
+            (Some(number(n)?), text)
         }
     };
-    Some(CallPath { uuid: uuid(&text.replace('_', "-"))?, provider })
+    if text.bytes().any(|byte| byte == b'-' || byte.is_ascii_uppercase()) {
+        return None;
+    }
+    let mut text: [u8; uuid::fmt::Hyphenated::LENGTH] = text.as_bytes().try_into().ok()?;
+    Some(CallPath { uuid: uuid(swapped(&mut text, b'_', b'-'))?, provider })
+}
+
+/// A number in its one spelling.
+fn number(text: &str) -> Option<u32> {
+    let canonical = text == "0" || !text.starts_with(['0', '+']);
+    text.parse().ok().filter(|_| canonical)
+}
+
+/// One separator for another; empty for what is no text.
+fn swapped(text: &mut [u8], from: u8, to: u8) -> &str {
+    text.iter_mut().filter(|byte| **byte == from).for_each(|byte| *byte = to);
+    std::str::from_utf8(text).unwrap_or_default()
 }
 
 /// The path of a provider.

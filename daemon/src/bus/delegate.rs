@@ -4,12 +4,14 @@
 //! a provider answers with `Fulfil` or `Fail` instead.
 
 use callarbiter_core::{Ask, Authorization, Millis, Origin, RequestId};
-use callarbiter_dbus::{
-    Action, CallRef, Error, PerformOptions, ReconciledCalls, Verb, names::PROVIDER_DELEGATE, words,
-};
-use serde::Serialize;
+use callarbiter_dbus::{Action, CallRef, Error, Verb, names::PROVIDER_DELEGATE, words};
 use uuid::Uuid;
-use zbus::{DynamicType, Message, OwnedObjectPath, message::Flags, names::OwnedUniqueName};
+use zbus::{Message, OwnedObjectPath, message::Type, names::OwnedUniqueName};
+
+use super::{
+    compose::{Head, compose},
+    encode::Body,
+};
 
 /// Request ids: a random prefix for each start of the daemon, so that an answer to a daemon that is gone
 /// is never taken for one to this one.
@@ -59,61 +61,96 @@ impl Delegate<'_> {
         deadline: Millis,
         origin: Origin,
     ) -> zbus::Result<Message> {
-        let mut options = PerformOptions {
-            deadline_ms: Some(deadline.0),
-            origin: Some(words::Origin::from(origin.name())),
-            ..PerformOptions::default()
-        };
-        match ask {
-            Ask::Start { uuid, handle, video } => {
-                options.has_video = *video;
-                let uuid = uuid.to_string();
-                self.call("PerformStart", &(request, uuid, handle.reveal(), options.to_dict()))
+        let mut body = Body::new();
+        body.str(request);
+        let mut more: &[(&str, Option<&str>)] = &[];
+        let end;
+        let (member, signature) = match ask {
+            Ask::Start { uuid, handle, video: _ } => {
+                body.id(*uuid);
+                body.str(handle.reveal());
+                ("PerformStart", "sssa{sv}")
             }
             Ask::Answer { uuid } => {
-                self.call("PerformAnswer", &(request, uuid.to_string(), options.to_dict()))
+                body.id(*uuid);
+                ("PerformAnswer", "ssa{sv}")
             }
             Ask::End { uuid, reason, message } => {
-                options.reason = Some(words::EndReason::from(reason.name()));
-                options.message =
-                    Some(message.reveal().to_owned()).filter(|message| !message.is_empty());
-                self.call("PerformEnd", &(request, uuid.to_string(), options.to_dict()))
+                body.id(*uuid);
+                let message = Some(message.reveal()).filter(|message| !message.is_empty());
+                end = [("reason", Some(reason.name())), ("message", message)];
+                more = &end;
+                ("PerformEnd", "ssa{sv}")
             }
-            Ask::SetHeld { uuid, held } => {
-                self.call("PerformSetHeld", &(request, uuid.to_string(), held, options.to_dict()))
-            }
-            Ask::SetMuted { uuid, muted } => {
-                self.call("PerformSetMuted", &(request, uuid.to_string(), muted, options.to_dict()))
+            Ask::SetHeld { uuid, held: flag }
+            | Ask::SetMuted { uuid, muted: flag }
+            | Ask::SetVideo { uuid, video: flag } => {
+                body.id(*uuid);
+                body.bool(*flag);
+                let member = match ask {
+                    Ask::SetHeld { .. } => "PerformSetHeld",
+                    Ask::SetMuted { .. } => "PerformSetMuted",
+                    _ => "PerformSetVideo",
+                };
+                (member, "ssba{sv}")
             }
             Ask::SetGroup { uuid, with } => {
-                let with = with.map(|uuid| uuid.to_string()).unwrap_or_default();
-                self.call("PerformSetGroup", &(request, uuid.to_string(), with, options.to_dict()))
+                body.id(*uuid);
+                match with {
+                    Some(with) => body.id(*with),
+                    None => body.str(""),
+                }
+                ("PerformSetGroup", "sssa{sv}")
             }
             Ask::PlayDtmf { uuid, tones } => {
-                let uuid = uuid.to_string();
-                self.call("PerformPlayDtmf", &(request, uuid, tones.reveal(), options.to_dict()))
-            }
-            Ask::SetVideo { uuid, video } => {
-                self.call("PerformSetVideo", &(request, uuid.to_string(), video, options.to_dict()))
+                body.id(*uuid);
+                body.str(tones.reveal());
+                ("PerformPlayDtmf", "sssa{sv}")
             }
             Ask::Transaction(steps) => {
                 let steps: Vec<_> =
                     steps.iter().filter_map(step).map(|action| action.to_wire()).collect();
-                self.call("PerformTransaction", &(request, steps, options.to_dict()))
+                body.any(&steps);
+                ("PerformTransaction", "sa(sa{sv})a{sv}")
             }
-            Ask::AudioActivated { uuids, generation } => {
-                self.call("AudioActivated", &(request, texts(uuids), generation, options.to_dict()))
+            Ask::AudioActivated { uuids, generation }
+            | Ask::AudioDeactivated { uuids, generation } => {
+                body.array(4, |body| uuids.iter().for_each(|uuid| body.id(*uuid)));
+                body.u64(*generation);
+                let activated = matches!(ask, Ask::AudioActivated { .. });
+                (if activated { "AudioActivated" } else { "AudioDeactivated" }, "sasta{sv}")
             }
-            Ask::AudioDeactivated { uuids, generation } => self
-                .call("AudioDeactivated", &(request, texts(uuids), generation, options.to_dict())),
             Ask::Reconcile { calls } => {
-                let calls = calls
-                    .iter()
-                    .map(|(uuid, state)| (*uuid, words::CallState::from(state.name())))
-                    .collect();
-                self.call("Reconcile", &(request, ReconciledCalls(calls).to_wire()))
+                body.array(8, |body| {
+                    for (uuid, state) in calls {
+                        body.fields();
+                        body.id(*uuid);
+                        body.array(8, |body| {
+                            body.key("state");
+                            body.a_str(state.name());
+                        });
+                    }
+                });
+                return self.call("Reconcile", "sa{sa{sv}}", &body);
             }
-        }
+        };
+        body.array(8, |body| {
+            body.key("deadline");
+            body.a_u32(deadline.0);
+            body.key("origin");
+            body.a_str(origin.name());
+            if matches!(ask, Ask::Start { video: true, .. }) {
+                body.key("has-video");
+                body.a_bool(true);
+            }
+            for (key, text) in more {
+                if let Some(text) = text {
+                    body.key(key);
+                    body.a_str(text);
+                }
+            }
+        });
+        self.call(member, signature, &body)
     }
 
     /// It was too late.
@@ -123,31 +160,41 @@ impl Delegate<'_> {
         uuid: Option<Uuid>,
         action: &str,
     ) -> zbus::Result<Message> {
-        let uuid = uuid.map(|uuid| uuid.to_string()).unwrap_or_default();
-        self.call("ActionTimedOut", &(request, uuid, action))
+        let mut body = Body::new();
+        body.str(request);
+        match uuid {
+            Some(uuid) => body.id(uuid),
+            None => body.str(""),
+        }
+        body.str(action);
+        self.call("ActionTimedOut", "sss", &body)
     }
 
     /// What it is allowed.
     pub fn authorization(self, authorization: Authorization) -> zbus::Result<Message> {
-        self.call("AuthorizationSet", &authorization.name())
+        let mut body = Body::new();
+        body.str(authorization.name());
+        self.call("AuthorizationSet", "s", &body)
     }
 
     /// The arbiter's state is lost.
     pub fn reset(self) -> zbus::Result<Message> {
-        self.call("Reset", &())
+        self.call("Reset", "", &Body::new())
     }
 
-    fn call<B: Serialize + DynamicType>(self, member: &str, body: &B) -> zbus::Result<Message> {
-        Message::method_call(self.path.as_ref(), member)
-            .destination(self.name.as_ref())
-            .interface(PROVIDER_DELEGATE)
-            .with_flags(Flags::NO_REPLY_EXPECTED)
-            .build(body)
+    fn call(self, member: &str, signature: &str, body: &Body) -> zbus::Result<Message> {
+        let head = Head {
+            kind: Type::MethodCall,
+            no_reply: true,
+            path: self.path,
+            interface: PROVIDER_DELEGATE,
+            member,
+            to: self.name,
+            signature,
+            ..Head::default()
+        };
+        compose(&head, body)
     }
-}
-
-fn texts(uuids: &[Uuid]) -> Vec<String> {
-    uuids.iter().map(Uuid::to_string).collect()
 }
 
 /// A step of a whole plan, in the words of transactions; none for what is not part of plans.
@@ -188,7 +235,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use callarbiter_core::{EndReason, Private};
     use callarbiter_dbus::xml;
-    use zbus::names::UniqueName;
+    use zbus::{message::Flags, names::UniqueName};
 
     use super::*;
 

@@ -1,90 +1,87 @@
 //! Objects as they are written into a message: value by value, never built as a whole.
 //!
-//! Owns that shape for snapshots. A user may have hundreds of objects with dozens of
-//! properties; while they are put into maps first, everybody else waits. What the values are is in
+//! Owns that shape, for snapshots and for what changed. A user may have hundreds of objects with dozens
+//! of properties; while they are put into maps first, everybody else waits. What the values are is in
 //! [`super::properties`].
 
-use std::collections::BTreeMap;
-
 use callarbiter_core::Object;
-use serde::{Serialize, Serializer};
-use zbus::{ObjectPath, Signature, Type};
 
 use super::{
     contract,
+    encode::Body,
     peers::Client,
     properties,
-    views::{Value, View, interfaces_of},
+    views::{View, interfaces_of},
 };
 
-/// `a{oa{sa{sv}}}`: objects, as one client may see them.
-pub struct Snapshot<'a> {
-    pub view: View<'a>,
-    pub client: &'a Client,
-    /// The root object too.
-    pub root: bool,
+/// `a{oa{sa{sv}}}`: objects, as one client may see them; with the root object or without.
+pub fn snapshot(body: &mut Body, view: &View<'_>, client: &Client, root: bool) {
+    let root = root.then_some(Object::Audio);
+    body.array(8, |body| {
+        for object in root.into_iter().chain(view.children()) {
+            body.fields();
+            body.shown(view.name(object));
+            interfaces(body, view, object, view.reveals(client, object), None);
+        }
+    });
 }
 
-/// `a{sa{sv}}`: the interfaces of one object.
-#[derive(Clone, Copy)]
-pub struct Described<'a> {
-    pub view: &'a View<'a>,
-    pub object: Object,
-    pub open: bool,
+/// `a{sa{sv}}`: the interfaces of one object. `revision` is that of the change that is told, where one is:
+/// the object may have changed again in the same turn, and that is a signal of its own.
+pub fn interfaces(
+    body: &mut Body,
+    view: &View<'_>,
+    object: Object,
+    open: bool,
+    revision: Option<u64>,
+) {
+    body.array(8, |body| {
+        for interface in interfaces_of(object) {
+            body.key(interface);
+            properties(body, view, object, &[interface], open, revision);
+        }
+    });
 }
 
-/// `a{sv}`: the properties of one interface of one object.
-struct Listed<'a>(Described<'a>, &'static str);
-
-impl Serialize for Snapshot<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let view = &self.view;
-        let root = self.root.then_some(Object::Audio);
-        serializer.collect_map(root.into_iter().chain(view.children()).map(|object| {
-            let open = view.reveals(self.client, object);
-            (view.path(object), Described { view, object, open })
-        }))
-    }
+/// `a{sv}`: the properties of some interfaces of one object.
+pub fn properties(
+    body: &mut Body,
+    view: &View<'_>,
+    object: Object,
+    interfaces: &[&str],
+    open: bool,
+    revision: Option<u64>,
+) {
+    body.array(8, |body| {
+        for interface in interfaces {
+            let names = contract::interface(interface).map(|it| it.properties.as_slice());
+            for (name, _) in names.unwrap_or_default() {
+                property(body, view, object, interface, name, open, revision);
+            }
+        }
+    });
 }
 
-impl Serialize for Described<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let interfaces = interfaces_of(self.object).iter();
-        serializer.collect_map(interfaces.map(|interface| (interface, Listed(*self, interface))))
-    }
-}
-
-impl Serialize for Listed<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Listed(Described { view, object, open }, interface) = self;
-        let names = contract::interface(interface).map(|it| it.properties.as_slice());
-        let entries = names.unwrap_or_default().iter().filter_map(|(name, _)| {
-            Some((name, properties::value(view, *object, interface, name, *open)?))
-        });
-        serializer.collect_map(entries)
-    }
-}
-
-impl Type for Snapshot<'_> {
-    const SIGNATURE: &'static Signature =
-        <BTreeMap<ObjectPath<'_>, Described<'_>> as Type>::SIGNATURE;
-}
-
-impl Type for Described<'_> {
-    const SIGNATURE: &'static Signature = <BTreeMap<&str, Listed<'_>> as Type>::SIGNATURE;
-}
-
-impl Type for Listed<'_> {
-    const SIGNATURE: &'static Signature = <BTreeMap<&str, Value> as Type>::SIGNATURE;
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn its_types_are_those_of_the_object_manager() {
-        assert_eq!(*Snapshot::SIGNATURE, "a{oa{sa{sv}}}");
-        assert_eq!(*Described::SIGNATURE, "a{sa{sv}}");
+/// `{sv}`: one property, if the object has it.
+pub fn property(
+    body: &mut Body,
+    view: &View<'_>,
+    object: Object,
+    interface: &str,
+    name: &str,
+    open: bool,
+    revision: Option<u64>,
+) {
+    match (name, revision) {
+        ("Revision", Some(revision)) => {
+            body.key(name);
+            body.a_u64(revision);
+        }
+        _ => {
+            if let Some(value) = properties::value(view, object, interface, name, open) {
+                body.key(name);
+                value.write(body);
+            }
+        }
     }
 }

@@ -84,7 +84,8 @@ impl Router {
             domain: self.arbiter.domain(uid),
             arbiter: &self.arbiter,
             epoch: &self.epoch,
-            subscriptions: self.subscribers.count(uid),
+            uid,
+            subscribers: &self.subscribers,
         }
     }
 }

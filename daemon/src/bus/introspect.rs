@@ -71,7 +71,7 @@ pub fn describe(view: &View<'_>, path: &str) -> Option<String> {
     let mut children = BTreeSet::new();
     let below = if path == "/" { "/".to_owned() } else { format!("{path}/") };
     for object in std::iter::once(Object::Audio).chain(view.children()) {
-        let object_path = view.path(object);
+        let object_path = view.name(object).to_string();
         if object_path == path {
             here = Some(object);
         } else if let Some(rest) = object_path.as_str().strip_prefix(&below) {

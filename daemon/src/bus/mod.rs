@@ -5,12 +5,13 @@
 //! [`Router`] is given messages and the time, and [`crate::run`] reads and writes the socket.
 
 mod admission;
+mod compose;
 mod contract;
-mod copies;
 mod debts;
 mod delegate;
 mod described;
 mod dispatch;
+mod encode;
 mod fault;
 mod introspect;
 mod journal;

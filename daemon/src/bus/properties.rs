@@ -6,47 +6,86 @@
 use std::collections::BTreeMap;
 
 use callarbiter_core::{
-    AppIdSource, Call, Configuration, Group, HoldModel, Object, Private, Provider, Records, Ringer,
-    Transaction,
+    AnswerPlan, AppIdSource, Call, CallId, Configuration, Domain, Group, HoldModel, Object, Private,
+    Provider, Records, Ringer, Transaction,
 };
 use callarbiter_dbus::{Dict, limits, names, words};
-use zbus::ObjectPath;
+use uuid::Uuid;
+use zbus::Variant;
 
 use super::{
+    encode::Body,
     fault, parse,
-    views::{Value, View},
+    views::{View, call_path},
 };
 
+/// The value of a property, not yet written anywhere.
+pub enum Value<'a> {
+    Str(&'a str),
+    Id(Uuid),
+    Path(names::Object),
+    /// The path that stands for none.
+    NoObject,
+    Calls(&'a Domain, &'a [CallId]),
+    /// At most four words; an empty one is none.
+    Words([&'static str; 4]),
+    Bool(bool),
+    U64(u64),
+    Plan(&'a Domain, &'a AnswerPlan, bool),
+    /// What is asked for seldom.
+    Other(Variant<'static>),
+}
+
+impl Value<'_> {
+    /// Writes it as a variant.
+    pub fn write(&self, body: &mut Body) {
+        match self {
+            Value::Str(text) => body.a_str(text),
+            Value::Id(uuid) => body.an_id(*uuid),
+            Value::Path(object) => body.a_shown_path(object),
+            Value::NoObject => body.a_path(names::NO_OBJECT),
+            Value::Calls(domain, calls) => body.paths(paths(domain, calls)),
+            Value::Words(words) => body.strs(words.iter().copied().filter(|it| !it.is_empty())),
+            Value::Bool(value) => body.a_bool(*value),
+            Value::U64(value) => body.a_u64(*value),
+            Value::Plan(domain, plan, open) => {
+                body.dict(|body| write_plan(body, domain, plan, *open));
+            }
+            Value::Other(value) => body.any(value),
+        }
+    }
+}
+
 /// The value of a property; none where the object has no such property.
-pub fn value(
-    view: &View<'_>,
+pub fn value<'a>(
+    view: &View<'a>,
     object: Object,
     interface: &str,
     name: &str,
     open: bool,
-) -> Option<Value> {
+) -> Option<Value<'a>> {
     let domain = view.domain;
     match (interface, object) {
         (names::MANAGER, Object::Audio) => manager(view, name),
         (names::AUDIO_SESSION, Object::Audio) => audio(view, name),
         (names::PROVIDER, Object::Provider(id)) => provider(domain?.provider(id)?, name),
-        (names::CALL, Object::Call(id)) => call(view, domain?.call(id)?, name, open),
-        (names::GROUP, Object::Group(id)) => group(view, domain?.group(id)?, name),
+        (names::CALL, Object::Call(id)) => call(domain?, domain?.call(id)?, name, open),
+        (names::GROUP, Object::Group(id)) => group(domain?, domain?.group(id)?, name),
         (names::TRANSACTION, Object::Transaction(id)) => {
-            transaction(view, domain?.transaction(id)?, name, open)
+            transaction(domain?, domain?.transaction(id)?, name, open)
         }
         _ => None,
     }
 }
 
-fn manager(view: &View<'_>, name: &str) -> Option<Value> {
+fn manager<'a>(view: &View<'a>, name: &str) -> Option<Value<'a>> {
     Some(match name {
-        "Version" => env!("CARGO_PKG_VERSION").into(),
-        "Epoch" => view.epoch.to_owned().into(),
-        "Features" => features().into(),
-        "Limits" => allowed(view).into(),
-        "Usage" => usage(view).into(),
-        "Revision" => view.revision().into(),
+        "Version" => Value::Str(env!("CARGO_PKG_VERSION")),
+        "Epoch" => Value::Str(view.epoch),
+        "Features" => Value::Other(features().into()),
+        "Limits" => Value::Other(allowed(view).into()),
+        "Usage" => Value::Other(usage(view).into()),
+        "Revision" => Value::U64(view.revision()),
         _ => return None,
     })
 }
@@ -82,129 +121,132 @@ fn allowed(view: &View<'_>) -> BTreeMap<&'static str, u32> {
 fn usage(view: &View<'_>) -> BTreeMap<&'static str, u32> {
     let mut all: BTreeMap<&'static str, u32> =
         view.domain.into_iter().flat_map(|domain| domain.usage()).collect();
-    all.insert("subscriptions", u32::try_from(view.subscriptions).unwrap_or(u32::MAX));
+    all.insert("subscriptions", u32::try_from(view.subscriptions()).unwrap_or(u32::MAX));
     all
 }
 
-fn audio(view: &View<'_>, name: &str) -> Option<Value> {
+fn audio<'a>(view: &View<'a>, name: &str) -> Option<Value<'a>> {
     let idle = callarbiter_core::AudioSession::default();
     let audio = view.domain.map_or(&idle, |domain| domain.audio());
     let endpoints: Vec<Dict> = Vec::new();
     Some(match name {
-        "Holder" => audio.holder.map_or_else(no_object, |id| names::group_path(id.0)).into(),
-        "Phase" => audio.phase.name().into(),
-        "Generation" => audio.generation.into(),
-        "Since" => audio.since.into(),
-        "Enforced" => audio.enforced.into(),
-        "Endpoints" => endpoints.into(),
-        "Endpoint" => "".into(),
-        "Revision" => audio.revision.into(),
+        "Holder" => audio.holder.map_or(Value::NoObject, |id| Value::Path(names::Object::Group(id.0))),
+        "Phase" => Value::Str(audio.phase.name()),
+        "Generation" => Value::U64(audio.generation),
+        "Since" => Value::U64(audio.since),
+        "Enforced" => Value::Bool(audio.enforced),
+        "Endpoints" => Value::Other(endpoints.into()),
+        "Endpoint" => Value::Str(""),
+        "Revision" => Value::U64(audio.revision),
         _ => return None,
     })
 }
 
-fn provider(provider: &Provider, name: &str) -> Option<Value> {
+fn provider<'a>(provider: &'a Provider, name: &str) -> Option<Value<'a>> {
     Some(match name {
-        "AppId" => text(&provider.app),
-        "AppIdSource" => source(provider.source).into(),
-        "Instance" => text(&provider.instance),
-        "DisplayName" => text(&provider.configuration.display_name),
-        "Authorization" => provider.authorization.name().into(),
-        "Configuration" => configuration(&provider.configuration).into(),
-        "Attached" => provider.peer.is_some().into(),
-        "Responsive" => provider.responsive.into(),
-        "Revision" => provider.revision.into(),
+        "AppId" => Value::Str(&provider.app),
+        "AppIdSource" => Value::Str(source(provider.source)),
+        "Instance" => Value::Str(&provider.instance),
+        "DisplayName" => Value::Str(&provider.configuration.display_name),
+        "Authorization" => Value::Str(provider.authorization.name()),
+        "Configuration" => Value::Other(configuration(&provider.configuration).into()),
+        "Attached" => Value::Bool(provider.peer.is_some()),
+        "Responsive" => Value::Bool(provider.responsive),
+        "Revision" => Value::U64(provider.revision),
         _ => return None,
     })
 }
 
-fn call(view: &View<'_>, call: &Call, name: &str, open: bool) -> Option<Value> {
-    let app = || view.domain.and_then(|domain| domain.provider(call.provider)).map(|p| &p.app);
+fn call<'a>(domain: &'a Domain, call: &'a Call, name: &str, open: bool) -> Option<Value<'a>> {
     let end = call.end.as_ref();
     Some(match name {
-        "Id" => call.uuid.to_string().into(),
-        "Provider" => names::provider_path(call.provider.0).into(),
-        "AppId" => app().map_or_else(|| "".into(), text),
-        "Direction" => direction(call.direction).into(),
-        "State" => call.state.name().into(),
-        "Reason" => call.reason.into(),
+        "Id" => Value::Id(call.uuid),
+        "Provider" => Value::Path(names::Object::Provider(call.provider.0)),
+        "AppId" => Value::Str(domain.provider(call.provider).map_or("", |provider| &provider.app)),
+        "Direction" => Value::Str(direction(call.direction)),
+        "State" => Value::Str(call.state.name()),
+        "Reason" => Value::Str(call.reason),
         "RemoteHandle" => personal(&call.handle, open),
         "DisplayName" => personal(&call.name, open),
-        "HasVideo" => call.video.into(),
-        "Muted" => call.muted.into(),
+        "HasVideo" => Value::Bool(call.video),
+        "Muted" => Value::Bool(call.muted),
         // Silencing the capture of a muted call is the agent's, which is not there yet.
-        "MuteEnforced" => false.into(),
-        "HeldBy" => call.held_by.names().collect::<Vec<_>>().into(),
-        "RemoteHeld" => call.remote_held.into(),
-        "Group" => call.group.map_or_else(no_object, |id| names::group_path(id.0)).into(),
-        "Capabilities" => capabilities(call).into(),
-        "Waiting" => call.waiting.into(),
-        "Silenced" => call.silenced.name().into(),
-        "Orphaned" => call.orphaned.into(),
-        "Emergency" => call.emergency.into(),
-        "Encrypted" => call.encrypted.into(),
-        "CreatedAt" => call.created_at.into(),
-        "ConnectedAt" => call.connected_at.into(),
-        "EndedAt" => call.ended_at.into(),
-        "EndReason" => end.map_or("", |end| end.reason.name()).into(),
-        "EndDetail" => end.map_or_else(|| "".into(), |end| personal(&end.detail, open)),
-        "RingDeadline" => call.ring_deadline_wall.into(),
-        "AnswerPlan" => answer_plan(view, call, open).into(),
-        "Revision" => call.revision.into(),
+        "MuteEnforced" => Value::Bool(false),
+        "HeldBy" => {
+            let mut words = [""; 4];
+            words.iter_mut().zip(call.held_by.names()).for_each(|(word, name)| *word = name);
+            Value::Words(words)
+        }
+        "RemoteHeld" => Value::Bool(call.remote_held),
+        "Group" => call.group.map_or(Value::NoObject, |id| Value::Path(names::Object::Group(id.0))),
+        "Capabilities" => Value::Words(capabilities(call)),
+        "Waiting" => Value::Bool(call.waiting),
+        "Silenced" => Value::Str(call.silenced.name()),
+        "Orphaned" => Value::Bool(call.orphaned),
+        "Emergency" => Value::Bool(call.emergency),
+        "Encrypted" => Value::Bool(call.encrypted),
+        "CreatedAt" => Value::U64(call.created_at),
+        "ConnectedAt" => Value::U64(call.connected_at),
+        "EndedAt" => Value::U64(call.ended_at),
+        "EndReason" => Value::Str(end.map_or("", |end| end.reason.name())),
+        "EndDetail" => end.map_or(Value::Str(""), |end| personal(&end.detail, open)),
+        "RingDeadline" => Value::U64(call.ring_deadline_wall),
+        "AnswerPlan" => Value::Plan(domain, &call.answer_plan, open),
+        "Revision" => Value::U64(call.revision),
         _ => return None,
     })
 }
 
-fn capabilities(call: &Call) -> Vec<&'static str> {
-    [(call.can.hold, "hold"), (call.can.group, "group"), (call.can.dtmf, "dtmf")]
-        .into_iter()
-        .filter_map(|(can, name)| can.then_some(name))
-        .collect()
+fn capabilities(call: &Call) -> [&'static str; 4] {
+    let word = |can: bool, name| if can { name } else { "" };
+    [word(call.can.hold, "hold"), word(call.can.group, "group"), word(call.can.dtmf, "dtmf"), ""]
 }
 
-fn answer_plan(view: &View<'_>, call: &Call, open: bool) -> BTreeMap<&'static str, Value> {
-    let plan = &call.answer_plan;
-    let paths = |ids: &[callarbiter_core::CallId]| -> Vec<ObjectPath<'static>> {
-        ids.iter().map(|id| view.path_of_call(*id)).collect()
-    };
-    let mut entries: BTreeMap<&'static str, Value> =
-        BTreeMap::from([("holds", paths(&plan.holds).into()), ("ends", paths(&plan.ends).into())]);
-    if let Some(refusal) = &plan.refused {
-        entries.insert("error", fault::kind(refusal.error).name().into());
-        entries.insert(
-            "error-message",
-            if open { refusal.message.clone() } else { String::new() }.into(),
-        );
+/// Empty for a call that does not ring.
+fn write_plan(body: &mut Body, domain: &Domain, plan: &AnswerPlan, open: bool) {
+    if *plan == AnswerPlan::default() {
+        return;
     }
-    entries
+    if let Some(refusal) = &plan.refused {
+        body.key("error");
+        body.a_str(fault::kind(refusal.error).name());
+        body.key("error-message");
+        body.a_str(if open { &refusal.message } else { "" });
+    }
+    for (key, calls) in [("ends", &plan.ends), ("holds", &plan.holds)] {
+        body.key(key);
+        body.paths(paths(domain, calls));
+    }
 }
 
-fn group(view: &View<'_>, group: &Group, name: &str) -> Option<Value> {
-    let calls = || -> Vec<ObjectPath<'static>> {
-        group.calls.iter().map(|id| view.path_of_call(*id)).collect()
-    };
+/// The paths of calls, without those that are forgotten.
+fn paths<'a>(domain: &'a Domain, calls: &'a [CallId]) -> impl Iterator<Item = names::Object> + 'a {
+    calls.iter().filter_map(|id| Some(names::Object::Call(call_path(domain.call(*id)?))))
+}
+
+fn group<'a>(domain: &'a Domain, group: &'a Group, name: &str) -> Option<Value<'a>> {
     Some(match name {
-        "Calls" => calls().into(),
-        "Provider" => names::provider_path(group.provider.0).into(),
-        "State" => view.domain.map_or("", |domain| domain.group_state(group.id)).into(),
-        "Audio" => group.audio.into(),
-        "Revision" => group.revision.into(),
+        "Calls" => Value::Calls(domain, &group.calls),
+        "Provider" => Value::Path(names::Object::Provider(group.provider.0)),
+        "State" => Value::Str(domain.group_state(group.id)),
+        "Audio" => Value::Bool(group.audio),
+        "Revision" => Value::U64(group.revision),
         _ => return None,
     })
 }
 
-fn transaction(
-    view: &View<'_>,
-    transaction: &Transaction,
+fn transaction<'a>(
+    domain: &'a Domain,
+    transaction: &'a Transaction,
     name: &str,
     open: bool,
-) -> Option<Value> {
+) -> Option<Value<'a>> {
     Some(match name {
-        "State" => if transaction.finished { "finished" } else { "running" }.into(),
-        "Origin" => transaction.origin.name().into(),
-        "Actions" => parse::outcomes(view.domain, transaction, open).into(),
-        "CreatedAt" => transaction.created_at.into(),
-        "Revision" => transaction.revision.into(),
+        "State" => Value::Str(if transaction.finished { "finished" } else { "running" }),
+        "Origin" => Value::Str(transaction.origin.name()),
+        "Actions" => Value::Other(parse::outcomes(Some(domain), transaction, open).into()),
+        "CreatedAt" => Value::U64(transaction.created_at),
+        "Revision" => Value::U64(transaction.revision),
         _ => return None,
     })
 }
@@ -255,14 +297,6 @@ fn source(source: AppIdSource) -> &'static str {
     }
 }
 
-fn personal(text: &Private, open: bool) -> Value {
-    if open { text.reveal().to_owned() } else { String::new() }.into()
-}
-
-fn text(text: &std::sync::Arc<str>) -> Value {
-    text.as_ref().to_owned().into()
-}
-
-fn no_object() -> ObjectPath<'static> {
-    ObjectPath::default()
+fn personal(text: &Private, open: bool) -> Value<'_> {
+    Value::Str(if open { text.reveal() } else { "" })
 }

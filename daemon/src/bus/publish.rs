@@ -1,7 +1,7 @@
 //! What changed, told to those who subscribed: one signal for each change, unicast, in order.
 //!
-//! Owns the form of signals and who gets which. A personal word is never broadcast: on a system bus
-//! every user could read it.
+//! Owns the form of signals and who gets which. A signal is written once and addressed to each. A personal
+//! word is never broadcast: on a system bus every user could read it.
 
 use callarbiter_core::{Change, Notice, Now, Object, Peer, Uid};
 use callarbiter_dbus::names;
@@ -9,12 +9,14 @@ use tracing::{debug, error};
 use zbus::{Message, names::OwnedUniqueName};
 
 use super::{
-    copies::{Copies, Signal},
+    compose::{Head, compose},
     debts::Credit,
+    described,
+    encode::Body,
     parse,
     router::Router,
     subscribers::Standing,
-    views::{Properties, View, interfaces_of},
+    views::{View, interfaces_of},
 };
 
 pub const OBJECT_MANAGER: &str = "org.freedesktop.DBus.ObjectManager";
@@ -68,9 +70,8 @@ impl Router {
     ) -> Vec<(Peer, Message)> {
         let view = self.view(uid);
         let object = subject(change);
-        let mut forms: [Option<Copies>; 2] = [None, None];
+        let mut forms: [Option<Signal>; 2] = [None, None];
         let mut signals = Vec::with_capacity(receivers.len());
-        let path = view.path(object);
         for peer in receivers {
             let Some(client) = self.peers.client(*peer) else { continue };
             let open = view.reveals(client, object)
@@ -78,19 +79,13 @@ impl Router {
                     if self.requesters.get(&(uid, *id)) == Some(peer));
             let [closed_form, open_form] = &mut forms;
             let form = if open { open_form } else { closed_form };
-            if form.is_none() {
-                *form = match copies(&view, path.as_str(), revision, change, open) {
-                    Ok(copies) => Some(copies),
-                    Err(reason) => {
-                        error!(%reason, "a change could not be put into a signal");
-                        return signals;
-                    }
-                };
-            }
-            match form.as_ref().map(|form| form.to(&client.name)) {
-                Some(Ok(signal)) => signals.push((*peer, signal)),
-                Some(Err(reason)) => error!(%reason, "a signal could not be addressed"),
-                None => {}
+            let form = form.get_or_insert_with(|| signal(&view, revision, change, open));
+            match form.to(&client.name) {
+                Ok(signal) => signals.push((*peer, signal)),
+                Err(reason) => {
+                    error!(%reason, "a change could not be put into a signal");
+                    return signals;
+                }
             }
         }
         signals
@@ -154,67 +149,91 @@ fn subject(change: &Change) -> Object {
     }
 }
 
-fn copies<'a>(
-    view: &View<'_>,
-    path: &'a str,
-    revision: u64,
-    change: &Change,
-    open: bool,
-) -> zbus::Result<Copies<'a>> {
-    let from_root = |interface, member| Signal { path: names::ROOT_PATH, interface, member };
-    match change {
+/// A signal, ready to be addressed to any number of receivers.
+struct Signal {
+    path: String,
+    interface: &'static str,
+    member: &'static str,
+    signature: &'static str,
+    body: Body,
+}
+
+impl Signal {
+    fn to(&self, receiver: &str) -> zbus::Result<Message> {
+        let head = Head {
+            path: &self.path,
+            interface: self.interface,
+            member: self.member,
+            signature: self.signature,
+            to: receiver,
+            ..Head::default()
+        };
+        compose(&head, &self.body)
+    }
+}
+
+fn signal(view: &View<'_>, revision: u64, change: &Change, open: bool) -> Signal {
+    let mut body = Body::new();
+    let (object, from_root) = (subject(change), names::ROOT_PATH.to_owned());
+    let path = || view.name(object).to_string();
+    let (path, interface, member, signature) = match change {
         // The root object is always there; what is new of it is what changed.
         Change::Added(Object::Audio) => {
-            let mut all = view.properties(Object::Audio, names::AUDIO_SESSION, open);
-            number(&mut all, revision);
-            let signal = Signal { path, interface: PROPERTIES, member: "PropertiesChanged" };
-            Copies::new(signal, &(names::AUDIO_SESSION, all, [""; 0].as_slice()))
+            let interface = names::AUDIO_SESSION;
+            body.str(interface);
+            described::properties(&mut body, view, object, &[interface], open, Some(revision));
+            body.array(4, |_| ());
+            (path(), PROPERTIES, "PropertiesChanged", "sa{sv}as")
         }
-        Change::Added(object) => {
-            let mut interfaces = view.interfaces(*object, open);
-            interfaces.values_mut().for_each(|properties| number(properties, revision));
-            let body = (view.path(*object), interfaces);
-            Copies::new(from_root(OBJECT_MANAGER, "InterfacesAdded"), &body)
+        Change::Added(_) => {
+            body.shown(view.name(object));
+            described::interfaces(&mut body, view, object, open, Some(revision));
+            (from_root, OBJECT_MANAGER, "InterfacesAdded", "oa{sa{sv}}")
         }
-        Change::Changed(object, names) => {
+        Change::Changed(_, names) => {
             let interface = match object {
                 Object::Audio => names::AUDIO_SESSION,
-                other => interfaces_of(*other).first().copied().unwrap_or_default(),
+                other => interfaces_of(other).first().copied().unwrap_or_default(),
             };
-            let value = |name| super::properties::value(view, *object, interface, name, open);
-            let named = names.iter().filter_map(|name| Some((*name, value(name)?)));
-            let mut changed: Properties = named.collect();
-            number(&mut changed, revision);
-            let signal = Signal { path, interface: PROPERTIES, member: "PropertiesChanged" };
-            Copies::new(signal, &(interface, changed, [""; 0].as_slice()))
+            body.str(interface);
+            body.array(8, |body| {
+                for name in names {
+                    described::property(body, view, object, interface, name, open, Some(revision));
+                }
+            });
+            body.array(4, |_| ());
+            (path(), PROPERTIES, "PropertiesChanged", "sa{sv}as")
         }
-        Change::Removed(object) => {
-            let body = (view.path(*object), interfaces_of(*object));
-            Copies::new(from_root(OBJECT_MANAGER, "InterfacesRemoved"), &body)
+        Change::Removed(_) => {
+            body.shown(view.name(object));
+            body.array(4, |body| interfaces_of(object).iter().for_each(|name| body.str(name)));
+            (from_root, OBJECT_MANAGER, "InterfacesRemoved", "oas")
         }
         Change::Transition { old, new, reason, .. } => {
-            let signal = Signal { path, interface: names::CALL, member: "Transition" };
-            Copies::new(signal, &(old.name(), new.name(), *reason, revision))
+            body.str(old.name());
+            body.str(new.name());
+            body.str(reason);
+            body.u64(revision);
+            (path(), names::CALL, "Transition", "ssst")
         }
         Change::Finished(id) => {
             let transaction = view.domain.and_then(|domain| domain.transaction(*id));
             let outcomes = transaction
                 .map(|transaction| parse::outcomes(view.domain, transaction, open))
                 .unwrap_or_default();
-            let signal = Signal { path, interface: names::TRANSACTION, member: "Finished" };
-            Copies::new(signal, &(outcomes, revision))
+            body.any(&outcomes);
+            body.u64(revision);
+            (path(), names::TRANSACTION, "Finished", "a(sa{sv})t")
         }
-        Change::Notice { kind, call } => {
-            let body = (kind.name(), view.path_of_call(*call), sentence(*kind), revision);
-            Copies::new(from_root(names::MANAGER, "Notice"), &body)
+        Change::Notice { kind, .. } => {
+            body.str(kind.name());
+            body.shown(view.name(object));
+            body.str(sentence(*kind));
+            body.u64(revision);
+            (from_root, names::MANAGER, "Notice", "sost")
         }
-    }
-}
-
-/// The change's own number: the object may have changed again in the same turn, when a deadline passed
-/// just before, and that is a signal of its own.
-fn number(properties: &mut Properties, revision: u64) {
-    properties.insert("Revision", revision.into());
+    };
+    Signal { path, interface, member, signature, body }
 }
 
 /// A notice for people; who shows it adds the name from the call, and may say it in another language.

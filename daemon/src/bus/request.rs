@@ -8,9 +8,17 @@ use std::sync::Arc;
 use callarbiter_dbus::Error;
 use serde::Serialize;
 use tracing::error;
-use zbus::{DynamicType, Message, message::Flags};
+use zbus::{
+    DynamicType, Message,
+    message::{Flags, Type},
+};
 
-use super::{fault, peers::Client};
+use super::{
+    compose::{Head, compose},
+    encode::Body,
+    fault,
+    peers::Client,
+};
 
 /// A method call with its sender. Cheap to keep until its reply is due.
 #[derive(Clone, Debug)]
@@ -34,6 +42,44 @@ impl Request {
                 self.error(&fault::internal())
             }
         }
+    }
+
+    /// The arguments of its reply, in its caller's byte order, to be written.
+    pub fn body(&self) -> Body {
+        Body::in_order(self.message.primary_header().endian_sig().into())
+    }
+
+    /// The reply with this body of these types, if one is wanted.
+    pub fn reply_with(&self, signature: &str, body: &Body) -> Option<Message> {
+        if !wants_reply(&self.message) {
+            return None;
+        }
+        let head = Head {
+            kind: Type::MethodReturn,
+            reply_to: Some(self.message.primary_header().serial_num()),
+            to: &self.client.name,
+            signature,
+            ..Head::default()
+        };
+        match compose(&head, body) {
+            Ok(reply) => Some(reply),
+            Err(reason) => {
+                error!(%reason, "a reply could not be built");
+                self.error(&fault::internal())
+            }
+        }
+    }
+
+    /// The reply that says no more than that it is done.
+    pub fn done(&self) -> Option<Message> {
+        self.reply_with("", &self.body())
+    }
+
+    /// The reply with a path.
+    pub fn path(&self, path: &str) -> Option<Message> {
+        let mut body = self.body();
+        body.str(path);
+        self.reply_with("o", &body)
     }
 
     /// The error reply, if one is wanted.

@@ -3,20 +3,13 @@
 //! Owns what exists for whom. Another user's objects do not exist here; of other apps' calls, a sandboxed
 //! app without the permission `control` sees that they exist, not with whom.
 
-use std::collections::BTreeMap;
+use std::fmt;
 
-use callarbiter_core::{Arbiter, Call, CallId, CallRef, Domain, Object, ProviderId};
+use callarbiter_core::{Arbiter, Call, CallId, CallRef, Domain, Object, ProviderId, Uid};
 use callarbiter_dbus::names::{self, CallPath};
-use zbus::{ObjectPath, Variant};
+use zbus::ObjectPath;
 
-use super::{contract, peers::Client, properties};
-
-/// A value of a property.
-pub type Value = Variant<'static>;
-/// `a{sv}`.
-pub type Properties = BTreeMap<&'static str, Value>;
-/// `a{sa{sv}}`.
-pub type Interfaces = BTreeMap<&'static str, Properties>;
+use super::{peers::Client, subscribers::Subscribers};
 
 /// One domain, for reading.
 #[derive(Clone, Copy)]
@@ -25,8 +18,9 @@ pub struct View<'a> {
     pub arbiter: &'a Arbiter,
     /// One start of the daemon.
     pub epoch: &'a str,
-    /// Subscriptions of this user, for `Usage`.
-    pub subscriptions: usize,
+    /// Whose it is.
+    pub uid: Uid,
+    pub subscribers: &'a Subscribers,
 }
 
 impl<'a> View<'a> {
@@ -75,22 +69,29 @@ impl<'a> View<'a> {
         }
     }
 
-    /// The path of an object that exists, or existed until this input.
-    pub fn path(&self, object: Object) -> ObjectPath<'static> {
-        match object {
-            Object::Audio => names::Object::Root.path(),
-            Object::Provider(id) => names::provider_path(id.0),
-            Object::Call(id) => self.path_of_call(id),
-            Object::Group(id) => names::group_path(id.0),
-            Object::Transaction(id) => names::transaction_path(id.0),
-        }
+    /// Subscriptions of this user, for `Usage`.
+    pub fn subscriptions(&self) -> usize {
+        self.subscribers.count(self.uid)
+    }
+
+    /// What the path of an object says that exists, or existed until this input.
+    pub fn name(&self, object: Object) -> Name {
+        Name(match object {
+            Object::Audio => Some(names::Object::Root),
+            Object::Provider(id) => Some(names::Object::Provider(id.0)),
+            Object::Call(id) => {
+                let call = self.domain.and_then(|domain| domain.call(id));
+                call.map(|call| names::Object::Call(call_path(call)))
+            }
+            Object::Group(id) => Some(names::Object::Group(id.0)),
+            Object::Transaction(id) => Some(names::Object::Transaction(id.0)),
+        })
     }
 
     /// The path of a call; `/` for one that is forgotten.
     pub fn path_of_call(&self, id: CallId) -> ObjectPath<'static> {
-        self.domain
-            .and_then(|domain| domain.call(id))
-            .map_or_else(ObjectPath::default, |call| names::Object::Call(call_path(call)).path())
+        let Name(object) = self.name(Object::Call(id));
+        object.map(|object| object.path()).unwrap_or_default()
     }
 
     /// Every object but the root, in the order in which they depend on each other.
@@ -130,24 +131,18 @@ impl<'a> View<'a> {
             provider.peer == Some(client.caller.peer) || own == Some(&provider.app)
         })
     }
+}
 
-    /// All interfaces of an object with all their properties.
-    pub fn interfaces(&self, object: Object, open: bool) -> Interfaces {
-        interfaces_of(object)
-            .iter()
-            .map(|interface| (*interface, self.properties(object, interface, open)))
-            .collect()
-    }
+/// The path of an object; of one that is forgotten, the path that stands for none.
+#[derive(Clone, Copy)]
+pub struct Name(Option<names::Object>);
 
-    /// All properties of one interface of an object.
-    pub fn properties(&self, object: Object, interface: &str, open: bool) -> Properties {
-        contract::interface(interface)
-            .into_iter()
-            .flat_map(|interface| &interface.properties)
-            .filter_map(|(name, _)| {
-                Some((*name, properties::value(self, object, interface, name, open)?))
-            })
-            .collect()
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Some(object) => object.fmt(f),
+            None => f.write_str(names::NO_OBJECT),
+        }
     }
 }
 

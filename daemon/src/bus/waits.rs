@@ -93,7 +93,7 @@ impl Waits {
     pub fn expired(&mut self, now: Time) -> Vec<(Caller, Message)> {
         let late = |wait: &Wait| {
             match &wait.awaited {
-            Awaited::Transaction(path) | Awaited::Call(path) => wait.request.reply(path),
+            Awaited::Transaction(path) | Awaited::Call(path) => wait.request.path(path),
             Awaited::Done => wait.request.error(&Error::new(
                 ErrorKind::TimedOut,
                 format!(
@@ -155,8 +155,8 @@ pub fn reply(
         .filter_map(|step| step.outcome.as_ref())
         .find_map(Outcome::refusal);
     match (awaited, refusal) {
-        (Awaited::Transaction(path), _) | (Awaited::Call(path), None) => request.reply(path),
-        (Awaited::Done, None) => request.reply(&()),
+        (Awaited::Transaction(path), _) | (Awaited::Call(path), None) => request.path(path),
+        (Awaited::Done, None) => request.done(),
         (Awaited::Call(_) | Awaited::Done, Some(refusal)) => {
             request.error(&fault::refused(refusal))
         }

@@ -50,7 +50,7 @@ impl Router {
             "Cancel" => {
                 let caller = request.client.caller;
                 self.input(turn, Input::Cancel { caller, transaction })?;
-                Ok(request.reply(&()))
+                Ok(request.done())
             }
             _ => Err(fault::unknown_method(names::TRANSACTION, member)),
         }

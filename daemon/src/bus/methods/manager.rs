@@ -11,13 +11,12 @@ use uuid::Uuid;
 use zbus::OwnedObjectPath;
 
 use crate::bus::{
-    described::Snapshot,
+    described,
     dispatch::{Answer, arguments},
     fault, parse,
     peers::Client,
     request::Request,
     router::{Router, Turn},
-    views::Properties,
     waits::{self, Awaited},
 };
 
@@ -35,13 +34,14 @@ impl Router {
                 Fields::bounded(&options)?;
                 self.subscribers.subscribe(caller.uid, caller.peer)?;
                 let view = self.view(caller.uid);
-                let revision = view.revision();
-                let all = Snapshot { view, client: &request.client, root: true };
-                Ok(request.reply(&(revision, all)))
+                let mut body = request.body();
+                body.u64(view.revision());
+                described::snapshot(&mut body, &view, &request.client, true);
+                Ok(request.reply_with("ta{oa{sa{sv}}}", &body))
             }
             "Unsubscribe" => {
                 self.subscribers.unsubscribe(caller.uid, caller.peer);
-                Ok(request.reply(&()))
+                Ok(request.done())
             }
             "RegisterProvider" => self.register_provider(turn, request, member),
             "RegisterAgent" => {
@@ -54,7 +54,7 @@ impl Router {
                 let roles =
                     roles.iter().map(|role| known_role(role)).collect::<Result<Vec<_>, _>>()?;
                 self.input(turn, Input::TakeRoles { caller, roles })?;
-                Ok(request.reply(&Properties::new()))
+                Ok(request.reply(&Dict::new()))
             }
             "RequestTransaction" => {
                 let (actions, options): (Entries, Dict) = arguments(request, member)?;
@@ -86,7 +86,7 @@ impl Router {
                     (true, false) => DoNotDisturb::Refuse,
                 };
                 self.input(turn, Input::SetDoNotDisturb { caller, mode })?;
-                Ok(request.reply(&()))
+                Ok(request.done())
             }
             _ => Err(fault::unknown_method(names::MANAGER, member)),
         }
@@ -119,11 +119,15 @@ impl Router {
         let view = self.view(caller.uid);
         let provider = view.domain.and_then(|domain| domain.provider(id));
         let authorization = provider.map(|provider| provider.authorization).unwrap_or_default();
-        let state = Properties::from([
-            ("authorization", authorization.name().into()),
-            ("epoch", self.epoch.clone().into()),
-        ]);
-        Ok(request.reply(&(names::provider_path(id.0), state)))
+        let mut body = request.body();
+        body.shown(names::Object::Provider(id.0));
+        body.array(8, |body| {
+            body.key("authorization");
+            body.a_str(authorization.name());
+            body.key("epoch");
+            body.a_str(&self.epoch);
+        });
+        Ok(request.reply_with("oa{sv}", &body))
     }
 
     fn start_call(&mut self, turn: &mut Turn, request: &Request, member: &str) -> Answer {

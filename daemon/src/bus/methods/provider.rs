@@ -92,8 +92,8 @@ impl Router {
             self.charge_report(turn, caller.uid)?;
         }
         match self.input(turn, Input::Provider { caller, provider: id, word })? {
-            Reply::Call(call) => Ok(request.reply(&self.view(caller.uid).path_of_call(call))),
-            _ => Ok(request.reply(&())),
+            Reply::Call(call) => Ok(request.path(&self.view(caller.uid).path_of_call(call))),
+            _ => Ok(request.done()),
         }
     }
 

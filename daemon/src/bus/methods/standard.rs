@@ -6,9 +6,10 @@
 use callarbiter_dbus::{Error, names};
 
 use crate::bus::{
-    described::Snapshot,
+    described,
     dispatch::{Answer, arguments},
-    fault, introspect, properties,
+    fault, introspect,
+    properties::{self, Value},
     publish::{OBJECT_MANAGER, PEER, PROPERTIES},
     request::Request,
     router::Router,
@@ -47,7 +48,7 @@ impl Router {
     ) -> Answer {
         let uid = request.client.caller.uid;
         match (interface, member) {
-            (PEER, "Ping") => Ok(request.reply(&())),
+            (PEER, "Ping") => Ok(request.done()),
             (PEER, _) => match &self.machine_id {
                 Some(id) => Ok(request.reply(id)),
                 None => Err(fault::internal()),
@@ -62,8 +63,9 @@ impl Router {
                     return Err(fault::unknown_interface(path, interface));
                 }
                 self.subscribers.subscribe(uid, request.client.caller.peer)?;
-                let (view, client) = (self.view(uid), request.client.as_ref());
-                Ok(request.reply(&Snapshot { view, client, root: false }))
+                let mut body = request.body();
+                described::snapshot(&mut body, &self.view(uid), &request.client, false);
+                Ok(request.reply_with("a{oa{sa{sv}}}", &body))
             }
             _ => self.properties(request, member, path),
         }
@@ -73,7 +75,9 @@ impl Router {
         match member {
             "Get" => {
                 let (interface, name): (String, String) = arguments(request, member)?;
-                Ok(request.reply(&self.read(request, path, &interface, &name)?))
+                let mut body = request.body();
+                self.read(request, path, &interface, &name)?.write(&mut body);
+                Ok(request.reply_with("v", &body))
             }
             "GetAll" => {
                 let (interface,): (String,) = arguments(request, member)?;
@@ -94,7 +98,7 @@ impl Router {
         path: &str,
         interface: &str,
         name: &str,
-    ) -> Result<crate::bus::views::Value, Error> {
+    ) -> Result<Value<'_>, Error> {
         let (view, object) = self.exists(request, path)?;
         let open = view.reveals(&request.client, object);
         let interfaces = interfaces_of(object);
@@ -110,25 +114,24 @@ impl Router {
 
     fn read_all(&mut self, request: &Request, path: &str, interface: &str) -> Answer {
         let (view, object) = self.exists(request, path)?;
+        let mut body = request.body();
         if methods(interface).is_some() {
-            return Ok(request.reply(&crate::bus::views::Properties::new()));
+            body.array(8, |_| ());
+            return Ok(request.reply_with("a{sv}", &body));
+        }
+        let asked = |candidate: &&&str| interface.is_empty() || **candidate == interface;
+        let interfaces: Vec<&str> = interfaces_of(object).iter().filter(asked).copied().collect();
+        if interfaces.is_empty() {
+            return Err(fault::unknown_interface(path, interface));
         }
         let open = view.reveals(&request.client, object);
-        let all = interfaces_of(object)
-            .iter()
-            .filter(|candidate| interface.is_empty() || **candidate == interface)
-            .map(|interface| view.properties(object, interface, open))
-            .reduce(|mut all, more| {
-                all.extend(more);
-                all
-            })
-            .ok_or_else(|| fault::unknown_interface(path, interface))?;
+        described::properties(&mut body, &view, object, &interfaces, open, None);
         // Nothing of the manager is told: it has no property that changes but numbers to be asked for.
         if interface != names::MANAGER {
             let caller = request.client.caller;
             self.subscribers.watch(caller.uid, caller.peer, object)?;
         }
-        Ok(request.reply(&all))
+        Ok(request.reply_with("a{sv}", &body))
     }
 
     fn exists(
