@@ -95,7 +95,7 @@ class Scene:
         return [*self.options.before, *map(str, words)]
 
     def measure(self, label, command, *arguments, observe="call", user=None):
-        who = [] if user is None else ["--user", user]
+        who = [] if user is None else ["--user", user, "--print", "each"]
         words = self.harness(label, command, *arguments, options=["--observe", observe, *who])
         run = subprocess.run(words, capture_output=True, text=True, timeout=60)
         if run.returncode:

@@ -1,13 +1,14 @@
 /* The measuring client: one process, one thread, all roles but the service's. One run, one JSON object on stdout.
  *
- *   harness [--watch LABEL=PID]… [--observe call|all|nothing] ADDRESS NAME COMMAND [COUNT [FIRST [SECOND]]]
+ *   harness [--user UID] [--watch LABEL=PID]… [--observe call|all|nothing] [--print each] ADDRESS NAME COMMAND [COUNT [FIRST [SECOND]]]
  *   harness ADDRESS NAME startup COUNT PROGRAM [ARGUMENT]…
  *
- * What each command does stands at its function in peers_floor.c and peers_arbiter.c. */
+ * What each command does stands at its function in peers*.c and flood*.c. */
 #define _GNU_SOURCE
 #include "measure.h"
 #include "peers.h"
 
+#include <grp.h>
 #include <signal.h>
 #include <spawn.h>
 #include <string.h>
@@ -23,6 +24,14 @@ static const struct { const char *name; void (*run)(const Run *); } COMMANDS[] =
     { "floor-pipe", floor_pipe },         { "arbiter-pipe", arbiter_pipe },
     { "floor-report-in-full", floor_report_in_full }, { "floor-answer-in-full", floor_answer_in_full },
     { "floor-fanout", floor_fanout },     { "arbiter-fanout", arbiter_fanout },
+    { "floor-neighbour", floor_neighbour }, { "arbiter-neighbour", arbiter_neighbour },
+    { "floor-flood-calls", floor_flood_calls }, { "arbiter-flood-calls", arbiter_flood_calls },
+    { "floor-flood-reports", floor_flood_reports }, { "arbiter-flood-reports", arbiter_flood_reports },
+    { "floor-flood-registrations", floor_flood_registrations },
+    { "arbiter-flood-registrations", arbiter_flood_registrations },
+    { "floor-flood-subscriptions", floor_flood_subscriptions },
+    { "arbiter-flood-subscriptions", arbiter_flood_subscriptions },
+    { "floor-flood-refused", floor_flood_refused }, { "arbiter-flood-refused", arbiter_flood_refused },
     { "arbiter-hold", arbiter_hold },     { "arbiter-snapshot", arbiter_snapshot },
 };
 
@@ -57,12 +66,18 @@ static void startup(const Run *run, char **program) {
     }
 }
 
+static void become(uid_t user) {
+    if (setgroups(0, NULL) || setgid(user) || setuid(user)) DIE("user %u: this needs root", user);
+}
+
 int main(int argc, char **argv) {
     Run run = { .observe = "call", .count = 1000, .first = 1, .second = 1 };
     char **argument = argv + 1;
     for (; *argument && !strncmp(*argument, "--", 2); argument += 2) {
         if (!argument[1]) DIE("%s needs a value", *argument);
         if (!strcmp(*argument, "--watch")) watch(argument[1]);
+        else if (!strcmp(*argument, "--user")) become(atoi(argument[1]));
+        else if (!strcmp(*argument, "--print") && !strcmp(argument[1], "each")) print_each();
         else if (!strcmp(*argument, "--observe")) run.observe = argument[1];
         else DIE("no option %s", *argument);
     }

@@ -14,6 +14,7 @@ static int watching;
 static Series series[8];
 static struct { const char *what; uint64_t times; } counts[8];
 static int measured, counted;
+static bool each;
 static uint64_t began, elapsed;
 
 static uint64_t read_clock(clockid_t clock) {
@@ -82,6 +83,15 @@ static int ascending(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
+void print_each(void) { each = true; }
+
+static void print_series(const Series *s) {
+    printf("\"%s\":{\"p50\":%.2f,\"p90\":%.2f,\"p99\":%.2f,\"max\":%.2f", s->what, s->values[s->length / 2] / 1e3,
+           s->values[s->length * 9 / 10] / 1e3, s->values[s->length * 99 / 100] / 1e3, s->values[s->length - 1] / 1e3);
+    for (size_t i = 0; each && i < s->length; i++) printf("%s%.2f", i ? "," : ",\"each\":[", s->values[i] / 1e3);
+    printf("%s}", each ? "]" : "");
+}
+
 void print_results(const char *command, uint64_t operations) {
     printf("{\"command\":\"%s\",\"operations\":%lu,\"rate\":%.1f", command, operations, operations * 1e9 / elapsed);
     printf(",\"cpu_us\":{");
@@ -94,8 +104,8 @@ void print_results(const char *command, uint64_t operations) {
     for (int i = 0; i < measured; i++) {
         Series *s = &series[i];
         qsort(s->values, s->length, sizeof *s->values, ascending);
-        printf("%s\"%s\":{\"p50\":%.2f,\"p90\":%.2f,\"p99\":%.2f,\"max\":%.2f}", i ? "," : "", s->what, s->values[s->length / 2] / 1e3,
-               s->values[s->length * 9 / 10] / 1e3, s->values[s->length * 99 / 100] / 1e3, s->values[s->length - 1] / 1e3);
+        if (i) putchar(',');
+        print_series(s);
     }
     printf("}}\n");
 }

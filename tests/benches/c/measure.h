@@ -17,5 +17,7 @@ void record(const char *what, uint64_t nanoseconds);
 /* What happened so often. */
 void count(const char *what, uint64_t times);
 
+/* Each latency is printed as well. */
+void print_each(void);
 /* Everything, as one JSON object on stdout. `operations` is what CPU time and rate are divided by. */
 void print_results(const char *command, uint64_t operations);

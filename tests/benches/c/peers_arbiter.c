@@ -246,6 +246,33 @@ void arbiter_pipe(const Run *run) {
     unregister(&piped);
 }
 
+/* Mutes and unmutes one call: the hops of an answer, and neither a report nor an end between two of them. */
+void arbiter_neighbour(const Run *run) {
+    Provider p = provider(connect_to(run->address), "org.example.Neighbour");
+    Connection *c = connect_to(run->address);
+    Message m;
+    char path[128];
+    bool muted = false;
+    report_held(&p, 0);
+    call_path(path, 0);
+    catch_up(c);
+    for (int k = warm_up(run); k < run->count; k++) {
+        if (k >= 0) start_counting();
+        uint64_t sent = now();
+        uint32_t mute = begin(c, (Target){ NAME, path, NAME ".Call" }, "SetMuted", "b", 0);
+        put_u32(c, muted = !muted);
+        send_message(c);
+        uint32_t fulfilled = fulfil(&p, "PerformSetMuted");
+        receive_reply(c, mute, &m);
+        uint64_t answered = now();
+        receive_reply(p.c, fulfilled, &m);
+        if (k < 0) continue;
+        stop_counting();
+        record("controller", answered - sent);
+    }
+    unregister(&p);
+}
+
 /* COUNT changes of one call's name, each to FIRST subscribers. */
 void arbiter_fanout(const Run *run) {
     Provider p = provider(connect_to(run->address), "org.example.Bench");

@@ -130,6 +130,13 @@ void floor_answer(const Run *run) {
     }
 }
 
+/* An answer that nobody observes. */
+void floor_neighbour(const Run *run) {
+    Run unobserved = *run;
+    unobserved.observe = "nothing";
+    floor_answer(&unobserved);
+}
+
 /* With all that the contract says on the way: what is counted and where is as in arbiter_answer. */
 void floor_answer_in_full(const Run *run) {
     Connection *p = provider(run), *c = connect_to(run->address), *o = observer_in_full(run);
