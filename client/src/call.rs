@@ -87,6 +87,41 @@ impl Call {
         self.capabilities.contains(capability)
     }
 
+    /// The names of the properties that are not as they were.
+    pub(crate) fn changed_since(&self, old: &Call) -> Vec<&'static str> {
+        let mut names = vec![
+            ("AnswerPlan", self.answer_plan != old.answer_plan),
+            ("AppId", self.app_id != old.app_id),
+            ("Capabilities", self.capabilities != old.capabilities),
+            ("ConnectedAt", self.connected_at != old.connected_at),
+            ("CreatedAt", self.created_at != old.created_at),
+            ("Direction", self.direction != old.direction),
+            ("DisplayName", self.display_name != old.display_name),
+            ("Emergency", self.emergency != old.emergency),
+            ("Encrypted", self.encrypted != old.encrypted),
+            ("EndDetail", self.end_detail != old.end_detail),
+            ("EndReason", self.end_reason != old.end_reason),
+            ("EndedAt", self.ended_at != old.ended_at),
+            ("Group", self.group != old.group),
+            ("HasVideo", self.has_video != old.has_video),
+            ("HeldBy", self.held_by != old.held_by),
+            ("MuteEnforced", self.mute_enforced != old.mute_enforced),
+            ("Muted", self.muted != old.muted),
+            ("Orphaned", self.orphaned != old.orphaned),
+            ("Provider", self.provider != old.provider),
+            ("Reason", self.reason != old.reason),
+            ("RemoteHandle", self.remote_handle != old.remote_handle),
+            ("RemoteHeld", self.remote_held != old.remote_held),
+            ("Revision", self.revision != old.revision),
+            ("RingDeadline", self.ring_deadline != old.ring_deadline),
+            ("Silenced", self.silenced != old.silenced),
+            ("State", self.state != old.state),
+            ("Waiting", self.waiting != old.waiting),
+        ];
+        names.retain(|(_, changed)| *changed);
+        names.into_iter().map(|(name, _)| name).collect()
+    }
+
     pub(crate) fn new(object: CallPath, properties: &Dict) -> Self {
         let mut call = Call {
             object,

@@ -1,83 +1,67 @@
 //! The connection to the bus that the arbiter is on.
 //!
-//! Owns the link: the bus, the one reader of its messages (`router`), and where the arbiter's objects
-//! are reached. One connection carries any number of providers, controllers and event streams.
+//! Owns what happens to a request that the arbiter, or the bus, did not live to answer: when it is sent
+//! again, and to whom. One connection carries any number of providers, controllers and event streams;
+//! staying on the bus is [`crate::link`].
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use callarbiter_dbus::{
-    names::BUS_NAME,
-    proxies::{ManagerProxy, ProviderProxy, TransactionProxy},
-};
-use tokio::sync::watch;
-use zbus::{
-    MessageStream, ObjectPath, connection::Builder, fdo::DBusProxy, names::BusName,
-    proxy::CacheProperties,
-};
+use tokio::{sync::watch, time::Instant};
 
 use crate::{
     Error, Result,
-    router::{Presence, Router, Routes, name_rule},
+    link::{Link, Target},
+    presence::{Arbiter, Loss, Owner, Presence},
+    router::Routes,
 };
-
-/// Longer than the 20 s after which the arbiter answers at the latest.
-const REPLY_WITHIN: Duration = Duration::from_secs(25);
 
 /// How long a request waits for an arbiter that left to come back.
 const COMES_BACK_WITHIN: Duration = Duration::from_secs(15);
 
+/// How often a request is sent at most: it may be what the arbiter dies of.
+const TRIES: u32 = 5;
+
 /// A connection to the bus; cheap to clone.
 ///
 /// It needs a tokio runtime, of either kind, and closes when the last provider, controller, event
-/// stream and clone of it is gone.
+/// stream and clone of it is gone. When the bus is restarted it is made again, for up to 30 s; apps
+/// notice no more of that than of a restart of the arbiter. If the bus stays away it is closed for
+/// good: [`Connection::closed`].
 #[derive(Clone)]
 pub struct Connection {
     link: Arc<Link>,
-}
-
-struct Link {
-    bus: zbus::Connection,
-    routes: Arc<Routes>,
-    router: tokio::task::AbortHandle,
     /// The last one that said its epoch.
-    known: tokio::sync::Mutex<Option<Arbiter>>,
+    known: Arc<tokio::sync::Mutex<Option<Arbiter>>>,
 }
 
-/// One run of the arbiter.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Arbiter {
-    /// Its unique name.
-    name: Arc<str>,
-    /// The same in every run that kept its state.
-    epoch: Arc<str>,
+/// Whether a request may be sent again to an arbiter that lost its state.
+#[derive(Clone, Debug)]
+pub(crate) enum Repeat {
+    /// It changes nothing, or is the same whoever gets it.
+    Freely,
+    /// Its token means something only to those that know what this one knew; none: whoever gets it
+    /// first.
+    Knowing(Option<Arbiter>),
 }
 
-impl Arbiter {
-    pub fn name(&self) -> &Arc<str> {
-        &self.name
-    }
-
-    /// Whether that one knows what this one knew.
-    pub fn carries_on_as(&self, successor: &Arbiter) -> bool {
-        self.epoch == successor.epoch
-    }
-}
-
-impl Drop for Link {
-    fn drop(&mut self) {
-        self.router.abort();
-    }
+/// One request on its way to whoever answers it.
+pub(crate) struct Attempts {
+    connection: Connection,
+    repeat: Repeat,
+    left: u32,
+    /// Who was asked last.
+    arbiter: Option<Arbiter>,
 }
 
 impl Connection {
     /// To the system bus, where the arbiter of a desktop is.
     pub async fn system() -> Result<Self> {
-        Self::connect(Builder::system()).await
+        Self::connect(Target::System).await
     }
 
     /// To the session bus.
     pub async fn session() -> Result<Self> {
-        Self::connect(Builder::session()).await
+        Self::connect(Target::Session).await
     }
 
     /// To the bus with this name: `system`, `session`, or a D-Bus address such as
@@ -86,37 +70,12 @@ impl Connection {
         match bus {
             "system" => Self::system().await,
             "session" => Self::session().await,
-            address => Self::connect(Builder::address(address)).await,
+            address => Self::connect(Target::Address(address.to_owned())).await,
         }
     }
 
-    async fn connect(builder: Builder<'_>) -> Result<Self> {
-        let bus = builder.method_timeout(REPLY_WITHIN).build().await?;
-        let routes = Arc::new(Routes::default());
-        // Before the first request, so that nothing that follows from it can be missed.
-        let messages = MessageStream::from(&bus);
-        let router = tokio::spawn(Router::new(bus.clone(), routes.clone()).run(messages));
-        let router = router.abort_handle();
-        let connection =
-            Connection { link: Arc::new(Link { bus, routes, router, known: Default::default() }) };
-        connection.find_arbiter().await?;
-        Ok(connection)
-    }
-
-    /// Asks to be told of changes first and for the owner second: no change falls in between.
-    async fn find_arbiter(&self) -> Result<()> {
-        let driver = DBusProxy::builder(&self.link.bus)
-            .cache_properties(CacheProperties::No)
-            .build()
-            .await?;
-        driver.add_match_rule(name_rule()?).await.map_err(zbus::Error::from)?;
-        let owner = driver.inner().call_method("GetNameOwner", &BusName::try_from(BUS_NAME)?).await;
-        match owner.map(|reply| (reply.recv_position(), reply.body().deserialize::<String>())) {
-            Ok((position, owner)) => self.link.routes.owner_was(owner?, position),
-            Err(error) if matches!(Error::from(error.clone()), Error::ArbiterGone) => {}
-            Err(error) => return Err(error.into()),
-        }
-        Ok(())
+    async fn connect(target: Target) -> Result<Self> {
+        Ok(Connection { link: Arc::new(Link::new(target).await?), known: Arc::default() })
     }
 
     /// Whether an arbiter is on the bus now.
@@ -129,8 +88,15 @@ impl Connection {
         self.owner().await.map(drop)
     }
 
-    /// The unique name of the arbiter, once there is one.
-    pub(crate) async fn owner(&self) -> Result<Arc<str>> {
+    /// Waits until the bus is gone and did not come back. Providers are over then, event streams have
+    /// ended, every request fails with [`Error::Closed`]; only a new connection helps.
+    pub async fn closed(&self) {
+        // The sender lives as long as this connection.
+        let _ = self.presence().wait_for(|presence| *presence == Presence::Closed).await;
+    }
+
+    /// Who owns the arbiter's name, once somebody does.
+    pub(crate) async fn owner(&self) -> Result<Owner> {
         let mut presence = self.presence();
         match presence.wait_for(|presence| *presence != Presence::Gone).await.as_deref() {
             Ok(Presence::Here(owner)) => Ok(owner.clone()),
@@ -138,55 +104,57 @@ impl Connection {
         }
     }
 
-    /// The arbiter that answers now; the bus starts one if it can.
+    /// The arbiter that answers now; the bus starts one if it can. One that was there before is waited
+    /// for, one that never was is not.
     pub(crate) async fn reach(&self) -> Result<Arbiter> {
-        let mut known = self.link.known.lock().await;
+        let mut known = self.known.lock().await;
         if let Some(arbiter) = &*known
-            && *self.presence().borrow() == Presence::Here(arbiter.name.clone())
+            && *self.presence().borrow() == Presence::Here(arbiter.owner.clone())
         {
             return Ok(arbiter.clone());
         }
-        let epoch = self.manager().await?.epoch().await?.into();
-        let arbiter = Arbiter { name: self.owner().await?, epoch };
+        let was_there = known.is_some() || self.has_arbiter();
+        let arbiter = self.identify(was_there).await?;
         *known = Some(arbiter.clone());
         Ok(arbiter)
     }
 
-    /// Waits until this arbiter is gone, and then for the one that carries on where it left off.
-    pub(crate) async fn after(&self, arbiter: &Arbiter) -> Result<Arbiter> {
-        self.left(&arbiter.name).await;
-        self.successor(arbiter).await
-    }
-
-    /// Whether a request that carries a token should be sent once more: the arbiter left before it
-    /// answered, and another carries on. Waits for that one.
-    pub(crate) async fn is_worth_repeating<T>(
-        &self,
-        arbiter: &Arbiter,
-        answer: &Result<T>,
-    ) -> Result<bool> {
-        let lost = matches!(answer, Err(Error::ArbiterGone));
-        if lost {
-            self.successor(arbiter).await?;
+    async fn identify(&self, was_there: bool) -> Result<Arbiter> {
+        let until = Instant::now() + COMES_BACK_WITHIN;
+        let in_time = |_| Error::ArbiterGone;
+        loop {
+            if *self.presence().borrow() == Presence::Closed {
+                return Err(Error::Closed);
+            }
+            let answer = self.link.bus().arbiter().await;
+            let present = self.presence().borrow().clone();
+            match Loss::or_error(answer)? {
+                Some(arbiter) => {
+                    let owner = tokio::time::timeout_at(until, self.owner()).await;
+                    if owner.map_err(in_time)?? == arbiter.owner {
+                        return Ok(arbiter);
+                    }
+                    // What tells of it has not been read yet, or it has left already: asked again.
+                }
+                None if !was_there => return Err(Error::ArbiterGone),
+                None => {
+                    if let Presence::Here(owner) = present {
+                        tokio::time::timeout_at(until, self.left(&owner)).await.map_err(in_time)?;
+                    }
+                    tokio::time::timeout_at(until, self.owner()).await.map_err(in_time)??;
+                }
+            }
         }
-        Ok(lost)
     }
 
-    /// The arbiter that carries on after this one.
-    pub(crate) async fn successor(&self, arbiter: &Arbiter) -> Result<Arbiter> {
-        let comes_back = async {
-            self.left(&arbiter.name).await;
-            self.owner().await?;
-            self.reach().await
-        };
-        let next = tokio::time::timeout(COMES_BACK_WITHIN, comes_back).await;
-        let next = next.map_err(|_| Error::ArbiterGone)??;
-        if arbiter.carries_on_as(&next) { Ok(next) } else { Err(Error::ArbiterGone) }
+    /// A request that is sent until it is answered, over restarts of the arbiter and of the bus.
+    pub(crate) fn attempts(&self, repeat: Repeat) -> Attempts {
+        Attempts { connection: self.clone(), repeat, left: TRIES, arbiter: None }
     }
 
     /// Waits until the name is no longer owned by this one.
-    pub(crate) async fn left(&self, name: &Arc<str>) {
-        let here = Presence::Here(name.clone());
+    pub(crate) async fn left(&self, owner: &Owner) {
+        let here = Presence::Here(owner.clone());
         // The sender lives as long as this connection.
         let _ = self.presence().wait_for(|now| *now != here).await;
     }
@@ -199,32 +167,53 @@ impl Connection {
         &self.link.routes
     }
 
-    pub(crate) async fn manager(&self) -> Result<ManagerProxy<'static>> {
-        let builder = ManagerProxy::builder(&self.link.bus);
-        Ok(builder.cache_properties(CacheProperties::No).build().await?)
+    /// Ends this connection's subscription, where an arbiter has one.
+    pub(crate) async fn unsubscribe(&self) {
+        let present = self.presence().borrow().clone();
+        if let Presence::Here(owner) = present
+            && let Ok(manager) = owner.manager().await
+        {
+            // An arbiter that just left has forgotten the subscription by itself.
+            let _ = manager.unsubscribe().await;
+        }
+    }
+}
+
+impl Attempts {
+    /// Whom to send it to now.
+    pub async fn next(&mut self) -> Result<Arbiter> {
+        self.left = self.left.checked_sub(1).ok_or(Error::ArbiterGone)?;
+        let arbiter = self.connection.reach().await?;
+        if let Repeat::Knowing(Some(asked)) = &self.repeat
+            && !asked.carries_on_as(&arbiter)
+        {
+            return Err(Error::ArbiterGone);
+        }
+        self.arbiter = Some(arbiter.clone());
+        Ok(arbiter)
     }
 
-    pub(crate) async fn unsubscribe(&self) -> Result<()> {
-        Ok(self.manager().await?.unsubscribe().await?)
-    }
-
-    pub(crate) async fn provider(&self, path: &ObjectPath<'_>) -> Result<ProviderProxy<'static>> {
-        let builder = ProviderProxy::builder(&self.link.bus).path(path.to_owned());
-        Ok(builder.cache_properties(CacheProperties::No).build().await?)
-    }
-
-    pub(crate) async fn transaction(
-        &self,
-        path: &ObjectPath<'_>,
-    ) -> Result<TransactionProxy<'static>> {
-        let builder = TransactionProxy::builder(&self.link.bus).path(path.to_owned());
-        Ok(builder.cache_properties(CacheProperties::No).build().await?)
+    /// The answer; none where it is to be sent again.
+    pub async fn answered<T>(&mut self, answer: zbus::Result<T>) -> Result<Option<T>> {
+        let loss = match answer {
+            Ok(answer) => return Ok(Some(answer)),
+            Err(error) => Loss::of(&error).ok_or(error)?,
+        };
+        let Some(arbiter) = self.arbiter.take() else { return Ok(None) };
+        let left = self.connection.left(&arbiter.owner);
+        let left = tokio::time::timeout(COMES_BACK_WITHIN, left).await;
+        if let (Loss::InDoubt, Repeat::Knowing(asked)) = (loss, &mut self.repeat) {
+            asked.get_or_insert(arbiter);
+        }
+        left.map_err(|_| Error::ArbiterGone)?;
+        Ok(None)
     }
 }
 
 impl fmt::Debug for Connection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = self.link.bus.unique_name().map(|name| name.as_str());
+        let bus = self.link.bus();
+        let name = bus.connection.unique_name().map(|name| name.as_str());
         f.debug_tuple("Connection").field(&name).finish()
     }
 }

@@ -9,14 +9,15 @@ use callarbiter_dbus::{
     words::{CallState, Outcome},
 };
 use uuid::Uuid;
-use zbus::OwnedObjectPath;
 
-use crate::{Connection, Error, Result, TransactionHandle};
+use crate::{Connection, Error, Result, TransactionHandle, connection::Repeat};
 
 /// Controls the calls of this user.
 ///
 /// Every request carries a token, so that it is safe to send it again when the arbiter restarts in
-/// between; that happens by itself.
+/// between. That happens by itself: a request waits up to 15 s for an arbiter that was there, is done
+/// once, and gives the one result. [`Error::ArbiterGone`] says that there is none, that it did not come
+/// back in time, or that it lost its state while it was asked, and nobody can tell what was done.
 #[derive(Clone, Debug)]
 pub struct Controller {
     connection: Connection,
@@ -44,8 +45,14 @@ impl Controller {
     /// What a transaction would do now, implied steps included; nothing is done.
     pub async fn plan(&self, actions: impl IntoIterator<Item = Action>) -> Result<Vec<PlanStep>> {
         let actions: Entries = actions.into_iter().map(|action| action.to_wire()).collect();
-        let manager = self.connection.manager().await?;
-        Ok(PlanStep::list(&manager.plan_transaction(&actions, &Dict::new()).await?))
+        let mut attempts = self.connection.attempts(Repeat::Freely);
+        loop {
+            let manager = attempts.next().await?.owner.manager().await?;
+            let steps = manager.plan_transaction(&actions, &Dict::new()).await;
+            if let Some(steps) = attempts.answered(steps).await? {
+                return Ok(PlanStep::list(&steps));
+            }
+        }
     }
 
     /// Places a call. Returns its object as soon as the arbiter accepted it, or, with `wait`, when
@@ -53,15 +60,16 @@ impl Controller {
     pub async fn start_call(&self, handle: &str, options: StartOptions) -> Result<CallPath> {
         let token = options.token.unwrap_or_else(Uuid::new_v4);
         let options = StartOptions { token: Some(token), ..options }.to_dict();
-        let arbiter = self.connection.reach().await?;
-        let mut path = self.place(handle, &options).await;
-        if self.connection.is_worth_repeating(&arbiter, &path).await? {
-            path = self.place(handle, &options).await;
-        }
-        let path = path?;
-        match Object::parse(path.as_str()) {
-            Some(Object::Call(call)) => Ok(call),
-            _ => Err(Error::Unreadable("StartCall returned what is no call".into())),
+        let mut attempts = self.connection.attempts(Repeat::Knowing(None));
+        loop {
+            let manager = attempts.next().await?.owner.manager().await?;
+            let path = manager.start_call(handle, &options).await;
+            if let Some(path) = attempts.answered(path).await? {
+                return match Object::parse(path.as_str()) {
+                    Some(Object::Call(call)) => Ok(call),
+                    _ => Err(Error::Unreadable("StartCall returned what is no call".into())),
+                };
+            }
         }
     }
 
@@ -122,14 +130,11 @@ impl Controller {
         self.perform(Verb::Silence { call: call.into() }).await
     }
 
-    /// Does one thing and waits until it is done: an action that was not fulfilled is its error.
+    /// Does one thing and waits until it is done, over restarts of the arbiter: an action that was not
+    /// fulfilled is its error.
     pub async fn perform(&self, action: impl Into<Action>) -> Result<()> {
         let transaction = self.transaction([action.into()], TransactionOptions::default()).await?;
         all_fulfilled(transaction.finished().await?)
-    }
-
-    async fn place(&self, handle: &str, options: &Dict) -> Result<OwnedObjectPath> {
-        Ok(self.connection.manager().await?.start_call(handle, options).await?)
     }
 }
 

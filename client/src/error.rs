@@ -11,13 +11,14 @@ pub enum Error {
     /// The arbiter, or the bus, said no: a name for programs, a sentence for people.
     #[error("{0}")]
     Refused(callarbiter_dbus::Error),
-    /// No arbiter is on this bus, or it left before it answered.
+    /// No arbiter is on this bus, or it left and did not come back in time, or it came back without its
+    /// state and nobody knows what it did before.
     #[error("the call arbiter is not running on this bus; start callarbiterd, or wait for it")]
     ArbiterGone,
     /// It did not answer in time.
     #[error("the call arbiter did not answer in time")]
     NoAnswer,
-    /// The connection to the bus is closed; nothing comes back on it.
+    /// The connection to the bus is closed for good; nothing comes back on it.
     #[error("the connection to the bus is closed")]
     Closed,
     /// This provider is not registered any more.
@@ -41,11 +42,6 @@ impl Error {
             Error::Refused(error) => error.kind(),
             _ => None,
         }
-    }
-
-    /// Whether the same request may succeed once the arbiter is back.
-    pub(crate) fn is_loss(&self) -> bool {
-        matches!(self, Error::ArbiterGone | Error::NoAnswer)
     }
 }
 

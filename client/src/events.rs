@@ -1,9 +1,9 @@
 //! A snapshot that stays current, and the changes that made it so.
 //!
 //! Owns when a snapshot is taken anew: after a gap, when the arbiter says so, when this reader was too
-//! slow, and when the arbiter was away.
+//! slow, and when the arbiter was away. What it makes different is told like any other change.
 
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::{collections::VecDeque, time::Duration};
 
 use callarbiter_dbus::{
     ActionResult, Dict,
@@ -11,17 +11,26 @@ use callarbiter_dbus::{
     proxies::Objects,
     words::{CallState, NoticeKind},
 };
-use zbus::{Message, message::Sequence};
+use zbus::message::Sequence;
 
 use crate::{
     AudioSession, Call, Connection, Error, Group, Private, ProviderInfo, Result, Snapshot,
-    Transaction, router::Signals, signals::Signal, snapshot::Applied,
+    Transaction,
+    connection::Repeat,
+    presence::Owner,
+    router::{Received, Signals},
+    signals::Signal,
+    snapshot::Applied,
 };
 
 /// How long to wait after the arbiter refused a snapshot, which it does while it is overloaded.
 const AFTER_REFUSAL: Duration = Duration::from_secs(1);
 
 /// A change of what the arbiter shows. The snapshot has it already.
+///
+/// Whoever follows the changes alone is never wrong for longer than the arbiter is away: after
+/// [`Change::Resynced`] and [`Change::ArbiterBack`] comes everything that is different from what was told
+/// before, as if it had just happened. Of what came and went in between there is no word.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Change {
@@ -45,7 +54,8 @@ pub enum Change {
         /// Why, in a few words.
         reason: String,
     },
-    /// A call is gone; as it was last.
+    /// A call is gone; as it was last. If it ended while nobody looked it still has the state that was
+    /// told last, and no reason.
     CallRemoved(Box<Call>),
     /// A new provider.
     ProviderAdded(Box<ProviderInfo>),
@@ -83,11 +93,11 @@ pub enum Change {
         /// For the user to read.
         message: Private,
     },
-    /// Changes were missed; the snapshot is a new one.
+    /// Changes were missed; the snapshot is a new one, and what it makes different follows.
     Resynced,
-    /// The arbiter is gone. The snapshot is what it last said.
+    /// The arbiter is gone, or the bus. The snapshot is what it last said; calls go on without it.
     ArbiterGone,
-    /// The arbiter is back; the snapshot is a new one.
+    /// The arbiter is back; the snapshot is a new one, and what it makes different follows.
     ArbiterBack,
 }
 
@@ -103,10 +113,10 @@ pub struct Events {
 
 enum State {
     /// Signals of this arbiter, received after this position, are the changes of the snapshot.
-    Current { arbiter: Arc<str>, since: Sequence },
-    /// A new snapshot is needed, to be told as this change.
-    Stale(Change),
-    /// There is no arbiter.
+    Current { arbiter: Owner, since: Sequence },
+    /// A new snapshot of this arbiter is needed.
+    Missed { arbiter: Owner },
+    /// There is no arbiter, or it has not said yet what is.
     Gone,
 }
 
@@ -121,7 +131,7 @@ impl Events {
             state: State::Gone,
             told: VecDeque::new(),
         };
-        events.take_snapshot().await?;
+        events.snapshot = events.take_snapshot().await?;
         Ok(events)
     }
 
@@ -135,7 +145,7 @@ impl Events {
         matches!(self.state, State::Current { .. })
     }
 
-    /// The next change, already in the snapshot; none once the connection to the bus is closed.
+    /// The next change, already in the snapshot; none once the connection to the bus is closed for good.
     ///
     /// Nothing is lost when the future is dropped before it is ready.
     pub async fn next(&mut self) -> Option<Change> {
@@ -144,8 +154,8 @@ impl Events {
                 return Some(change);
             }
             match &self.state {
-                State::Current { .. } if self.signals.has_lost() => {
-                    self.state = State::Stale(Change::Resynced);
+                State::Current { arbiter, .. } if self.signals.has_lost() => {
+                    self.state = State::Missed { arbiter: arbiter.clone() };
                 }
                 State::Current { arbiter, .. } => {
                     let arbiter = arbiter.clone();
@@ -155,22 +165,26 @@ impl Events {
                         () = self.connection.left(&arbiter) => self.lose_arbiter(),
                     }
                 }
+                State::Missed { arbiter } => {
+                    let (connection, arbiter) = (self.connection.clone(), arbiter.clone());
+                    tokio::select! {
+                        biased;
+                        () = connection.left(&arbiter) => self.lose_arbiter(),
+                        done = self.resynchronise(Change::Resynced) => done?,
+                    }
+                }
                 State::Gone => {
                     self.connection.owner().await.ok()?;
-                    self.state = State::Stale(Change::ArbiterBack);
-                }
-                State::Stale(change) => {
-                    let change = change.clone();
-                    self.resynchronise(change).await?;
+                    self.resynchronise(Change::ArbiterBack).await?;
                 }
             }
         }
     }
 
-    fn receive(&mut self, message: &Message) {
+    fn receive(&mut self, (life, message): &Received) {
         let State::Current { arbiter, since } = &self.state else { return };
         let header = message.header();
-        let from_arbiter = header.sender().is_some_and(|sender| sender.as_str() == &**arbiter);
+        let from_arbiter = header.sender().is_some_and(|sender| arbiter.sent(*life, sender));
         if !from_arbiter || message.recv_position() < *since {
             return;
         }
@@ -179,14 +193,14 @@ impl Events {
             Ok(None) => return,
             Err(error) => {
                 tracing::warn!(%error, "a signal of the call arbiter could not be read");
-                self.state = State::Stale(Change::Resynced);
+                self.state = State::Missed { arbiter: arbiter.clone() };
                 return;
             }
         };
         match self.snapshot.apply(signal) {
             Applied::Change(change) => self.told.push_back(change),
             Applied::Nothing => {}
-            Applied::Gap => self.state = State::Stale(Change::Resynced),
+            Applied::Gap => self.state = State::Missed { arbiter: arbiter.clone() },
         }
     }
 
@@ -197,38 +211,37 @@ impl Events {
 
     async fn resynchronise(&mut self, change: Change) -> Option<()> {
         match self.take_snapshot().await {
-            Ok(()) => self.told.push_back(change),
-            Err(Error::Closed) => return None,
-            Err(error) if error.is_loss() => {
-                if change == Change::Resynced {
-                    self.told.push_back(Change::ArbiterGone);
-                }
-                self.state = State::Gone;
-                // Not at once again while the bus still names an owner that does not answer.
-                tokio::time::sleep(AFTER_REFUSAL).await;
+            Ok(snapshot) => {
+                let old = std::mem::replace(&mut self.snapshot, snapshot);
+                self.told.push_back(change);
+                self.told.extend(self.snapshot.since(&old));
             }
+            Err(Error::Closed) => return None,
             Err(error) => {
-                tracing::warn!(%error, "the call arbiter refused a snapshot");
+                tracing::warn!(%error, "the call arbiter gave no snapshot");
                 tokio::time::sleep(AFTER_REFUSAL).await;
             }
         }
         Some(())
     }
 
-    async fn take_snapshot(&mut self) -> Result<()> {
+    async fn take_snapshot(&mut self) -> Result<Snapshot> {
         let routes = self.connection.routes().clone();
         let _subscription = routes.subscription.lock().await;
-        self.signals.restart();
-        let manager = self.connection.manager().await?;
-        let reply = manager.inner().call_method("Subscribe", &(Dict::new(),)).await?;
-        let (revision, objects): (u64, Objects) = reply.body().deserialize()?;
-        let arbiter = reply.header().sender().map_or("", |sender| sender.as_str()).into();
-        let objects = objects
-            .into_iter()
-            .map(|(path, interfaces)| (Object::parse(path.as_str()), interfaces));
-        self.snapshot = Snapshot::new(revision, objects);
-        self.state = State::Current { arbiter, since: reply.recv_position() };
-        Ok(())
+        let mut attempts = self.connection.attempts(Repeat::Freely);
+        loop {
+            let arbiter = attempts.next().await?;
+            self.signals.restart();
+            let manager = arbiter.owner.manager().await?;
+            let reply = manager.inner().call_method("Subscribe", &(Dict::new(),)).await;
+            let Some(reply) = attempts.answered(reply).await? else { continue };
+            let (revision, objects): (u64, Objects) = reply.body().deserialize()?;
+            let objects = objects
+                .into_iter()
+                .map(|(path, interfaces)| (Object::parse(path.as_str()), interfaces));
+            self.state = State::Current { arbiter: arbiter.owner, since: reply.recv_position() };
+            return Ok(Snapshot::new(revision, objects));
+        }
     }
 }
 
@@ -239,9 +252,8 @@ impl Drop for Events {
             runtime.spawn(async move {
                 let routes = connection.routes().clone();
                 let _subscription = routes.subscription.lock().await;
-                if !routes.is_followed() && connection.has_arbiter() {
-                    // An arbiter that just left has forgotten the subscription by itself.
-                    let _ = connection.unsubscribe().await;
+                if !routes.is_followed() {
+                    connection.unsubscribe().await;
                 }
             });
         }

@@ -1,7 +1,7 @@
 //! Providing calls: the app's side of the arbiter.
 //!
-//! Owns the registration and the reports. What the arbiter asks of the app is served in
-//! [`serve`]; staying registered is [`registration`].
+//! Owns the words of the app and its ledger. How reports reach an arbiter that comes and goes is
+//! [`reports`]; staying registered is [`registration`]; what the arbiter asks is served in [`serve`].
 
 mod answers;
 mod ask;
@@ -10,8 +10,10 @@ mod delegate;
 mod lanes;
 mod ledger;
 mod registration;
+mod reports;
 mod request;
 mod serve;
+mod unsent;
 
 use std::{
     fmt,
@@ -19,11 +21,14 @@ use std::{
 };
 
 use callarbiter_dbus::{
-    CallUpdate, Configuration, EndDetails, StateDetails,
-    names::{CallPath, Object},
+    CallUpdate, Configuration, EndDetails,
+    names::CallPath,
     words::{Authorization, CallState, Direction, EndReason},
 };
-use tokio::{sync::watch, task::AbortHandle};
+use tokio::{
+    sync::{RwLock, watch},
+    task::AbortHandle,
+};
 use uuid::Uuid;
 use zbus::OwnedObjectPath;
 
@@ -31,14 +36,19 @@ pub use builder::ProviderBuilder;
 pub use delegate::{Delegate, Performed};
 pub use request::Request;
 
-use crate::{Connection, Error, Result};
-use ledger::{Ledger, LiveCall, OwedEnd};
-use registration::Registration;
+use crate::{Connection, Result};
+use ledger::{Ledger, LiveCall};
+use registration::{Attachment, Registration};
+use unsent::Fact;
 
 /// A registered app.
 ///
-/// It stays registered over restarts of the arbiter, until [`Provider::unregister`] or until the last
-/// clone is dropped; cheap to clone.
+/// It stays registered over restarts of the arbiter and of the bus, until [`Provider::unregister`] or
+/// until the last clone is dropped; cheap to clone.
+///
+/// Its calls go on while the arbiter is away. What is reported meanwhile is told when it is back, in
+/// order, before anything else; of each call the latest word counts. An arbiter that lost its state hears
+/// of all live calls again.
 #[derive(Clone)]
 #[must_use = "dropping a provider unregisters it"]
 pub struct Provider {
@@ -52,6 +62,10 @@ pub(crate) struct Inner {
     configuration: Mutex<Configuration>,
     ledger: Mutex<Ledger>,
     registration: watch::Sender<Registration>,
+    /// The arbiter that knew it last.
+    last: Mutex<Option<Attachment>>,
+    /// Reports are sent side by side; alone is who tells what was missed, or what there is.
+    telling: RwLock<()>,
     authorization: watch::Sender<Authorization>,
     tasks: Mutex<Vec<AbortHandle>>,
 }
@@ -64,17 +78,17 @@ impl Provider {
 
     /// Reports an incoming call. `Ok` means that it rings or waits; any error means that nobody will
     /// hear of it, and its kind says what to tell the network ([`crate::ErrorKind::Busy`], a filter …).
+    ///
+    /// An arbiter that is away is waited for, for 5 s.
     pub async fn report_incoming(&self, call: Uuid, update: CallUpdate) -> Result<CallPath> {
-        let (direction, state) = (Direction::Incoming, CallState::Ringing);
-        let dict = update.to_dict();
-        let uuid = call.to_string();
-        self.report(call, LiveCall { direction, state, update }, async |arbiter| {
-            Ok(arbiter.report_incoming_call(&uuid, &dict).await?)
-        })
-        .await
+        let live = LiveCall::new(Direction::Incoming, CallState::Ringing, update);
+        self.report(call, live).await
     }
 
     /// Reports a call that is already under way: placed or answered without being asked.
+    ///
+    /// While the arbiter is away this is remembered, and told when it is back; the answer then is
+    /// [`crate::Error::ArbiterGone`] after 5 s.
     pub async fn report_call(
         &self,
         call: Uuid,
@@ -82,36 +96,28 @@ impl Provider {
         state: CallState,
         update: CallUpdate,
     ) -> Result<CallPath> {
-        let dict = update.to_dict();
-        let uuid = call.to_string();
-        let words = (direction.to_string(), state.to_string());
-        self.report(call, LiveCall { direction, state, update }, async |arbiter| {
-            Ok(arbiter.report_call(&uuid, &words.0, &words.1, &dict).await?)
-        })
-        .await
+        self.report(call, LiveCall::new(direction, state, update)).await
     }
 
     /// Reports new details of a call; what is not given stays.
+    ///
+    /// While the arbiter is away this is remembered, and told when it is back.
     pub async fn update_call(&self, call: Uuid, update: CallUpdate) -> Result<()> {
-        self.attached().await?.update_call(&call.to_string(), &update.to_dict()).await?;
-        self.ledger().updated(call, &update);
-        Ok(())
+        self.tell(call, Fact::Update(update.clone()), |ledger| ledger.updated(call, &update)).await
     }
 
     /// Reports that a call is `alerting`, `connecting`, `active` or `held` now.
     ///
     /// While the arbiter is away this is remembered, and told when it is back.
     pub async fn report_state(&self, call: Uuid, state: CallState) -> Result<()> {
-        use CallState::{Active, Alerting, Connecting, Held};
-        if matches!(state, Alerting | Connecting | Active | Held) {
-            self.ledger().is_in(call, state.clone());
-        }
-        self.report_details(call, state.as_str(), StateDetails::default()).await
+        self.tell_state(call, state).await
     }
 
     /// Reports that the far end holds the call, or no longer does.
+    ///
+    /// While the arbiter is away this is remembered, and told when it is back.
     pub async fn report_remote_held(&self, call: Uuid, held: bool) -> Result<()> {
-        self.report_details(call, "", StateDetails { remote_held: Some(held) }).await
+        self.tell(call, Fact::RemoteHeld(held), |ledger| ledger.remote_held(call, held)).await
     }
 
     /// Reports that a call is over.
@@ -133,9 +139,15 @@ impl Provider {
 
     /// Changes what the app says about itself; what is not given stays.
     pub async fn update_configuration(&self, change: Configuration) -> Result<()> {
-        self.attached().await?.update_configuration(&change.to_dict()).await?;
-        registration::merge(&mut lock(&self.inner.configuration), change);
-        Ok(())
+        loop {
+            let attachment = self.attachment_in_time().await?;
+            let arbiter = attachment.provider().await?;
+            let answer = arbiter.update_configuration(&change.to_dict()).await;
+            if self.heard(&attachment, answer).await?.is_some() {
+                registration::merge(&mut lock(&self.inner.configuration), change);
+                return Ok(());
+            }
+        }
     }
 
     /// Whether the user allows this app to provide calls, as last heard; changes are told to
@@ -146,10 +158,15 @@ impl Provider {
 
     /// Asks the user, where that is still open; the answer so far is returned at once.
     pub async fn request_authorization(&self) -> Result<Authorization> {
-        let word = self.attached().await?.request_authorization().await?;
-        let authorization = Authorization::from(&*word);
-        self.set_authorization(authorization.clone());
-        Ok(authorization)
+        loop {
+            let attachment = self.attachment_in_time().await?;
+            let answer = attachment.provider().await?.request_authorization().await;
+            if let Some(word) = self.heard(&attachment, answer).await? {
+                let authorization = Authorization::from(&*word);
+                self.set_authorization(authorization.clone());
+                return Ok(authorization);
+            }
+        }
     }
 
     /// The live calls, as far as reported and performed.
@@ -159,7 +176,7 @@ impl Provider {
 
     /// Whether the arbiter is there and knows this provider.
     pub fn is_attached(&self) -> bool {
-        matches!(*self.inner.registration.borrow(), Registration::Attached { .. })
+        matches!(*self.inner.registration.borrow(), Registration::Attached(_))
     }
 
     /// The connection that it is registered on.
@@ -167,64 +184,19 @@ impl Provider {
         &self.inner.connection
     }
 
-    /// Leaves; live calls end as `failed`.
+    /// Leaves; live calls end as `failed`. An arbiter that is away is told when it is back.
     pub async fn unregister(self) -> Result<()> {
-        let arbiter = self.attached().await;
         self.inner.registration.send_replace(Registration::Over("it was unregistered".into()));
         self.inner.stop();
-        Ok(arbiter?.unregister().await?)
-    }
-
-    async fn report(
-        &self,
-        call: Uuid,
-        live: LiveCall,
-        send: impl AsyncFnOnce(
-            callarbiter_dbus::proxies::ProviderProxy<'static>,
-        ) -> Result<OwnedObjectPath>,
-    ) -> Result<CallPath> {
-        let arbiter = self.attached().await?;
-        // First, since the arbiter may ask something about it before its answer is read here.
-        let new = self.ledger().reported(call, live);
-        match send(arbiter).await.map(|path| Object::parse(path.as_str())) {
-            Ok(Some(Object::Call(path))) => Ok(path),
-            Ok(_) => Err(Error::Unreadable("a report was answered by what is no call".into())),
-            Err(error) => {
-                if new {
-                    self.ledger().ended(call);
-                }
-                Err(error)
-            }
-        }
-    }
-
-    async fn report_details(&self, call: Uuid, state: &str, details: StateDetails) -> Result<()> {
-        let Some(arbiter) = self.attached_now().await? else { return Ok(()) };
-        match arbiter.report_state(&call.to_string(), state, &details.to_dict()).await {
-            Ok(()) => Ok(()),
-            Err(error) => match Error::from(error) {
-                Error::ArbiterGone => Ok(()),
-                error => Err(error),
-            },
+        let last = lock(&self.inner.last).take();
+        match last {
+            Some(last) => registration::leave(&self.inner.connection, last).await,
+            None => Ok(()),
         }
     }
 
     async fn end(&self, call: Uuid, reason: EndReason, details: EndDetails) -> Result<()> {
-        self.ledger().ended(call);
-        let sent = match self.attached_now().await? {
-            None => Err(Error::ArbiterGone),
-            Some(arbiter) => arbiter
-                .report_ended(&call.to_string(), reason.as_str(), &details.to_dict())
-                .await
-                .map_err(Error::from),
-        };
-        match sent {
-            Err(Error::ArbiterGone) => {
-                self.ledger().owe(OwedEnd { call, reason, details });
-                Ok(())
-            }
-            sent => sent,
-        }
+        self.tell(call, Fact::Ended(reason, details), |ledger| ledger.ended(call)).await
     }
 
     fn ledger(&self) -> MutexGuard<'_, Ledger> {
@@ -252,16 +224,12 @@ impl Inner {
 impl Drop for Inner {
     fn drop(&mut self) {
         self.stop();
-        let Registration::Attached { path, .. } = self.registration.borrow().clone() else {
-            return;
-        };
+        let Some(last) = lock(&self.last).take() else { return };
         let connection = self.connection.clone();
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             runtime.spawn(async move {
-                // An arbiter that is gone has no provider to forget.
-                if let Ok(arbiter) = connection.provider(&path).await {
-                    let _ = arbiter.unregister().await;
-                }
+                // An arbiter that is gone for good has no provider to forget.
+                let _ = registration::leave(&connection, last).await;
             });
         }
     }

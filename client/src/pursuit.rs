@@ -1,21 +1,26 @@
 //! Following a transaction to its end, over restarts of the arbiter.
 //!
-//! Owns when a request is sent again: only to an arbiter that kept its state (the same epoch), where
-//! the token makes it the same request. One that lost its state knows nothing of it, and the answer is
-//! [`Error::ArbiterGone`].
+//! Owns what is asked of an arbiter that came back: the same request, which its token makes the same
+//! transaction. One that lost its state knows nothing of it, and the answer is [`Error::ArbiterGone`].
 
-use std::time::Duration;
+use std::{
+    sync::{Mutex as Lock, PoisonError},
+    time::Duration,
+};
 
 use callarbiter_dbus::{
-    ActionResult, Entries, TransactionOptions,
-    names::{NO_OBJECT, Object},
-    words::TransactionState,
+    ActionResult, Entries, ErrorKind, TransactionOptions, names::Object, words::TransactionState,
 };
 use tokio::sync::{Mutex, broadcast};
 use uuid::Uuid;
-use zbus::{Message, ObjectPath, OwnedObjectPath};
+use zbus::{Message, OwnedObjectPath};
 
-use crate::{Connection, Error, Result, connection::Arbiter, signals::Signal};
+use crate::{
+    Connection, Error, Result,
+    connection::Repeat,
+    presence::{Arbiter, Loss},
+    signals::Signal,
+};
 
 /// How often the state is read, in case the bus dropped the signal.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
@@ -29,10 +34,15 @@ pub struct TransactionHandle {
     actions: Entries,
     options: TransactionOptions,
     token: Uuid,
-    path: OwnedObjectPath,
-    /// Who accepted it.
-    arbiter: Arbiter,
+    accepted: Lock<Accepted>,
     outcome: Mutex<Outcome>,
+}
+
+/// Where it is.
+#[derive(Clone, Debug)]
+struct Accepted {
+    by: Arbiter,
+    path: OwnedObjectPath,
 }
 
 #[derive(Debug)]
@@ -48,29 +58,23 @@ impl TransactionHandle {
         options: TransactionOptions,
     ) -> Result<Self> {
         let token = options.token.unwrap_or_else(Uuid::new_v4);
+        let options = TransactionOptions { token: Some(token), ..options };
         // Listening first: all outcomes may be known before the request is answered.
         let outcome = Outcome { finished: connection.routes().finished(), known: None };
-        let arbiter = connection.reach().await?;
-        let mut handle = TransactionHandle {
+        let accepted = accept(connection, Repeat::Knowing(None), &actions, &options).await?;
+        Ok(TransactionHandle {
             connection: connection.clone(),
             actions,
-            options: TransactionOptions { token: Some(token), ..options },
+            options,
             token,
-            path: ObjectPath::from_str_unchecked(NO_OBJECT).into(),
-            arbiter,
+            accepted: Lock::new(accepted),
             outcome: Mutex::new(outcome),
-        };
-        let mut accepted = handle.send().await;
-        if connection.is_worth_repeating(&handle.arbiter, &accepted).await? {
-            accepted = handle.send().await;
-        }
-        handle.path = accepted?;
-        Ok(handle)
+        })
     }
 
     /// Its number: the key of [`crate::Snapshot::transactions`].
     pub fn number(&self) -> Option<u32> {
-        match Object::parse(self.path.as_str())? {
+        match Object::parse(self.accepted().path.as_str())? {
             Object::Transaction(number) => Some(number),
             _ => None,
         }
@@ -83,7 +87,20 @@ impl TransactionHandle {
 
     /// Stops it before its next step; what was done for it is undone where that is possible.
     pub async fn cancel(&self) -> Result<()> {
-        Ok(self.connection.transaction(&self.path).await?.cancel().await?)
+        let Accepted { by, path } = self.accepted();
+        let mut attempts = self.connection.attempts(Repeat::Knowing(Some(by)));
+        let mut again = false;
+        loop {
+            let transaction = attempts.next().await?.owner.transaction(&path).await?;
+            match attempts.answered(transaction.cancel().await).await {
+                Ok(None) => again = true,
+                // Cancelled by the first word, which the arbiter did not live to answer.
+                Err(error) if again && error.kind() == Some(ErrorKind::InvalidState) => {
+                    return Ok(());
+                }
+                answer => return answer.map(drop),
+            }
+        }
     }
 
     /// Waits until all outcomes are known; asking again gives the same.
@@ -101,8 +118,8 @@ impl TransactionHandle {
         &self,
         finished: &mut broadcast::Receiver<Message>,
     ) -> Result<Vec<ActionResult>> {
-        let mut arbiter = self.arbiter.clone();
         loop {
+            let Accepted { by, .. } = self.accepted();
             let results = tokio::select! {
                 biased;
                 message = finished.recv() => match message {
@@ -110,9 +127,12 @@ impl TransactionHandle {
                     Err(broadcast::error::RecvError::Lagged(_)) => self.look().await?,
                     Err(broadcast::error::RecvError::Closed) => return Err(Error::Closed),
                 },
-                successor = self.connection.after(&arbiter) => {
-                    arbiter = successor?;
-                    self.send().await?;
+                () = self.connection.left(&by.owner) => {
+                    // The same transaction, and its outcomes are sent to this connection again.
+                    let knowing = Repeat::Knowing(Some(by));
+                    let accepted =
+                        accept(&self.connection, knowing, &self.actions, &self.options).await?;
+                    *self.accepted.lock().unwrap_or_else(PoisonError::into_inner) = accepted;
                     self.look().await?
                 }
                 () = tokio::time::sleep(LOOK_EVERY) => self.look().await?,
@@ -123,36 +143,49 @@ impl TransactionHandle {
         }
     }
 
-    async fn send(&self) -> Result<OwnedObjectPath> {
-        let manager = self.connection.manager().await?;
-        Ok(manager.request_transaction(&self.actions, &self.options.to_dict()).await?)
-    }
-
     /// The outcomes, if its object has them.
     async fn look(&self) -> Result<Option<Vec<ActionResult>>> {
-        let transaction = self.connection.transaction(&self.path).await?;
-        let state = match transaction.state().await {
-            Ok(state) => TransactionState::from(&*state),
-            Err(error) => match Error::from(error) {
-                // The loop learns of it by the name.
-                Error::ArbiterGone => return Ok(None),
-                error => return Err(error),
-            },
+        let Accepted { by, path } = self.accepted();
+        let look = async || {
+            let transaction = by.owner.transaction(&path).await?;
+            if TransactionState::from(&*transaction.state().await?) != TransactionState::Finished {
+                return Ok(None);
+            }
+            Ok(Some(ActionResult::list(&transaction.actions().await?)))
         };
-        if state != TransactionState::Finished {
-            return Ok(None);
-        }
-        Ok(Some(ActionResult::list(&transaction.actions().await?)))
+        // That the arbiter left the loop learns by its name.
+        Ok(Loss::or_error(look().await)?.flatten())
+    }
+
+    fn accepted(&self) -> Accepted {
+        self.accepted.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The outcomes in a signal, if it is about this transaction.
     fn outcomes(&self, message: &Message) -> Option<Vec<ActionResult>> {
-        if message.header().path()?.as_str() != self.path.as_str() {
+        if message.header().path()?.as_str() != self.accepted().path.as_str() {
             return None;
         }
         match Signal::read(message) {
             Ok(Some(Signal::Finished { outcomes, .. })) => Some(outcomes),
             _ => None,
+        }
+    }
+}
+
+async fn accept(
+    connection: &Connection,
+    repeat: Repeat,
+    actions: &Entries,
+    options: &TransactionOptions,
+) -> Result<Accepted> {
+    let mut attempts = connection.attempts(repeat);
+    loop {
+        let by = attempts.next().await?;
+        let manager = by.owner.manager().await?;
+        let path = manager.request_transaction(actions, &options.to_dict()).await;
+        if let Some(path) = attempts.answered(path).await? {
+            return Ok(Accepted { by, path });
         }
     }
 }

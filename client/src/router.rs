@@ -19,21 +19,16 @@ use zbus::{
     message::{Flags, Header, Sequence, Type},
 };
 
+use crate::presence::{Bus, Presence};
+
 const DRIVER: &str = "org.freedesktop.DBus";
 /// What an app may leave unread before it has to take a new snapshot.
 const BACKLOG: usize = 4096;
 /// Outcomes that may arrive before the one who waits for them looks.
 const FINISHED: usize = 256;
 
-/// Whether an arbiter is there.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Presence {
-    Gone,
-    /// Its unique name.
-    Here(Arc<str>),
-    /// The connection is closed.
-    Closed,
-}
+/// A message, and the life of the connection in which it came.
+pub(crate) type Received = (u64, Message);
 
 /// Who gets what.
 pub(crate) struct Routes {
@@ -49,18 +44,18 @@ pub(crate) struct Routes {
 struct Table {
     delegates: HashMap<String, mpsc::UnboundedSender<Message>>,
     signals: HashMap<u64, Sink>,
-    /// Where in the stream of messages the owner was last heard of.
-    owner_at: Sequence,
+    /// Where in the stream of messages of which life the owner was last heard of.
+    owner_at: (u64, Sequence),
 }
 
 struct Sink {
-    queue: mpsc::Sender<Message>,
+    queue: mpsc::Sender<Received>,
     lost: Arc<AtomicBool>,
 }
 
 /// The signals of the arbiter for one reader, which may be slow.
 pub(crate) struct Signals {
-    queue: mpsc::Receiver<Message>,
+    queue: mpsc::Receiver<Received>,
     lost: Arc<AtomicBool>,
     key: u64,
     routes: Arc<Routes>,
@@ -117,17 +112,25 @@ impl Routes {
         DelegateCalls { queue, path, routes: self.clone() }
     }
 
-    /// What the bus answered to the question who owns the name.
-    pub fn owner_was(&self, owner: String, position: Sequence) {
-        self.owner(Presence::Here(owner.into()), position);
-    }
-
-    fn owner(&self, presence: Presence, position: Sequence) {
+    /// What the bus says about who owns the name, at this position in its stream of messages.
+    pub fn owner(&self, bus: &Bus, owner: &str, position: Sequence) {
         let mut table = self.table();
-        if position < table.owner_at {
+        if (bus.life, position) < table.owner_at {
             return;
         }
-        table.owner_at = position;
+        table.owner_at = (bus.life, position);
+        self.set(match owner {
+            "" => Presence::Gone,
+            owner => Presence::Here(bus.owner(owner)),
+        });
+    }
+
+    /// The connection is lost, and is being made again.
+    pub fn left(&self) {
+        self.set(Presence::Gone);
+    }
+
+    fn set(&self, presence: Presence) {
         self.presence.send_if_modified(|known| {
             let new = *known != presence && *known != Presence::Closed;
             if new {
@@ -137,7 +140,8 @@ impl Routes {
         });
     }
 
-    fn closed(&self) {
+    /// Nothing comes any more.
+    pub fn closed(&self) {
         self.presence.send_replace(Presence::Closed);
         let mut table = self.table();
         table.delegates.clear();
@@ -148,14 +152,14 @@ impl Routes {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn is_arbiter(&self, sender: &str) -> bool {
-        matches!(&*self.presence.borrow(), Presence::Here(owner) if **owner == *sender)
+    fn is_arbiter(&self, life: u64, sender: &str) -> bool {
+        matches!(&*self.presence.borrow(), Presence::Here(owner) if owner.sent(life, sender))
     }
 }
 
 impl Signals {
     /// The next signal; none when the connection is closed. Loses nothing if dropped.
-    pub async fn next(&mut self) -> Option<Message> {
+    pub async fn next(&mut self) -> Option<Received> {
         self.queue.recv().await
     }
 
@@ -203,17 +207,18 @@ pub(crate) fn name_rule() -> zbus::Result<MatchRule<'static>> {
         .build()
 }
 
-/// The task that reads.
+/// The reader of one life of the connection.
 pub(crate) struct Router {
-    bus: zbus::Connection,
+    bus: Bus,
     routes: Arc<Routes>,
 }
 
 impl Router {
-    pub fn new(bus: zbus::Connection, routes: Arc<Routes>) -> Self {
+    pub fn new(bus: Bus, routes: Arc<Routes>) -> Self {
         Router { bus, routes }
     }
 
+    /// Reads until the connection is lost.
     pub async fn run(self, mut messages: MessageStream) {
         while let Some(Ok(message)) = messages.next().await {
             match message.message_type() {
@@ -222,7 +227,6 @@ impl Router {
                 Type::MethodReturn | Type::Error => {}
             }
         }
-        self.routes.closed();
     }
 
     fn signal(&self, message: Message) {
@@ -230,7 +234,7 @@ impl Router {
         let Some(sender) = header.sender() else { return };
         if sender.as_str() == DRIVER {
             self.name_owner_changed(&message, &header);
-        } else if self.routes.is_arbiter(sender.as_str()) {
+        } else if self.routes.is_arbiter(self.bus.life, sender.as_str()) {
             if header.interface().is_some_and(|interface| interface.as_str() == TRANSACTION) {
                 // Fails where nobody waits for a transaction.
                 let _ = self.routes.finished.send(message.clone());
@@ -238,7 +242,7 @@ impl Router {
             for sink in self.routes.table().signals.values() {
                 // After the first loss nothing is worth queueing until the reader starts again.
                 if !sink.lost.load(Ordering::Acquire)
-                    && sink.queue.try_send(message.clone()).is_err()
+                    && sink.queue.try_send((self.bus.life, message.clone())).is_err()
                 {
                     sink.lost.store(true, Ordering::Release);
                 }
@@ -252,11 +256,7 @@ impl Router {
         }
         let body = message.body();
         if let Ok((BUS_NAME, _, owner)) = body.deserialize::<(&str, &str, &str)>() {
-            let presence = match owner {
-                "" => Presence::Gone,
-                owner => Presence::Here(owner.into()),
-            };
-            self.routes.owner(presence, message.recv_position());
+            self.routes.owner(&self.bus, owner, message.recv_position());
         }
     }
 
@@ -276,9 +276,9 @@ impl Router {
             return;
         }
         let sent = match answer {
-            Ok(None) => self.bus.reply(&header, &()).await,
-            Ok(Some(text)) => self.bus.reply(&header, &text).await,
-            Err((name, text)) => self.bus.reply_error(&header, name, &text).await,
+            Ok(None) => self.bus.connection.reply(&header, &()).await,
+            Ok(Some(text)) => self.bus.connection.reply(&header, &text).await,
+            Err((name, text)) => self.bus.connection.reply_error(&header, name, &text).await,
         };
         if let Err(error) = sent {
             tracing::debug!(%error, "a reply could not be sent");
@@ -291,7 +291,7 @@ impl Router {
         header: &Header<'_>,
     ) -> Result<(), (&'static str, &'static str)> {
         let sender = header.sender().map_or("", |sender| sender.as_str());
-        if !self.routes.is_arbiter(sender) {
+        if !self.routes.is_arbiter(self.bus.life, sender) {
             tracing::warn!(sender, "refused a delegate call that is not from the call arbiter");
             return Err((
                 "org.freedesktop.DBus.Error.AccessDenied",

@@ -4,6 +4,8 @@
 //! signal with the next number is applied; one with an older number was in the snapshot already; any
 //! other number means that something was missed, and only a new snapshot helps.
 
+mod difference;
+
 use std::collections::BTreeMap;
 
 use callarbiter_dbus::{

@@ -12,7 +12,7 @@ use callarbiter_dbus::{
 use uuid::Uuid;
 
 use super::Request;
-use crate::{ActionError, call::id_of};
+use crate::{ActionError, Error, call::id_of};
 
 /// What was performed: `Ok` becomes `Fulfil`, `Err` becomes `Fail`.
 pub type Performed = Result<(), ActionError>;
@@ -152,6 +152,13 @@ pub trait Delegate: Send + Sync + 'static {
     ) -> impl Future<Output = Vec<(Uuid, CallState)>> + Send {
         let _ = theirs;
         async { live }
+    }
+
+    /// The arbiter does not take a live call over: it was away for too long, or it lost its state and
+    /// its rules refuse the call now. Nobody sees or controls the call any more: end it.
+    fn not_taken(&self, call: Uuid, error: Error) -> impl Future<Output = ()> + Send {
+        let _ = (call, error);
+        async {}
     }
 
     /// A request was not answered in time; the arbiter went on without it.

@@ -1,42 +1,46 @@
 //! The calls that this provider carries, as far as it reported or confirmed them.
 //!
 //! Owns what is said when the arbiter asks after a restart, and what is told again because the arbiter
-//! was away when it happened.
+//! was away when it happened, or has forgotten it.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 
 use callarbiter_dbus::{
-    Action, CallUpdate, EndDetails, Verb,
-    words::{CallState, Direction, EndReason},
+    Action, CallUpdate, Verb,
+    words::{CallState, Direction},
 };
 use uuid::Uuid;
 
+use super::unsent::Unsent;
 use crate::call::id_of;
 
-/// Ends that are kept for an arbiter that is away; older ones it settles as `provider-lost`.
-const OWED: usize = 64;
-
 /// A call that lives.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct LiveCall {
     pub direction: Direction,
     pub state: CallState,
     /// Everything that was reported of it.
     pub update: CallUpdate,
+    pub remote_held: bool,
+    /// Whether the arbiter that is there has it.
+    pub known: bool,
 }
 
-/// An end that the arbiter has not heard of.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct OwedEnd {
-    pub call: Uuid,
-    pub reason: EndReason,
-    pub details: EndDetails,
+impl LiveCall {
+    /// A call that the arbiter has not heard of.
+    pub fn new(direction: Direction, state: CallState, update: CallUpdate) -> Self {
+        LiveCall { direction, state, update, remote_held: false, known: false }
+    }
+
+    fn known(self) -> Self {
+        LiveCall { known: true, ..self }
+    }
 }
 
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
     calls: BTreeMap<Uuid, LiveCall>,
-    owed: VecDeque<OwedEnd>,
+    pub unsent: Unsent,
 }
 
 impl Ledger {
@@ -44,30 +48,77 @@ impl Ledger {
         self.calls.iter().map(|(call, live)| (*call, live.state.clone())).collect()
     }
 
-    pub fn calls(&self) -> Vec<(Uuid, LiveCall)> {
-        self.calls.iter().map(|(call, live)| (*call, live.clone())).collect()
+    pub fn call(&self, call: Uuid) -> Option<&LiveCall> {
+        self.calls.get(&call)
+    }
+
+    /// The calls that the arbiter must be told of. One that it was asking to place is told when it is
+    /// placed, and one of which only the state is known cannot be told.
+    pub fn unknown(&self) -> Vec<Uuid> {
+        let is_told = |live: &LiveCall| {
+            !live.known
+                && live.state != CallState::Starting
+                && !matches!(live.direction, Direction::Other(_))
+        };
+        self.calls.iter().filter(|(_, live)| is_told(live)).map(|(call, _)| *call).collect()
     }
 
     /// A call that is being reported; whether it was not known before.
     pub fn reported(&mut self, call: Uuid, live: LiveCall) -> bool {
-        let new = !self.calls.contains_key(&call);
-        if new {
+        let known = self.calls.get(&call);
+        let new = known.is_none();
+        if known.is_none_or(|known| matches!(known.direction, Direction::Other(_))) {
             self.calls.insert(call, live);
         }
         new
     }
 
-    /// What the app says that it still has.
-    pub fn reconciled(&mut self, live: &[(Uuid, CallState)]) {
-        self.calls.retain(|call, _| live.iter().any(|(kept, _)| kept == call));
-        for (call, state) in live {
-            let unknown = LiveCall {
-                direction: Direction::Other(String::new()),
-                state: state.clone(),
-                update: CallUpdate::default(),
-            };
-            self.calls.entry(*call).or_insert(unknown).state = state.clone();
+    /// The arbiter has this call.
+    pub fn told(&mut self, call: Uuid) {
+        if let Some(live) = self.calls.get_mut(&call) {
+            live.known = true;
         }
+    }
+
+    /// Whether the arbiter still has the calls is open; but for these it is not.
+    pub fn doubt_all_but(&mut self, known: &[Uuid]) {
+        for (call, live) in &mut self.calls {
+            live.known = known.contains(call);
+        }
+    }
+
+    /// The arbiter that is there knows nothing.
+    pub fn forgotten(&mut self) {
+        self.doubt_all_but(&[]);
+        self.unsent.keep_ends();
+    }
+
+    /// Makes the app's answer to the question what it still has its ledger. What happened while it
+    /// thought about it counts more than the answer; `asked` is what the ledger said before.
+    pub fn reconciled(
+        &mut self,
+        asked: &[(Uuid, CallState)],
+        answer: Vec<(Uuid, CallState)>,
+    ) -> Vec<(Uuid, CallState)> {
+        let before = |call: Uuid| asked.iter().find(|(of, _)| *of == call).map(|(_, state)| state);
+        self.calls.retain(|call, _| {
+            before(*call).is_none() || answer.iter().any(|(kept, _)| kept == call)
+        });
+        let mut claims = Vec::new();
+        for (call, stated) in answer {
+            let state = match (before(call), self.calls.get(&call)) {
+                (Some(_), None) => continue,
+                (Some(was), Some(now)) if now.state != *was => now.state.clone(),
+                _ => stated,
+            };
+            let found = || {
+                let direction = Direction::Other(String::new());
+                LiveCall::new(direction, state.clone(), CallUpdate::default()).known()
+            };
+            self.calls.entry(call).or_insert_with(found).state = state.clone();
+            claims.push((call, state));
+        }
+        claims
     }
 
     pub fn updated(&mut self, call: Uuid, update: &CallUpdate) {
@@ -82,20 +133,14 @@ impl Ledger {
         }
     }
 
+    pub fn remote_held(&mut self, call: Uuid, held: bool) {
+        if let Some(live) = self.calls.get_mut(&call) {
+            live.remote_held = held;
+        }
+    }
+
     pub fn ended(&mut self, call: Uuid) {
         self.calls.remove(&call);
-    }
-
-    /// An end that could not be told.
-    pub fn owe(&mut self, end: OwedEnd) {
-        if self.owed.len() == OWED {
-            self.owed.pop_front();
-        }
-        self.owed.push_back(end);
-    }
-
-    pub fn take_owed(&mut self) -> VecDeque<OwedEnd> {
-        std::mem::take(&mut self.owed)
     }
 
     pub fn clear(&mut self) {
@@ -111,7 +156,8 @@ impl Ledger {
                 ..CallUpdate::default()
             };
             let (direction, state) = (Direction::Outgoing, CallState::Starting);
-            self.calls.entry(*call).or_insert(LiveCall { direction, state, update });
+            let placed = || LiveCall::new(direction, state, update).known();
+            self.calls.entry(*call).or_insert_with(placed);
         }
     }
 
@@ -144,7 +190,7 @@ impl Ledger {
 }
 
 /// Only the keys given change.
-fn merge(known: &mut CallUpdate, update: &CallUpdate) {
+pub(super) fn merge(known: &mut CallUpdate, update: &CallUpdate) {
     fn take<T: Clone>(known: &mut Option<T>, new: &Option<T>) {
         if new.is_some() {
             known.clone_from(new);
@@ -172,4 +218,29 @@ fn merge(known: &mut CallUpdate, update: &CallUpdate) {
     take(&mut known.correlation_id, correlation_id);
     take(&mut known.contact_id, contact_id);
     take(&mut known.encrypted, encrypted);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_happens_while_the_app_thinks_counts_more_than_its_answer() {
+        use CallState::{Active, Held, Ringing};
+        let [stays, ends, moves, comes, returns] = [1, 2, 3, 4, 5].map(Uuid::from_u128);
+        let mut ledger = Ledger::default();
+        let live = |state| LiveCall::new(Direction::Incoming, state, CallUpdate::default());
+        for call in [stays, ends, moves] {
+            ledger.reported(call, live(Active));
+        }
+        let asked = ledger.live();
+        ledger.ended(ends);
+        ledger.is_in(moves, Held);
+        ledger.reported(comes, live(Ringing));
+        let answer = [stays, ends, moves, returns].map(|call| (call, Active)).to_vec();
+        let claims = ledger.reconciled(&asked, answer);
+        assert_eq!(claims, [(stays, Active), (moves, Held), (returns, Active)]);
+        let kept = [(stays, Active), (moves, Held), (comes, Ringing), (returns, Active)].to_vec();
+        assert_eq!(ledger.live(), kept);
+    }
 }

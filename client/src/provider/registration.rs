@@ -1,7 +1,7 @@
 //! Being registered, and staying so over restarts of the arbiter.
 //!
-//! Owns what is told to an arbiter that came back, and in which order: the registration, what ended
-//! while it was away, and only then answers and reports.
+//! Owns what is told to an arbiter that came back, and in which order: the registration, what it has
+//! not heard, and only then answers and new reports.
 
 use std::{
     sync::{Arc, Mutex, Weak},
@@ -9,18 +9,20 @@ use std::{
 };
 
 use callarbiter_dbus::{
-    Configuration, Fields, limits,
-    proxies::ProviderProxy,
-    words::{Authorization, CallState, Direction},
+    Action, Configuration, ErrorKind, Fields, limits, proxies::ProviderProxy, words::Authorization,
 };
-use tokio::sync::watch;
+use tokio::sync::{RwLock, watch};
 use zbus::{ObjectPath, OwnedObjectPath};
 
-use super::{Delegate, Inner, Ledger, LiveCall, Provider, answers::Answer, lock, serve::Server};
-use crate::{Connection, Error, Result, connection::Arbiter};
+use super::{Delegate, Inner, Provider, answers::Answer, lock, reports::NotTaken, serve::Server};
+use crate::{
+    Connection, Error, Result,
+    connection::Repeat,
+    presence::{Arbiter, Loss, Presence},
+};
 
 /// How long a report waits for an arbiter that is being started again.
-const ATTACHES_WITHIN: Duration = Duration::from_secs(5);
+pub(super) const ATTACHES_WITHIN: Duration = Duration::from_secs(5);
 /// How long to wait after the arbiter refused a registration, at first and at most.
 const AFTER_REFUSAL: Duration = Duration::from_secs(1);
 const AFTER_REFUSALS: Duration = Duration::from_secs(30);
@@ -30,12 +32,26 @@ const AFTER_REFUSALS: Duration = Duration::from_secs(30);
 pub(super) enum Registration {
     /// It is away, or has not been told yet.
     Detached,
-    Attached {
-        arbiter: Arc<str>,
-        path: OwnedObjectPath,
-    },
+    Attached(Attachment),
     /// For good; why.
     Over(Arc<str>),
+}
+
+/// The arbiter that knows this provider, and its object there.
+#[derive(Clone, Debug)]
+pub(super) struct Attachment {
+    arbiter: Arbiter,
+    path: OwnedObjectPath,
+}
+
+impl Attachment {
+    pub async fn provider(&self) -> zbus::Result<ProviderProxy<'static>> {
+        self.arbiter.owner.provider(&self.path).await
+    }
+
+    async fn unregister(&self) -> zbus::Result<()> {
+        self.provider().await?.unregister().await
+    }
 }
 
 impl Provider {
@@ -53,6 +69,8 @@ impl Provider {
             configuration: Mutex::new(configuration),
             ledger: Mutex::default(),
             registration: watch::Sender::new(Registration::Detached),
+            last: Mutex::default(),
+            telling: RwLock::default(),
             authorization: watch::Sender::new(Authorization::NotDetermined),
             tasks: Mutex::default(),
         });
@@ -60,39 +78,24 @@ impl Provider {
         let server = Server::new(Arc::downgrade(&inner), delegate.clone());
         lock(&inner.tasks).push(tokio::spawn(server.run(calls)).abort_handle());
         let provider = Provider { inner };
-        let arbiter = provider.attach(None).await?;
+        let (arbiter, _) = provider.attach(None).await?;
         let keeper =
             keep_attached(Arc::downgrade(&provider.inner), connection.clone(), arbiter, delegate);
         lock(&provider.inner.tasks).push(tokio::spawn(keeper).abort_handle());
         Ok(provider)
     }
 
-    /// The arbiter's object for this provider, once it is attached.
-    pub(super) async fn attached(&self) -> Result<ProviderProxy<'static>> {
-        let attached = tokio::time::timeout(ATTACHES_WITHIN, self.attachment()).await;
-        let (_, path) = attached.map_err(|_| Error::ArbiterGone)??;
-        self.inner.connection.provider(&path).await
-    }
-
-    /// The same, but only if it is attached.
-    pub(super) async fn attached_now(&self) -> Result<Option<ProviderProxy<'static>>> {
-        let registration = self.inner.registration.borrow().clone();
-        match registration {
-            Registration::Detached => Ok(None),
-            Registration::Over(why) => Err(Error::Unregistered(why.to_string())),
-            Registration::Attached { path, .. } => {
-                self.inner.connection.provider(&path).await.map(Some)
-            }
-        }
-    }
-
-    /// Answers a request, for as long as it takes to have an arbiter that hears it.
-    pub(super) async fn answer(&self, request: &str, answer: &Answer) {
+    /// Answers a request, for as long as it takes to have an arbiter that hears it. One that lost its
+    /// state is told what was done instead.
+    pub(super) async fn answer(&self, request: &str, answer: &Answer, actions: &[Action]) {
         loop {
-            let Ok((arbiter, path)) = self.attachment().await else { return };
-            match self.send_answer(&path, request, answer).await {
-                Ok(()) => return,
-                Err(Error::ArbiterGone) => self.inner.connection.left(&arbiter).await,
+            let Ok(attachment) = self.attachment().await else { return };
+            match Loss::or_error(send_answer(&attachment, request, answer).await) {
+                Ok(Some(())) => return,
+                Ok(None) => self.detached_from(&attachment).await,
+                Err(error) if error.kind() == Some(ErrorKind::InvalidArgument) => {
+                    return self.report_outcome(actions).await;
+                }
                 Err(error) => {
                     // A word that came too late, for example.
                     tracing::debug!(%request, kind = ?error.kind(), "an answer was refused");
@@ -102,54 +105,55 @@ impl Provider {
         }
     }
 
-    async fn send_answer(
-        &self,
-        path: &ObjectPath<'_>,
-        request: &str,
-        answer: &Answer,
-    ) -> Result<()> {
-        let arbiter = self.inner.connection.provider(path).await?;
-        match answer {
-            Answer::Fulfilled(results) => arbiter.fulfil(request, results).await?,
-            Answer::Failed(error) => {
-                arbiter.fail(request, error.code.as_str(), &sentence(&error.message)).await?;
-            }
-        }
-        Ok(())
-    }
-
-    async fn attachment(&self) -> Result<(Arc<str>, OwnedObjectPath)> {
+    /// The arbiter that knows this provider, once one does.
+    pub(super) async fn attachment(&self) -> Result<Attachment> {
         let mut registration = self.inner.registration.subscribe();
         let known = registration
             .wait_for(|registration| !matches!(registration, Registration::Detached))
             .await
             .map_err(|_| Error::Closed)?;
         match &*known {
-            Registration::Attached { arbiter, path } => Ok((arbiter.clone(), path.clone())),
+            Registration::Attached(attachment) => Ok(attachment.clone()),
             Registration::Over(why) => Err(Error::Unregistered(why.to_string())),
             Registration::Detached => Err(Error::ArbiterGone),
         }
     }
 
+    /// Waits until that arbiter is no longer the one that knows it.
+    pub(super) async fn detached_from(&self, attachment: &Attachment) {
+        let is_there = |registration: &Registration| {
+            matches!(registration, Registration::Attached(now)
+                if now.arbiter.owner == attachment.arbiter.owner)
+        };
+        let mut registration = self.inner.registration.subscribe();
+        // The sender lives as long as this provider.
+        let _ = registration.wait_for(|registration| !is_there(registration)).await;
+    }
+
     /// Registers with the arbiter that is there now; `before` is the one that knew it last.
-    async fn attach(&self, before: Option<&Arbiter>) -> Result<Arbiter> {
+    async fn attach(&self, before: Option<&Arbiter>) -> Result<(Arbiter, Vec<NotTaken>)> {
         let Inner { connection, app_id, delegate, .. } = &*self.inner;
         let arbiter = connection.reach().await?;
         let configuration = lock(&self.inner.configuration).to_dict();
-        let manager = connection.manager().await?;
+        let manager = arbiter.owner.manager().await?;
         let (path, state) = manager.register_provider(app_id, delegate, &configuration).await?;
         if let Ok(Some(word)) = Fields::trusted(&state).any_text("authorization") {
             self.set_authorization(word.into());
         }
-        let proxy = connection.provider(&path).await?;
-        if before.is_some_and(|before| !before.carries_on_as(&arbiter)) {
-            let calls = self.ledger().calls();
-            report_all(&proxy, calls).await;
+        let attachment = Attachment { arbiter: arbiter.clone(), path };
+        let _telling = self.inner.telling.write().await;
+        if let Some(before) = before {
+            if !before.carries_on_as(&arbiter) {
+                self.ledger().forgotten();
+            } else if !before.owner.met_like(&arbiter.owner) {
+                // It may have given up on the calls of a connection that was gone.
+                self.ledger().doubt_all_but(&[]);
+            }
         }
-        tell_owed(&proxy, &self.inner.ledger).await;
-        let attached = Registration::Attached { arbiter: arbiter.name().clone(), path };
-        self.inner.registration.send_replace(attached);
-        Ok(arbiter)
+        let not_taken = self.tell_all(&attachment).await?;
+        *lock(&self.inner.last) = Some(attachment.clone());
+        self.inner.registration.send_replace(Registration::Attached(attachment));
+        Ok((arbiter, not_taken))
     }
 }
 
@@ -162,7 +166,7 @@ async fn keep_attached<D: Delegate>(
 ) {
     let mut pause = AFTER_REFUSAL;
     loop {
-        connection.left(arbiter.name()).await;
+        connection.left(&arbiter.owner).await;
         let Some(inner) = provider.upgrade() else { return };
         inner.registration.send_replace(Registration::Detached);
         drop(inner);
@@ -175,10 +179,21 @@ async fn keep_attached<D: Delegate>(
         let Some(provider) = provider.upgrade().map(Provider::from) else { return };
         let allowed = provider.authorization();
         match provider.attach(Some(&arbiter)).await {
-            Ok(new) => {
+            Ok((new, not_taken)) => {
                 (arbiter, pause) = (new, AFTER_REFUSAL);
                 if provider.authorization() != allowed {
                     delegate.authorization_changed(provider.authorization()).await;
+                }
+                for (call, error) in not_taken {
+                    delegate.not_taken(call, error).await;
+                }
+            }
+            Err(Error::ArbiterGone) => {
+                drop(provider);
+                let present = connection.presence().borrow().clone();
+                if let Presence::Here(owner) = present {
+                    // Not at once again while the bus still names an owner that does not answer.
+                    let _ = tokio::time::timeout(pause, connection.left(&owner)).await;
                 }
             }
             Err(error) => {
@@ -191,34 +206,34 @@ async fn keep_attached<D: Delegate>(
     }
 }
 
-/// Tells an arbiter that lost its state which calls there are. A call that it was asking to place is
-/// left out: it has forgotten that as well.
-async fn report_all(arbiter: &ProviderProxy<'_>, calls: Vec<(uuid::Uuid, LiveCall)>) {
-    for (call, LiveCall { direction, state, update }) in calls {
-        let (uuid, update) = (call.to_string(), update.to_dict());
-        let reported = match (&direction, &state) {
-            (Direction::Other(_), _) | (_, CallState::Starting) => continue,
-            (_, CallState::Ringing) => arbiter.report_incoming_call(&uuid, &update).await,
-            _ => arbiter.report_call(&uuid, direction.as_str(), state.as_str(), &update).await,
-        };
-        if let Err(error) = reported.map_err(Error::from) {
-            tracing::warn!(%call, kind = ?error.kind(), "a live call could not be reported again");
+/// Unregisters there. One that lost its state has forgotten the provider by itself.
+pub(super) async fn leave(connection: &Connection, last: Attachment) -> Result<()> {
+    let known = connection.presence().borrow().clone();
+    if known == Presence::Here(last.arbiter.owner.clone())
+        && Loss::or_error(last.unregister().await)?.is_some()
+    {
+        return Ok(());
+    }
+    if !last.arbiter.carries_on_as(&connection.reach().await?) {
+        return Ok(());
+    }
+    let mut attempts = connection.attempts(Repeat::Knowing(Some(last.arbiter)));
+    loop {
+        let next = Attachment { arbiter: attempts.next().await?, path: last.path.clone() };
+        match attempts.answered(next.unregister().await).await {
+            Ok(None) => {}
+            Err(error) if error.kind() == Some(ErrorKind::UnknownProvider) => return Ok(()),
+            answer => return answer.map(drop),
         }
     }
 }
 
-/// Tells what ended while the arbiter was away.
-async fn tell_owed(arbiter: &ProviderProxy<'_>, ledger: &Mutex<Ledger>) {
-    let owed = lock(ledger).take_owed();
-    for end in owed {
-        let (uuid, details) = (end.call.to_string(), end.details.to_dict());
-        let told = arbiter.report_ended(&uuid, end.reason.as_str(), &details).await;
-        match told.map_err(Error::from) {
-            Ok(()) => {}
-            Err(Error::ArbiterGone) => lock(ledger).owe(end),
-            Err(error) => {
-                tracing::debug!(call = %end.call, kind = ?error.kind(), "an end was refused");
-            }
+async fn send_answer(attachment: &Attachment, request: &str, answer: &Answer) -> zbus::Result<()> {
+    let arbiter = attachment.provider().await?;
+    match answer {
+        Answer::Fulfilled(results) => arbiter.fulfil(request, results).await,
+        Answer::Failed(error) => {
+            arbiter.fail(request, error.code.as_str(), &sentence(&error.message)).await
         }
     }
 }

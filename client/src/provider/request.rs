@@ -5,7 +5,7 @@
 use std::{
     convert::Infallible,
     fmt,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -13,7 +13,10 @@ use callarbiter_dbus::{
     PerformOptions,
     words::{EndReason, Origin},
 };
-use tokio::{sync::watch, time::Instant};
+use tokio::{
+    sync::{Notify, watch},
+    time::Instant,
+};
 
 use super::Provider;
 use crate::Result;
@@ -26,15 +29,55 @@ pub struct Request {
     id: String,
     options: PerformOptions,
     provider: Provider,
-    clock: Mutex<Clock>,
+    clock: Arc<Clock>,
     cancelled: watch::Receiver<bool>,
 }
 
-struct Clock {
+/// How long the arbiter waits for one request.
+pub(super) struct Clock {
+    times: Mutex<Times>,
+    restarted: Notify,
+}
+
+#[derive(Clone, Copy)]
+struct Times {
     deadline: Option<Instant>,
     /// What the arbiter gave at first, and gives again at most.
     given: Duration,
     extensions: u32,
+}
+
+impl Clock {
+    pub fn new(deadline_ms: Option<u32>) -> Self {
+        Clock { times: Mutex::new(Times::new(deadline_ms)), restarted: Notify::new() }
+    }
+
+    /// The same request came again, from an arbiter that was away.
+    pub fn restart(&self, deadline_ms: Option<u32>) {
+        *self.times() = Times::new(deadline_ms);
+        self.restarted.notify_one();
+    }
+
+    fn times(&self) -> MutexGuard<'_, Times> {
+        self.times.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Times {
+    fn new(deadline_ms: Option<u32>) -> Self {
+        let given = deadline_ms.map(|ms| Duration::from_millis(ms.into()));
+        Times {
+            deadline: given.map(|given| Instant::now() + given),
+            given: given.unwrap_or_default(),
+            extensions: 0,
+        }
+    }
+
+    /// When to ask for more time, and for how much.
+    fn next_extension(&self) -> Option<(Instant, Duration)> {
+        let deadline = self.deadline.filter(|_| self.extensions < EXTENSIONS)?;
+        Some((deadline - self.given / 3, self.given))
+    }
 }
 
 impl Request {
@@ -42,15 +85,10 @@ impl Request {
         id: String,
         options: PerformOptions,
         provider: Provider,
+        clock: Arc<Clock>,
         cancelled: watch::Receiver<bool>,
     ) -> Self {
-        let given = options.deadline_ms.map(|ms| Duration::from_millis(ms.into()));
-        let clock = Clock {
-            deadline: given.map(|given| Instant::now() + given),
-            given: given.unwrap_or_default(),
-            extensions: 0,
-        };
-        Request { id, options, provider, clock: Mutex::new(clock), cancelled }
+        Request { id, options, provider, clock, cancelled }
     }
 
     /// Its id.
@@ -65,7 +103,7 @@ impl Request {
 
     /// When the arbiter gives up waiting; none where it does not.
     pub fn deadline(&self) -> Option<std::time::Instant> {
-        self.clock().deadline.map(Instant::into_std)
+        self.clock.times().deadline.map(Instant::into_std)
     }
 
     /// For a start: with video.
@@ -92,15 +130,20 @@ impl Request {
     /// gives at most what it gave at first.
     pub async fn progress(&self, more: Duration) -> Result<()> {
         let more = {
-            let mut clock = self.clock();
-            let more = more.min(clock.given);
-            clock.extensions += 1;
-            clock.deadline = clock.deadline.map(|deadline| deadline + more);
+            let mut times = self.clock.times();
+            let more = more.min(times.given);
+            times.extensions += 1;
+            times.deadline = times.deadline.map(|deadline| deadline + more);
             more
         };
-        let arbiter = self.provider.attached().await?;
         let ms = u32::try_from(more.as_millis()).unwrap_or(u32::MAX);
-        Ok(arbiter.progress(&self.id, ms).await?)
+        loop {
+            let attachment = self.provider.attachment_in_time().await?;
+            let answer = attachment.provider().await?.progress(&self.id, ms).await;
+            if self.provider.heard(&attachment, answer).await?.is_some() {
+                return Ok(());
+            }
+        }
     }
 
     /// Whether nobody waits for the result any more.
@@ -118,27 +161,31 @@ impl Request {
 
     /// Asks for more time whenever a third of it is left, as often as the arbiter allows; never ends.
     pub(super) async fn keep_alive(&self) -> Infallible {
-        while let Some((due, more)) = self.next_extension() {
-            tokio::time::sleep_until(due).await;
-            if self.next_extension().is_none_or(|(now_due, _)| now_due > due) {
-                continue;
-            }
-            if let Err(error) = self.progress(more).await {
+        loop {
+            let extension = self.clock.times().next_extension();
+            let due = async {
+                match extension {
+                    Some((due, more)) => {
+                        tokio::time::sleep_until(due).await;
+                        more
+                    }
+                    None => std::future::pending().await,
+                }
+            };
+            let more = tokio::select! {
+                () = self.clock.restarted.notified() => continue,
+                more = due => more,
+            };
+            // The app itself may have asked meanwhile.
+            let still = self.clock.times().next_extension();
+            if still.map(|(due, _)| due) == extension.map(|(due, _)| due)
+                && let Err(error) = self.progress(more).await
+            {
                 tracing::debug!(%error, "the call arbiter gives no more time");
-                break;
+                // But one that comes back may.
+                self.clock.restarted.notified().await;
             }
         }
-        std::future::pending().await
-    }
-
-    fn next_extension(&self) -> Option<(Instant, Duration)> {
-        let clock = self.clock();
-        let deadline = clock.deadline.filter(|_| clock.extensions < EXTENSIONS)?;
-        Some((deadline - clock.given / 3, clock.given))
-    }
-
-    fn clock(&self) -> MutexGuard<'_, Clock> {
-        self.clock.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -10,7 +10,7 @@ use std::{
     sync::{Arc, Weak},
 };
 
-use callarbiter_dbus::{Dict, ErrorKind, ReconciledCalls};
+use callarbiter_dbus::{Action, Dict, ErrorKind, ReconciledCalls, words::CallState};
 use tokio::{
     sync::watch,
     task::{Id, JoinError, JoinSet},
@@ -24,6 +24,7 @@ use super::{
     ask::{Ask, Incoming, Lane, What},
     delegate::perform_step,
     lanes::Lanes,
+    request::Clock,
 };
 use crate::{ActionError, router::DelegateCalls};
 
@@ -41,6 +42,7 @@ struct Running {
     ask: Ask,
     lanes: Vec<Lane>,
     cancel: watch::Sender<bool>,
+    clock: Arc<Clock>,
     /// The answer that is being given may have gone to an arbiter that is no more.
     asked_again: bool,
 }
@@ -99,16 +101,21 @@ impl<D: Delegate> Server<D> {
     }
 
     fn ask(&mut self, ask: Ask) {
+        if let What::Reconcile(ReconciledCalls(theirs)) = ask.what {
+            // Asked again it is another question: calls have moved on since.
+            return self.reconcile(ask.request, theirs);
+        }
         let same = |other: &Ask| other.request == ask.request;
         if let Some(job) = self.running.values_mut().find(|job| same(&job.ask)) {
             job.asked_again = true;
+            job.clock.restart(ask.options.deadline_ms);
             return;
         }
         if self.lanes.any(same) {
             return;
         }
         if let Some(answer) = self.answers.to(&ask.request).cloned() {
-            self.send_again(ask.request, answer);
+            self.send_again(ask.request, answer, Vec::new());
             return;
         }
         let lanes = ask.what.lanes();
@@ -122,11 +129,17 @@ impl<D: Delegate> Server<D> {
         }
     }
 
+    fn reconcile(&mut self, request: String, theirs: Vec<(Uuid, CallState)>) {
+        let Some(provider) = self.provider() else { return };
+        let delegate = self.delegate.clone();
+        self.tell(async move { provider.reconcile(&*delegate, &request, theirs).await });
+    }
+
     /// The call is being ended: what waits is not begun, what runs is told.
     fn drop_all_about(&mut self, call: Uuid) {
         for ask in self.lanes.remove(|ask| ask.what.is_about(call)) {
             let error = ActionError::new(ErrorKind::Cancelled, "the call was ended before");
-            self.send_again(ask.request, Answer::Failed(error));
+            self.send_again(ask.request, Answer::Failed(error), Vec::new());
         }
         for job in self.running.values() {
             if job.ask.what.is_about(call) {
@@ -149,15 +162,16 @@ impl<D: Delegate> Server<D> {
         let Some(provider) = self.provider() else { return };
         let (cancel, cancelled) = watch::channel(false);
         let delegate = self.delegate.clone();
-        let job = perform(delegate, provider, ask.clone(), cancelled);
+        let clock = Arc::new(Clock::new(ask.options.deadline_ms));
+        let job = perform(delegate, provider, ask.clone(), clock.clone(), cancelled);
         let id = self.jobs.spawn(async move { Some(job.await) }).id();
-        self.running.insert(id, Running { ask, lanes, cancel, asked_again: false });
+        self.running.insert(id, Running { ask, lanes, cancel, clock, asked_again: false });
     }
 
-    fn send_again(&mut self, request: String, answer: Answer) {
+    fn send_again(&mut self, request: String, answer: Answer, actions: Vec<Action>) {
         let Some(provider) = self.provider() else { return };
         self.jobs.spawn(async move {
-            provider.answer(&request, &answer).await;
+            provider.answer(&request, &answer, &actions).await;
             None
         });
     }
@@ -184,7 +198,7 @@ impl<D: Delegate> Server<D> {
         match answer {
             Some(answer) => {
                 if asked_again {
-                    self.send_again(request.clone(), answer.clone());
+                    self.send_again(request.clone(), answer.clone(), Vec::new());
                 }
                 self.answers.remember(request, answer);
             }
@@ -194,7 +208,7 @@ impl<D: Delegate> Server<D> {
                     settle(&provider, &what, false);
                 }
                 self.answers.remember(request.clone(), answer.clone());
-                self.send_again(request, answer);
+                self.send_again(request, answer, what.actions().to_vec());
             }
         }
     }
@@ -209,32 +223,23 @@ async fn perform<D: Delegate>(
     delegate: Arc<D>,
     provider: Provider,
     ask: Ask,
+    clock: Arc<Clock>,
     cancelled: watch::Receiver<bool>,
 ) -> Answer {
     let Ask { request: id, what, options } = ask;
-    let answer = match &what {
-        What::Reconcile(ReconciledCalls(theirs)) => {
-            let live = provider.ledger().live();
-            let live = delegate.reconcile(live, theirs.clone()).await;
-            provider.ledger().reconciled(&live);
-            Answer::Fulfilled(ReconciledCalls(live).to_results())
-        }
-        what => {
-            let request = Request::new(id.clone(), options, provider.clone(), cancelled);
-            begin(&provider, what);
-            let done = match what {
-                What::AudioActivated(calls) => delegate.audio_activated(&request, calls).await,
-                What::AudioDeactivated(calls) => delegate.audio_deactivated(&request, calls).await,
-                what => tokio::select! {
-                    done = act(&*delegate, &request, what) => done,
-                    never = request.keep_alive() => match never {},
-                },
-            };
-            settle(&provider, what, done.is_ok());
-            done.map_or_else(Answer::Failed, |()| Answer::Fulfilled(Dict::new()))
-        }
+    let request = Request::new(id.clone(), options, provider.clone(), clock, cancelled);
+    begin(&provider, &what);
+    let done = match &what {
+        What::AudioActivated(calls) => delegate.audio_activated(&request, calls).await,
+        What::AudioDeactivated(calls) => delegate.audio_deactivated(&request, calls).await,
+        what => tokio::select! {
+            done = act(&*delegate, &request, what) => done,
+            never = request.keep_alive() => match never {},
+        },
     };
-    provider.answer(&id, &answer).await;
+    settle(&provider, &what, done.is_ok());
+    let answer = done.map_or_else(Answer::Failed, |()| Answer::Fulfilled(Dict::new()));
+    provider.answer(&id, &answer, what.actions()).await;
     answer
 }
 

@@ -16,6 +16,7 @@ use std::{
 
 use callarbiter_dbus::{Dict, names::*};
 use futures_util::StreamExt;
+use tempfile::TempDir;
 use tokio::{sync::mpsc, task::JoinHandle};
 use zbus::{
     Message, MessageStream, ObjectPath, Variant,
@@ -26,25 +27,45 @@ use zbus::{
 pub struct Bus {
     daemon: Child,
     pub address: String,
+    directory: TempDir,
 }
 
 impl Bus {
     pub fn start() -> Bus {
+        let directory = tempfile::tempdir().unwrap();
+        let address = format!("unix:path={}", directory.path().join("bus").display());
+        Bus { daemon: Bus::launch(&address), address, directory }
+    }
+
+    /// Another one at the same address: everybody has to connect again.
+    pub fn restart(&mut self) {
+        self.stop();
+        let _ = std::fs::remove_file(self.directory.path().join("bus"));
+        self.daemon = Bus::launch(&self.address);
+    }
+
+    fn launch(address: &str) -> Child {
         let mut daemon = Command::new("dbus-daemon")
-            .args(["--session", "--nofork", "--nopidfile", "--print-address"])
+            .args(["--session", "--nofork", "--nopidfile", "--print-address", "--address"])
+            .arg(address)
             .stdout(Stdio::piped())
             .spawn()
             .expect("these tests need dbus-daemon");
-        let mut address = String::new();
-        BufReader::new(daemon.stdout.take().unwrap()).read_line(&mut address).unwrap();
-        Bus { daemon, address: address.trim().to_owned() }
+        // It listens when it says where.
+        let mut said = String::new();
+        BufReader::new(daemon.stdout.take().unwrap()).read_line(&mut said).unwrap();
+        daemon
+    }
+
+    fn stop(&mut self) {
+        let _ = self.daemon.kill();
+        let _ = self.daemon.wait();
     }
 }
 
 impl Drop for Bus {
     fn drop(&mut self) {
-        let _ = self.daemon.kill();
-        let _ = self.daemon.wait();
+        self.stop();
     }
 }
 
@@ -58,6 +79,10 @@ pub struct Script {
     pub finish_first: bool,
     /// Methods that get no answer at all.
     pub silent: &'static [&'static str],
+    /// Methods that are refused, with the last part of the error's name.
+    pub refused: &'static [(&'static str, &'static str)],
+    /// Transactions are accepted and go on for ever.
+    pub never_finishes: bool,
 }
 
 impl Default for Script {
@@ -68,6 +93,8 @@ impl Default for Script {
             objects: HashMap::new(),
             finish_first: false,
             silent: &[],
+            refused: &[],
+            never_finishes: false,
         }
     }
 }
@@ -115,6 +142,13 @@ impl Arbiter {
         B: zbus::export::serde::Serialize + zbus::DynamicType,
     {
         self.bus.emit_signal(Some(to), path, interface, member, body).await.unwrap();
+    }
+
+    /// The next call of any method, and whose it is.
+    pub async fn next(&mut self) -> (String, Message) {
+        let message = within(self.received.recv()).await.expect("the fake arbiter stopped");
+        let member = message.header().member().unwrap().to_string();
+        (member, message)
     }
 
     /// A new call, as an observer hears of it.
@@ -198,6 +232,12 @@ async fn serve(
         let member = header.member().unwrap().as_str();
         let path = |path: &str| ObjectPath::try_from(path.to_owned()).unwrap();
         let transaction = format!("{ROOT_PATH}/transaction/1");
+        if let Some((_, error)) = now.refused.iter().find(|(refused, _)| *refused == member) {
+            let name = format!("org.callarbiter.Calls1.Error.{error}");
+            bus.reply_error(&header, name, &"refused by the fake").await.unwrap();
+            let _ = received.send(message);
+            continue;
+        }
         let sent = match member {
             member if now.silent.contains(&member) => Ok(()),
             "Get" => bus.reply(&header, &Variant::from(now.epoch)).await,
@@ -218,7 +258,9 @@ async fn serve(
                     bus.emit_signal(Some(&*to), &*transaction, TRANSACTION, "Finished", &body);
                 let accepted = path(&transaction);
                 let reply = bus.reply(&header, &accepted);
-                if now.finish_first {
+                if now.never_finishes {
+                    reply.await
+                } else if now.finish_first {
                     finish.await.unwrap();
                     reply.await
                 } else {
@@ -226,6 +268,7 @@ async fn serve(
                     finish.await
                 }
             }
+            "StartCall" => bus.reply(&header, &path(&call_at(1))).await,
             "ReportIncomingCall" | "ReportCall" => bus.reply(&header, &path(&call_at(1))).await,
             _ => bus.reply(&header, &()).await,
         };

@@ -3,7 +3,7 @@
 //! Owns the comparison of one moment with the next. States come from the arbiter's own transitions,
 //! which tell even those that lasted no longer than a turn; everything else is compared.
 
-use callarbiter::{Change, Object, Snapshot};
+use callarbiter::{CallState, Change, Object, Snapshot};
 
 use crate::{
     board::board,
@@ -27,12 +27,23 @@ impl Tracker {
         let compare = |states| between(&before, &self.board, states);
         match change {
             Change::ArbiterGone => vec![Happening::Arbiter { running: false }],
+            // What became different meanwhile follows, change by change.
             Change::ArbiterBack => {
                 let mut found = vec![Happening::Arbiter { running: true }];
-                found.extend(compare(States::Compared));
+                found.extend(compare(States::Told));
                 found
             }
-            Change::Resynced => compare(States::Compared),
+            Change::CallRemoved(call) if call.state != CallState::Ended => {
+                let mut found = compare(States::Told);
+                found.push(Happening::State {
+                    call: call.id.to_string(),
+                    app: call.app_id.clone(),
+                    old: call.state.to_string(),
+                    new: CallState::Ended.to_string(),
+                    reason: String::new(),
+                });
+                found
+            }
             Change::Notice { kind, message, .. } => vec![Happening::Notice {
                 kind: kind.to_string(),
                 message: message.reveal().to_owned(),
