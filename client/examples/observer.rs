@@ -26,6 +26,7 @@ async fn main() -> anyhow::Result<()> {
                 println!("audio is {}, group {:?}", audio.phase, audio.holder);
             }
             Change::Notice { kind, message, .. } => println!("{kind}: {}", message.reveal()),
+            // What became different meanwhile follows like any other change.
             Change::Resynced | Change::ArbiterBack => {
                 println!("anew, at revision {}", events.snapshot().revision);
             }
