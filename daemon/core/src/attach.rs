@@ -162,7 +162,9 @@ impl Domain {
 
     fn forget_provider(&mut self, id: ProviderId) {
         self.timers.disarm(Due::Grace(id));
-        self.turn.gone_providers.extend(self.providers.remove(&id));
+        if let Some(gone) = self.providers.remove(&id) {
+            self.turn.gone_providers.push(gone);
+        }
     }
 
     /// The app did not come back, or did not say which calls it still has.

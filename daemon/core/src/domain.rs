@@ -170,15 +170,17 @@ impl Domain {
 
     /// The state of a group in one word: that of its most engaged call.
     pub fn group_state(&self, id: GroupId) -> &'static str {
-        let states = || self.members(id).map(|c| c.state);
-        if states().any(|s| s == CallState::Active) {
-            "active"
-        } else if states().any(|s| s.is_dialing() || s == CallState::Starting) {
-            "dialing"
-        } else if states().any(|s| s == CallState::Held) {
-            "held"
-        } else {
-            "ending"
+        let engaged = |call: &Call| match call.state {
+            CallState::Active => 3,
+            s if s.is_dialing() || s == CallState::Starting => 2,
+            CallState::Held => 1,
+            _ => 0,
+        };
+        match self.members(id).map(engaged).max() {
+            Some(3) => "active",
+            Some(2) => "dialing",
+            Some(1) => "held",
+            _ => "ending",
         }
     }
 

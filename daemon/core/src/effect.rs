@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{
-    CallId, CallState, EndReason, GroupId, Peer, Private, ProviderId, RequestId, Role,
+    CallId, CallState, EndReason, GroupId, Names, Peer, Private, ProviderId, RequestId, Role,
     TransactionId, Uid,
 };
 
@@ -196,8 +196,8 @@ pub enum Object {
 pub enum Change {
     /// A new object, with all its properties.
     Added(Object),
-    /// These properties of it differ (names as on the bus, `Revision` included).
-    Changed(Object, Vec<&'static str>),
+    /// These properties of it differ, `Revision` included.
+    Changed(Object, Names),
     /// It is gone.
     Removed(Object),
     /// A call went from one state to another.

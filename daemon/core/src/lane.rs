@@ -324,7 +324,9 @@ impl Domain {
     }
 
     pub(crate) fn forget_transaction(&mut self, id: TransactionId) {
-        self.turn.gone_transactions.extend(self.transactions.remove(&id));
+        if let Some(gone) = self.transactions.remove(&id) {
+            self.turn.gone_transactions.push(gone);
+        }
     }
 
     /// `Cancel`: stops before the next step; a target that was asked counts as having timed out.

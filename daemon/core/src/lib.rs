@@ -22,6 +22,7 @@ mod kept;
 mod lane;
 mod life;
 mod memory;
+mod names;
 mod plan;
 mod private;
 mod provider;
@@ -33,6 +34,7 @@ mod saved;
 mod seat;
 mod session;
 mod settings;
+mod shown;
 mod steps;
 mod time;
 mod timers;
@@ -54,6 +56,7 @@ pub use input::{
     Action, AppIdSource, CallRef, Caller, Claim, Configuration, DoNotDisturb, HoldModel, Input,
     Records, Registration, Requested, Ringer, Role, Update, Word,
 };
+pub use names::Names;
 pub use plan::PlannedStep;
 pub use private::Private;
 pub use provider::Provider;

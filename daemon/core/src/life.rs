@@ -8,7 +8,7 @@ use uuid::Uuid;
 use crate::{
     AnswerPlan, Ask, Call, CallId, CallState, Change, Direction, End, EndReason, Error, GroupId,
     Happening, HeldBy, Millis, Object, Private, ProviderId, Refusal, Silenced, Update,
-    domain::Domain, focus::Vacated, group::Group, request::Verdict, timers::Due, turn,
+    domain::Domain, focus::Vacated, group::Group, request::Verdict, timers::Due,
 };
 
 /// What a new call is made of.
@@ -127,7 +127,11 @@ impl Domain {
             CallState::Ended => call.ended_at = now.wall,
             _ => {}
         }
-        turn::stop_ringing(call);
+        call.waiting = false;
+        call.silenced = Silenced::No;
+        call.ring_deadline = None;
+        call.ring_deadline_wall = 0;
+        self.replace_answer_plan(id, AnswerPlan::default());
         if state.is_dialing() || matches!(state, CallState::Active | CallState::Held) {
             self.give_group(id);
         }

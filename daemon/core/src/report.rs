@@ -172,13 +172,17 @@ impl Domain {
     fn update(&mut self, id: ProviderId, uuid: Uuid, update: &Update) -> Result<Reply> {
         let call = self.own(id, uuid)?.id;
         let now = self.now;
-        let Some(call) = self.call_mut(call) else { return Ok(Reply::Done) };
+        self.call_mut(call);
+        let shown = self.turn.shown_before(call);
+        let Some((call, shown)) = self.calls.get_mut(&call).zip(shown) else {
+            return Ok(Reply::Done);
+        };
         call.can = update.capabilities(call.can);
         if let Some(handle) = &update.handle {
-            call.handle = handle.clone();
+            shown.handle = Some(std::mem::replace(&mut call.handle, handle.clone()));
         }
         if let Some(name) = &update.name {
-            call.name = name.clone();
+            shown.name = Some(std::mem::replace(&mut call.name, name.clone()));
         }
         if let Some(video) = update.video {
             call.video = video;

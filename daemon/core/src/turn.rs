@@ -3,13 +3,20 @@
 //! Owns the comparison of what readers saw before with what they see now. Changes go out in the order
 //! in which they happened, new objects first, removed ones last, each with the next revision.
 
+use std::collections::VecDeque;
+
 use crate::{
     AnswerPlan, AudioSession, Call, CallId, CallState, Change, Domain, Effect, Event, Group,
-    GroupId, Happening, Notice, Now, Object, Provider, ProviderId, Silenced, Transaction,
+    GroupId, Happening, Names, Notice, Now, Object, Provider, ProviderId, Silenced, Transaction,
     TransactionId,
+    shown::{
+        ShownCall, ShownGroup, audio_differences, group_differences, provider_differences,
+        transaction_differences,
+    },
 };
 
-/// What this turn did so far.
+/// What this turn did so far. What it is made of is emptied, not given back, at its end: the next turn
+/// needs as much.
 #[derive(Debug, Default)]
 pub(crate) struct Turn {
     /// Wire order: requests to providers, then what is published.
@@ -19,13 +26,11 @@ pub(crate) struct Turn {
     /// Transitions, notices, finished transactions.
     moments: Vec<Change>,
     /// Transactions that can go on.
-    pub ready: std::collections::VecDeque<TransactionId>,
-    pub gone_calls: Vec<Call>,
-    pub gone_groups: Vec<Group>,
-    pub gone_providers: Vec<Provider>,
-    pub gone_transactions: Vec<Transaction>,
-    /// Of those that are gone: their removal was published.
-    removed: Vec<Object>,
+    pub ready: VecDeque<TransactionId>,
+    pub gone_calls: Gone<Call>,
+    pub gone_groups: Gone<Group>,
+    pub gone_providers: Gone<Provider>,
+    pub gone_transactions: Gone<Transaction>,
     /// The input that this turn belongs to; it may cause several turns of one domain.
     input: u64,
     audio_before: Option<AudioSession>,
@@ -34,16 +39,56 @@ pub(crate) struct Turn {
 #[derive(Debug)]
 enum Before {
     New,
-    Call(Box<Call>),
+    Call(ShownCall),
     Provider(Box<Provider>),
     /// Groups remember themselves what they showed; transactions only ever gain outcomes.
     Elsewhere,
 }
 
+/// What this input removed; it can be read until the next one.
+#[derive(Debug)]
+pub(crate) struct Gone<T> {
+    all: Vec<T>,
+    /// So many removals were published.
+    told: usize,
+}
+
+impl<T> Gone<T> {
+    pub fn push(&mut self, gone: T) {
+        self.all.push(gone);
+    }
+
+    pub fn iter(&self) -> std::slice::Iter<'_, T> {
+        self.all.iter()
+    }
+
+    fn find_mut(&mut self, is: impl Fn(&T) -> bool) -> Option<&mut T> {
+        self.all.iter_mut().find(|gone| is(gone))
+    }
+
+    fn clear(&mut self) {
+        self.all.clear();
+        self.told = 0;
+    }
+
+    /// The next one whose removal was not published.
+    fn tell(&mut self) -> Option<&T> {
+        let next = self.all.get(self.told)?;
+        self.told += 1;
+        Some(next)
+    }
+}
+
+impl<T> Default for Gone<T> {
+    fn default() -> Self {
+        Gone { all: Vec::new(), told: 0 }
+    }
+}
+
 impl Turn {
     pub fn touch_call(&mut self, call: &Call) {
-        if !self.touched.iter().any(|(o, _)| *o == Object::Call(call.id)) {
-            self.touched.push((Object::Call(call.id), Before::Call(Box::new(call.clone()))));
+        if !self.has_touched(Object::Call(call.id)) {
+            self.touched.push((Object::Call(call.id), Before::Call(ShownCall::of(call))));
         }
         if let Some(group) = call.group {
             self.touch(Object::Group(group));
@@ -51,20 +96,32 @@ impl Turn {
     }
 
     pub fn touch_provider(&mut self, provider: &Provider) {
-        if !self.touched.iter().any(|(o, _)| *o == Object::Provider(provider.id)) {
+        if !self.has_touched(Object::Provider(provider.id)) {
             let before = Before::Provider(Box::new(provider.clone()));
             self.touched.push((Object::Provider(provider.id), before));
         }
     }
 
     pub fn touch(&mut self, object: Object) {
-        if !self.touched.iter().any(|(o, _)| *o == object) {
+        if !self.has_touched(object) {
             self.touched.push((object, Before::Elsewhere));
         }
     }
 
     pub fn added(&mut self, object: Object) {
         self.touched.push((object, Before::New));
+    }
+
+    /// What readers saw of a call that is being changed; none of a new one.
+    pub fn shown_before(&mut self, id: CallId) -> Option<&mut ShownCall> {
+        self.touched.iter_mut().find_map(|(object, before)| match before {
+            Before::Call(shown) if *object == Object::Call(id) => Some(shown),
+            _ => None,
+        })
+    }
+
+    fn has_touched(&self, object: Object) -> bool {
+        self.touched.iter().any(|(o, _)| *o == object)
     }
 }
 
@@ -76,7 +133,6 @@ impl Domain {
             self.turn.gone_groups.clear();
             self.turn.gone_providers.clear();
             self.turn.gone_transactions.clear();
-            self.turn.removed.clear();
         }
         self.turn.audio_before = Some(self.audio.clone());
     }
@@ -86,25 +142,29 @@ impl Domain {
         self.refresh_ringing();
         self.retire_groups();
         effects.append(&mut self.turn.effects);
-        let touched = std::mem::take(&mut self.turn.touched);
+        let mut touched = std::mem::take(&mut self.turn.touched);
         for (object, before) in &touched {
             if matches!(before, Before::New) {
                 self.publish(effects, Change::Added(*object));
                 self.stamp(*object);
             }
         }
-        for (object, before) in touched {
-            let names = self.differences(object, before);
-            if !names.is_empty() {
-                self.publish_changed(effects, object, names);
+        for (object, before) in touched.drain(..) {
+            let names = self.differences(object, &before);
+            if let Some(names) = names.filter(|names| !names.is_empty()) {
+                self.publish(effects, Change::Changed(object, names));
+                self.stamp(object);
             }
         }
+        self.turn.touched = touched;
         let before = self.turn.audio_before.take().unwrap_or_default();
         let names = audio_differences(&before, &self.audio);
         if !names.is_empty() {
-            self.publish_changed(effects, Object::Audio, names);
+            self.publish(effects, Change::Changed(Object::Audio, names));
+            self.stamp(Object::Audio);
         }
-        for change in std::mem::take(&mut self.turn.moments) {
+        let mut moments = std::mem::take(&mut self.turn.moments);
+        for change in moments.drain(..) {
             let finished = match change {
                 Change::Finished(transaction) => Some(transaction),
                 _ => None,
@@ -114,16 +174,20 @@ impl Domain {
                 effects.push(Effect::Finished { uid: self.uid, transaction });
             }
         }
-        let gone = self.turn.gone_calls.iter().map(|c| Object::Call(c.id));
-        let gone = gone.chain(self.turn.gone_groups.iter().map(|g| Object::Group(g.id)));
-        let gone = gone.chain(self.turn.gone_providers.iter().map(|p| Object::Provider(p.id)));
-        let gone =
-            gone.chain(self.turn.gone_transactions.iter().map(|t| Object::Transaction(t.id)));
-        let new = gone.filter(|o| !self.turn.removed.contains(o)).collect::<Vec<_>>();
-        for object in new {
-            self.turn.removed.push(object);
+        self.turn.moments = moments;
+        while let Some(object) = self.next_gone() {
             self.publish(effects, Change::Removed(object));
         }
+    }
+
+    fn next_gone(&mut self) -> Option<Object> {
+        let Turn { gone_calls, gone_groups, gone_providers, gone_transactions, .. } =
+            &mut self.turn;
+        let call = gone_calls.tell().map(|c| Object::Call(c.id));
+        let group = || gone_groups.tell().map(|g| Object::Group(g.id));
+        let provider = || gone_providers.tell().map(|p| Object::Provider(p.id));
+        let transaction = || gone_transactions.tell().map(|t| Object::Transaction(t.id));
+        call.or_else(group).or_else(provider).or_else(transaction)
     }
 
     pub(crate) fn moment(&mut self, change: Change) {
@@ -146,37 +210,26 @@ impl Domain {
         effects.push(Effect::Publish { uid: self.uid, revision: self.revision, change });
     }
 
-    fn publish_changed(
-        &mut self,
-        effects: &mut Vec<Effect>,
-        object: Object,
-        mut names: Vec<&'static str>,
-    ) {
-        names.push("Revision");
-        self.publish(effects, Change::Changed(object, names));
-        self.stamp(object);
-    }
-
     /// The object remembers the number of its last change.
     fn stamp(&mut self, object: Object) {
         let revision = self.revision;
         match object {
             Object::Audio => self.audio.revision = revision,
             Object::Provider(id) => {
-                let gone = self.turn.gone_providers.iter_mut().find(|p| p.id == id);
+                let gone = self.turn.gone_providers.find_mut(|p| p.id == id);
                 if let Some(p) = self.providers.get_mut(&id).or(gone) {
                     p.revision = revision;
                 }
             }
             Object::Call(id) => {
-                let gone = self.turn.gone_calls.iter_mut().find(|c| c.id == id);
+                let gone = self.turn.gone_calls.find_mut(|c| c.id == id);
                 if let Some(c) = self.calls.get_mut(&id).or(gone) {
                     c.revision = revision;
                 }
             }
             Object::Group(id) => {
                 let shown = self.shown(id);
-                let gone = self.turn.gone_groups.iter_mut().find(|g| g.id == id);
+                let gone = self.turn.gone_groups.find_mut(|g| g.id == id);
                 if let Some(g) = self.groups.get_mut(&id).or(gone) {
                     g.revision = revision;
                     g.shown = shown;
@@ -190,42 +243,24 @@ impl Domain {
         }
     }
 
-    pub(crate) fn shown(&self, id: GroupId) -> (u64, &'static str, bool) {
+    pub(crate) fn shown(&self, id: GroupId) -> ShownGroup {
         let Some(group) = self.groups.get(&id) else { return (0, "ending", false) };
         (group.membership, self.group_state(id), group.audio)
     }
 
-    fn differences(&self, object: Object, before: Before) -> Vec<&'static str> {
+    fn differences(&self, object: Object, before: &Before) -> Option<Names> {
         match (object, before) {
-            (Object::Call(id), Before::Call(before)) => {
-                self.call(id).map(|now| call_differences(&before, now)).unwrap_or_default()
-            }
-            (Object::Provider(id), Before::Provider(before)) => {
-                self.provider(id).map(|now| provider_differences(&before, now)).unwrap_or_default()
+            (Object::Call(id), Before::Call(was)) => Some(was.differences(self.call(id)?)),
+            (Object::Provider(id), Before::Provider(was)) => {
+                Some(provider_differences(was, self.provider(id)?))
             }
             (Object::Group(id), Before::Elsewhere) => {
-                let Some(group) = self.groups.get(&id) else { return Vec::new() };
-                let (now, was) = (self.shown(id), group.shown);
-                let mut names = Vec::new();
-                if now.0 != was.0 {
-                    names.push("Calls");
-                }
-                if now.1 != was.1 {
-                    names.push("State");
-                }
-                if now.2 != was.2 {
-                    names.push("Audio");
-                }
-                names
+                Some(group_differences(self.groups.get(&id)?.shown, self.shown(id)))
             }
             (Object::Transaction(id), Before::Elsewhere) => {
-                match self.transactions.get(&id).map(|t| t.finished) {
-                    Some(true) => vec!["State", "Actions"],
-                    Some(false) => vec!["Actions"],
-                    None => Vec::new(),
-                }
+                Some(transaction_differences(self.transactions.get(&id)?.finished))
             }
-            _ => Vec::new(),
+            _ => None,
         }
     }
 
@@ -255,8 +290,8 @@ impl Domain {
             if let Some(call) = self.call_mut(id) {
                 call.waiting = waiting;
                 call.silenced = silenced;
-                call.answer_plan = plan;
             }
+            self.replace_answer_plan(id, plan);
         }
     }
 
@@ -271,63 +306,13 @@ impl Domain {
             self.turn.gone_groups.push(group);
         }
     }
-}
 
-/// What is shown only of a ringing call.
-pub(crate) fn stop_ringing(call: &mut Call) {
-    call.waiting = false;
-    call.silenced = Silenced::No;
-    call.answer_plan = AnswerPlan::default();
-    call.ring_deadline = None;
-    call.ring_deadline_wall = 0;
-}
-
-fn call_differences(was: &Call, now: &Call) -> Vec<&'static str> {
-    let pairs = [
-        ("State", was.state != now.state),
-        ("Reason", was.reason != now.reason),
-        ("RemoteHandle", was.handle != now.handle),
-        ("DisplayName", was.name != now.name),
-        ("HasVideo", was.video != now.video),
-        ("Muted", was.muted != now.muted),
-        ("HeldBy", was.held_by != now.held_by),
-        ("RemoteHeld", was.remote_held != now.remote_held),
-        ("Group", was.group != now.group),
-        ("Capabilities", was.can != now.can),
-        ("Waiting", was.waiting != now.waiting),
-        ("Silenced", was.silenced != now.silenced),
-        ("Orphaned", was.orphaned != now.orphaned),
-        ("Encrypted", was.encrypted != now.encrypted),
-        ("ConnectedAt", was.connected_at != now.connected_at),
-        ("EndedAt", was.ended_at != now.ended_at),
-        ("EndReason", was.end.as_ref().map(|e| e.reason) != now.end.as_ref().map(|e| e.reason)),
-        ("EndDetail", was.end.as_ref().map(|e| &e.detail) != now.end.as_ref().map(|e| &e.detail)),
-        ("RingDeadline", was.ring_deadline_wall != now.ring_deadline_wall),
-        ("AnswerPlan", was.answer_plan != now.answer_plan),
-    ];
-    pairs.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name).collect()
-}
-
-fn provider_differences(was: &Provider, now: &Provider) -> Vec<&'static str> {
-    let (a, b) = (&was.configuration, &now.configuration);
-    let pairs = [
-        ("DisplayName", a.display_name != b.display_name),
-        ("Configuration", a != b),
-        ("AppIdSource", was.source != now.source),
-        ("Authorization", was.authorization != now.authorization),
-        ("Attached", was.peer.is_some() != now.peer.is_some()),
-        ("Responsive", was.responsive != now.responsive),
-    ];
-    pairs.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name).collect()
-}
-
-fn audio_differences(was: &AudioSession, now: &AudioSession) -> Vec<&'static str> {
-    let pairs = [
-        ("Holder", was.holder != now.holder),
-        ("Phase", was.phase != now.phase),
-        ("Generation", was.generation != now.generation),
-        ("Since", was.since != now.since),
-        ("Enforced", was.enforced != now.enforced),
-    ];
-    pairs.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name).collect()
+    /// A touched call shows another plan.
+    pub(crate) fn replace_answer_plan(&mut self, id: CallId, plan: AnswerPlan) {
+        let Some(call) = self.calls.get_mut(&id).filter(|c| c.answer_plan != plan) else { return };
+        let was = std::mem::replace(&mut call.answer_plan, plan);
+        if let Some(shown) = self.turn.shown_before(id) {
+            shown.answer_plan.get_or_insert(was);
+        }
+    }
 }
