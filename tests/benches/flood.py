@@ -24,7 +24,7 @@ FLOODS = [
     Flood("no flood", None),
     Flood("50,000 calls", "flood-calls", [50_000, 1, 100]),
     Flood("50,000 calls, replies never read", "flood-calls", [50_000, 1, -100]),
-    Flood("50,000 calls on 20 connections", "flood-calls", [50_000, 20, 25], 15),
+    Flood("50,000 calls on 20 connections", "flood-calls", [50_000, 20, 10], 20),
     Flood("50,000 refused calls", "flood-refused", [50_000, 1, 100]),
     Flood("50,000 reports, a subscriber never reads", "flood-reports", [50_000, 1, 100]),
     Flood("10,000 registrations", "flood-registrations", [10_000, 1, 100]),
