@@ -20,7 +20,7 @@ fn version_help_and_a_wrong_command_line() -> Result<()> {
     let help = run(&["--help"])?;
     assert!(help.status.success());
     let help = String::from_utf8(help.stdout)?;
-    for option in ["--bus", "--config", "--log", "--version", "SIGHUP"] {
+    for option in ["--bus", "--config", "--state", "--log", "--version", "SIGHUP"] {
         assert!(help.contains(option), "{help}");
     }
     let wrong: [&[&str]; 5] =
@@ -120,12 +120,21 @@ async fn it_reads_its_configuration_again() -> Result<()> {
 }
 
 #[tokio::test]
-async fn after_a_crash_it_starts_afresh() -> Result<()> {
+async fn without_its_state_it_starts_afresh() -> Result<()> {
     let mut arbiter = Arbiter::on_session_bus().await?;
+    let nothing = std::path::Path::new("none");
+    let restart = async |arbiter: &mut Arbiter, signal: &str| {
+        arbiter.stop(signal).await?;
+        let daemon = Daemon::launch_with(&arbiter.bus, ALLOW, nothing, &[])?;
+        arbiter.daemon = daemon.ready(&arbiter.bus).await?;
+        anyhow::Ok(())
+    };
+    restart(&mut arbiter, "TERM").await?;
     let phone = FakeProvider::register(&arbiter.bus, "org.example.Phone").await?;
     let call = phone.report_incoming("sip:rabbit@example.org").await?;
     let epoch = phone.peer.property(ROOT, "Manager", "Epoch").await?;
-    arbiter.crash_and_restart().await?;
+    restart(&mut arbiter, "TERM").await?;
+    phone.wait_asked("Reset", 1).await?;
     // Another epoch tells every client that what it knew is void.
     assert_ne!(phone.peer.property(ROOT, "Manager", "Epoch").await?, epoch);
     assert_eq!(phone.peer.view().await?.objects.len(), 1);

@@ -24,12 +24,17 @@ Options:
                                  every app may provide calls, /etc is not read
                        ADDRESS   a D-Bus address, unix:path=/run/example/bus for example
       --config FILE  Read this file (and FILE.d/*.toml) instead of /etc/callarbiter/callarbiter.toml
+      --state DIR    Where calls survive a crash or restart of the daemon, a private directory that a
+                     reboot empties; none keeps nothing [default: the service's runtime directory, else
+                     /run/callarbiter on the system bus, $XDG_RUNTIME_DIR/callarbiter on a session bus,
+                     none elsewhere]
       --log SPEC     What to log: a level (error, warn, info, debug, trace, off), and others for parts of
                      the program: info,callarbiterd::bus=debug [default: info]
       --version      Print the version
   -h, --help         Print this
 
-Signals: SIGHUP reads the configuration again, calls are not touched; SIGTERM and SIGINT end.
+Signals: SIGHUP reads the configuration again, calls are not touched; SIGTERM and SIGINT end, and calls go
+on when the daemon is started again.
 Under systemd it logs to the journal, otherwise to stderr. Names and numbers of people are never logged.
 
 Exit status: 0 ended as asked, 1 failed with the reason in the log, 2 the command line is wrong.
@@ -57,8 +62,22 @@ pub struct Options {
     pub bus: Bus,
     /// The one configuration file, if not the installed ones.
     pub config: Option<PathBuf>,
+    /// Where calls survive the process.
+    pub state: State,
     /// What to log.
     pub log: Filter,
+}
+
+/// Where the state is to be kept.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum State {
+    /// Where it belongs on this bus.
+    #[default]
+    Default,
+    /// Nowhere.
+    None,
+    /// Here.
+    At(PathBuf),
 }
 
 /// A bus to serve on.
@@ -116,12 +135,13 @@ pub enum UsageError {
 pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, UsageError> {
     use lexopt::prelude::*;
 
-    let (mut bus, mut config, mut log) = (None, None, None);
+    let (mut bus, mut config, mut state, mut log) = (None, None, None, None);
     let mut parser = lexopt::Parser::from_args(arguments);
     while let Some(argument) = parser.next()? {
         match argument {
             Long("bus") => once(&mut bus, "--bus", parse_bus(parser.value()?.string()?)?)?,
             Long("config") => once(&mut config, "--config", PathBuf::from(parser.value()?))?,
+            Long("state") => once(&mut state, "--state", parse_state(parser.value()?))?,
             Long("log") => once(&mut log, "--log", parse_log(parser.value()?.string()?)?)?,
             Long("version") => return Ok(Command::Version),
             Long("help") | Short('h') => return Ok(Command::Help),
@@ -131,6 +151,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, U
     Ok(Command::Serve(Options {
         bus: bus.unwrap_or(Bus::System),
         config,
+        state: state.unwrap_or_default(),
         log: log.unwrap_or_default(),
     }))
 }
@@ -157,6 +178,10 @@ fn parse_bus(word: String) -> Result<Bus, UsageError> {
     }
 }
 
+fn parse_state(word: OsString) -> State {
+    if word == "none" { State::None } else { State::At(word.into()) }
+}
+
 fn parse_log(word: String) -> Result<Filter, UsageError> {
     word.parse().map_err(|source| UsageError::Log { word, source })
 }
@@ -178,6 +203,7 @@ mod tests {
         let options = options(&[]).unwrap();
         assert_eq!(options.bus, Bus::System);
         assert_eq!(options.config, None);
+        assert_eq!(options.state, State::Default);
     }
 
     #[test]
@@ -186,11 +212,13 @@ mod tests {
             "--bus=unix:path=/run/x",
             "--config",
             "/c.toml",
+            "--state=/run/y",
             "--log=warn,callarbiterd=debug",
         ])
         .unwrap();
         assert!(matches!(options.bus, Bus::At(_)), "{:?}", options.bus);
         assert_eq!(options.config, Some("/c.toml".into()));
+        assert_eq!(options.state, State::At("/run/y".into()));
         assert!(matches!(parse(["--help".into()]), Ok(Command::Help)));
         assert!(matches!(parse(["-h".into()]), Ok(Command::Help)));
         assert!(matches!(parse(["--version".into()]), Ok(Command::Version)));
@@ -213,7 +241,7 @@ mod tests {
 
     #[test]
     fn the_help_names_every_option() {
-        for option in ["--bus", "--config", "--log", "--version", "--help"] {
+        for option in ["--bus", "--config", "--state", "--log", "--version", "--help"] {
             assert!(HELP.contains(option), "{option}");
         }
         assert!(HELP.lines().all(|line| line.len() <= 110));

@@ -9,6 +9,7 @@ pub mod config;
 mod crash;
 #[cfg(feature = "embedded")]
 pub mod embedded;
+pub mod keeper;
 pub mod log;
 pub mod logind;
 pub mod platform;

@@ -6,10 +6,12 @@
 use std::{
     env,
     io::{self, Write},
+    path::PathBuf,
     process::ExitCode,
 };
 
 use anyhow::{Context, Result, anyhow};
+use callarbiter_dbus::names::BUS_NAME;
 use tokio::sync::mpsc;
 use tracing::{error, info, warn};
 use zbus::{Connection, connection::Builder};
@@ -17,16 +19,16 @@ use zbus::{Connection, connection::Builder};
 #[cfg(feature = "embedded")]
 use callarbiterd::embedded;
 use callarbiterd::{
-    bus::Permissions,
-    cli::{self, Bus, Command, Options},
+    cli::{self, Bus, Command, Options, State},
     config::{Config, Sources},
+    keeper::{Keeper, Place},
     log::{self, ids},
     platform::{
         notify,
         runtime::EventLoop,
         signals::{Request, Signals},
     },
-    run::{self, Control},
+    run::{self, Control, Surrounding},
 };
 
 fn main() -> ExitCode {
@@ -75,16 +77,40 @@ async fn serve(options: Options) -> Result<()> {
     let signals = Signals::catch().context("signals cannot be caught")?;
     let sources = sources(&options);
     let config = sources.load()?;
+    let (keeper, found) = Keeper::open(place(&options).as_ref())
+        .with_context(|| format!("{BUS_NAME} cannot be served"))?;
     let bus = reach(&options.bus).await?;
     let (control, commands) = mpsc::unbounded_channel();
     let listener = tokio::spawn(obey(signals, sources, control));
     // polkit and logind are on the system bus, and a session bus has one user.
     let system = options.bus == Bus::System;
-    let polkit = system.then(Permissions::default);
     let connection = bus.connection.clone();
-    let served = run::serve(connection, config, polkit, system, commands, || bus.announce()).await;
+    let around = Surrounding { polkit: system, logind: system, keeper, found };
+    let served = run::serve(connection, config, around, commands, || bus.announce()).await;
     listener.abort();
     Ok(served?)
+}
+
+/// Where calls survive the process.
+fn place(options: &Options) -> Option<Place> {
+    let variable = |name| env::var_os(name).filter(|value| !value.is_empty());
+    let directory = match (&options.state, &options.bus) {
+        (State::None, _) => return None,
+        (State::At(directory), _) => {
+            return Some(Place { directory: directory.clone(), required: true });
+        }
+        (State::Default, Bus::System | Bus::Session) if variable("RUNTIME_DIRECTORY").is_some() => {
+            // systemd separates several by colons; ours is the first.
+            let directories = variable("RUNTIME_DIRECTORY")?;
+            env::split_paths(&directories).next()?
+        }
+        (State::Default, Bus::System) => "/run/callarbiter".into(),
+        (State::Default, Bus::Session) => {
+            PathBuf::from(variable("XDG_RUNTIME_DIR")?).join("callarbiter")
+        }
+        (State::Default, _) => return None,
+    };
+    Some(Place { directory, required: false })
 }
 
 fn sources(options: &Options) -> Sources {

@@ -1,11 +1,12 @@
 //! The loop: one connection, one thread, one thing after the other.
 //!
-//! Owns the order in which messages, deadlines and commands are taken, and the daemon's name on the bus.
-//! What any of them means is in [`crate::bus`].
+//! Owns the order in which messages, deadlines and commands are taken, and that what follows from them is
+//! kept before it is told. What any of them means is in [`crate::bus`].
 
 mod alarm;
+mod arrival;
 
-use std::{future::pending, io, num::NonZeroUsize};
+use std::{collections::VecDeque, future::pending, io, num::NonZeroUsize};
 
 use callarbiter_dbus::names::BUS_NAME;
 use futures_util::{FutureExt, StreamExt};
@@ -20,10 +21,14 @@ use zbus::{Connection, Message, MessageStream};
 use crate::{
     bus::{Fatal, Permissions, Router},
     config::Config,
+    crash,
+    keeper::Keeper,
     platform::{clock, notify},
+    store::Found,
 };
 
 use alarm::Alarm;
+use arrival::{Arrival, Surroundings};
 
 /// What the process asks of the loop.
 #[derive(Debug)]
@@ -73,45 +78,74 @@ const MESSAGES_PER_TURN: usize = 32;
 /// the connection.
 const QUEUE: NonZeroUsize = NonZeroUsize::new(48).unwrap();
 
-/// RequestName: do not queue, and neither replace nor be replaced.
-const DO_NOT_QUEUE: u32 = 4;
-/// RequestName: it is ours.
-const PRIMARY_OWNER: u32 = 1;
+/// What is beside the loop.
+#[derive(Debug)]
+pub struct Surrounding {
+    /// polkit may be on this bus.
+    pub polkit: bool,
+    /// logind may be on this bus.
+    pub logind: bool,
+    /// What keeps the state.
+    pub keeper: Keeper,
+    /// The state of an earlier run.
+    pub found: Option<Found>,
+}
 
-/// Serves until it is told to stop. `ready` is called when calls can come. `logind` may be on this bus.
+/// Serves until it is told to stop. `ready` is called when calls can come.
 pub async fn serve(
     mut connection: Connection,
     config: Config,
-    permissions: Option<Permissions>,
-    logind: bool,
+    around: Surrounding,
     control: UnboundedReceiver<Control>,
     ready: impl FnOnce(),
 ) -> Result<(), ServeError> {
+    let Surrounding { polkit, logind, mut keeper, found } = around;
     connection.set_max_queued(QUEUE);
-    let messages = MessageStream::from(&connection);
-    let mut router = Router::new(config.settings, config.access, permissions, machine_id());
-    // One rule for everybody who leaves: each further stream would be tested against every message.
-    let rule = "type='signal',sender='org.freedesktop.DBus',interface='org.freedesktop.DBus',\
-                member='NameOwnerChanged'";
-    ask_bus(&connection, "the rule for connections that leave", "AddMatch", &rule).await?;
-    // Last: whoever sees the name finds everything behind it.
-    let reply = ask_bus(&connection, "the name", "RequestName", &(BUS_NAME, DO_NOT_QUEUE)).await?;
-    if reply.body().deserialize::<u32>().ok() != Some(PRIMARY_OWNER) {
-        return Err(ServeError::NameTaken);
-    }
+    let mut arrival = Arrival::on(connection);
+    let router = || {
+        let Config { settings, access } = config.clone();
+        Router::new(settings, access, polkit.then(Permissions::default), machine_id())
+    };
+    let mut out = Vec::new();
+    let mut router = match found.filter(|_| keeper.keeps()) {
+        None => {
+            arrival.watch().await?;
+            router()
+        }
+        Some(found) => {
+            let Surroundings { bus, present } = arrival.look_around().await?;
+            crash::point();
+            let now = clock::now();
+            let mut router = keeper.resume(now, found, || {
+                let mut router = router();
+                router.begin_on(bus.clone(), now);
+                router
+            });
+            router.restarted(now, &present, &mut out);
+            keeper.keep(now.mono, &mut router);
+            router
+        }
+    };
+    crash::point();
+    // Last: whoever sees the name finds everything behind it. What has to be told from before comes after
+    // it: an app believes only the owner of the name.
+    arrival.take_name().await?;
     ready();
     let alarm = Alarm::new()?;
-    let mut out = Vec::new();
     if logind {
         router.watch_logind(clock::now(), &mut out);
     }
-    Loop { connection, messages, router, control, alarm, out }.run().await
+    let (connection, messages, early) = arrival.done();
+    Loop { connection, messages, early, router, keeper, control, alarm, out }.run().await
 }
 
 struct Loop {
     connection: Connection,
     messages: MessageStream,
+    /// Messages that came while the daemon arrived.
+    early: VecDeque<Message>,
     router: Router,
+    keeper: Keeper,
     control: UnboundedReceiver<Control>,
     alarm: Alarm,
     out: Vec<Message>,
@@ -127,9 +161,14 @@ enum Next {
 impl Loop {
     async fn run(mut self) -> Result<(), ServeError> {
         let mut watchdog = watchdog();
-        self.send().await?;
+        for message in std::mem::take(&mut self.early) {
+            self.router.receive(clock::now(), &message, &mut self.out)?;
+        }
         loop {
-            self.alarm.set(self.router.next_deadline())?;
+            self.keep();
+            self.send().await?;
+            let next = [self.router.next_deadline(), self.keeper.retry()];
+            self.alarm.set(next.into_iter().flatten().min())?;
             let next = tokio::select! {
                 biased;
                 command = self.control.recv() => Next::Command(command),
@@ -147,8 +186,12 @@ impl Loop {
                 Next::Command(Some(Control::Stop) | None) => return self.stop().await,
                 Next::Feed => notify::feed_watchdog(),
             }
-            self.send().await?;
         }
+    }
+
+    /// Before anything of it is told: what a kill at any moment would leave behind is what others heard of.
+    fn keep(&mut self) {
+        self.keeper.keep(clock::now().mono, &mut self.router);
     }
 
     /// The message, and those that are there already: their replies leave in one write.
@@ -177,6 +220,13 @@ impl Loop {
     }
 
     async fn send(&mut self) -> Result<(), ServeError> {
+        if crash::FINE {
+            for message in std::mem::take(&mut self.out) {
+                crash::point();
+                self.connection.send(&message).await.map_err(ServeError::Send)?;
+            }
+            crash::point();
+        }
         let sent = match self.out.as_slice() {
             [] => return Ok(()),
             [one] => self.connection.send(one).await,
@@ -191,26 +241,13 @@ impl Loop {
     }
 
     async fn stop(mut self) -> Result<(), ServeError> {
-        self.router.farewell(&mut self.out);
+        // Where the state stays, apps keep their calls and find them again.
+        if !self.keeper.leave(clock::now().mono, &mut self.router) {
+            self.router.farewell(&mut self.out);
+        }
         self.send().await?;
         self.connection.close().await.map_err(ServeError::Send)
     }
-}
-
-async fn ask_bus<B>(
-    connection: &Connection,
-    what: &'static str,
-    member: &'static str,
-    body: &B,
-) -> Result<Message, ServeError>
-where
-    B: serde::Serialize + zbus::DynamicType,
-{
-    const BUS: &str = "org.freedesktop.DBus";
-    connection
-        .call_method(Some(BUS), "/org/freedesktop/DBus", Some(BUS), member, body)
-        .await
-        .map_err(|source| ServeError::Refused { what, source })
 }
 
 fn watchdog() -> Option<Interval> {

@@ -113,6 +113,21 @@ impl<K: Copy + Ord> Store<K> {
         self.log.is_none()
     }
 
+    /// What was read makes no sense to its reader: it is kept apart like a damaged file.
+    pub fn reject(&mut self, kind: &str, why: &str) {
+        self.older.extend(self.log.take().map(|log| log.generation));
+        for generation in self.older.drain(..) {
+            let file = self.directory.file(generation);
+            let name = self.directory.set_aside(generation, kind);
+            opening::tell(&file, why, &[opening::named(name)], opening::FORGOTTEN);
+        }
+    }
+
+    /// What was read is of no use to anybody.
+    pub fn forget(&mut self) {
+        self.older.extend(self.log.take().map(|log| log.generation));
+    }
+
     /// Writes these records as they are now. After an error there is no state on the disk, and each later
     /// call tries to write all of it.
     pub fn append(&mut self, changed: &[K], records: &impl Records<Key = K>) -> io::Result<()> {

@@ -1,10 +1,10 @@
 //! The daemon as a process of its own on a private bus.
 
 use std::fs::{self, Permissions};
-use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::path::{Path, PathBuf};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 
 use crate::{Bus, Launch, NAME, Process, User, built, eventually};
 
@@ -36,10 +36,21 @@ impl Arbiter {
         Ok(Arbiter { daemon, bus })
     }
 
-    /// Kills the daemon as a crash would and starts it again on the same bus.
+    /// Kills the daemon as a crash would and starts it again on the same bus, with the state that it left.
     pub async fn crash_and_restart(&mut self) -> Result<()> {
-        self.daemon.process.signal("KILL")?;
+        self.stop("KILL").await?;
+        self.start().await
+    }
+
+    /// Ends the daemon by this signal.
+    pub async fn stop(&mut self, signal: &str) -> Result<()> {
+        self.daemon.process.signal(signal)?;
         self.daemon.process.end().await?;
+        Ok(())
+    }
+
+    /// Starts the daemon again.
+    pub async fn start(&mut self) -> Result<()> {
         let config = fs::read_to_string(&self.daemon.config)?;
         self.daemon = Daemon::start(&self.bus, &config).await?;
         Ok(())
@@ -65,12 +76,19 @@ pub struct Daemon {
     pub process: Process,
     /// Its configuration file, which a test may rewrite before a reload.
     pub config: PathBuf,
+    /// The directory of its state.
+    pub state: PathBuf,
 }
 
 impl Daemon {
     /// Starts it and waits until it owns its name.
     pub async fn start(bus: &Bus, config: &str) -> Result<Daemon> {
-        let mut daemon = Daemon::launch(bus, config)?;
+        Daemon::launch(bus, config)?.ready(bus).await
+    }
+
+    /// Waits until it owns its name.
+    pub async fn ready(self, bus: &Bus) -> Result<Daemon> {
+        let mut daemon = self;
         let watcher = bus.connect_as_self().await?;
         let ready = async || match watcher.owner(NAME).await {
             Ok(Some(_)) => Some(true),
@@ -82,9 +100,21 @@ impl Daemon {
         Ok(daemon)
     }
 
-    /// Starts it without waiting for anything.
+    /// Starts it without waiting for anything, as installed: what it leaves is found by the next.
     pub fn launch(bus: &Bus, config: &str) -> Result<Daemon> {
-        let user = if bus.is_system() { Some(User::named("callarbiter")?) } else { None };
+        let state = bus.directory().join("state");
+        private_directory(&state, Daemon::user(bus)?.as_ref())?;
+        Daemon::launch_with(bus, config, &state, &[])
+    }
+
+    /// The same with its state somewhere else, and variables.
+    pub fn launch_with(
+        bus: &Bus,
+        config: &str,
+        state: &Path,
+        variables: &[(&str, &str)],
+    ) -> Result<Daemon> {
+        let user = Daemon::user(bus)?;
         let top = bus.directory();
         let file = top.join("callarbiter.toml");
         fs::write(&file, config)?;
@@ -99,17 +129,38 @@ impl Daemon {
             .arg(kind)
             .arg("--config")
             .arg(&file)
+            .arg("--state")
+            .arg(state)
             .arg("--log")
             .arg("debug")
             .env(variable, bus.address());
+        for (name, value) in variables {
+            launch = launch.env(name, value);
+        }
         if let Some(user) = &user {
             launch = launch.user(user);
         }
-        Ok(Daemon { process: launch.start(top)?, config: file })
+        Ok(Daemon { process: launch.start(top)?, config: file, state: state.into() })
+    }
+
+    /// Whom it runs as, if not as the test.
+    fn user(bus: &Bus) -> Result<Option<User>> {
+        bus.is_system().then(|| User::named("callarbiter")).transpose()
     }
 
     /// The program itself.
     pub fn program() -> Result<PathBuf> {
         built("callarbiterd", "-p callarbiterd")
+    }
+}
+
+/// As systemd makes a service's RuntimeDirectory; one that is there is kept.
+fn private_directory(path: &Path, owner: Option<&User>) -> Result<()> {
+    let what = || format!("making {}", path.display());
+    fs::create_dir_all(path).with_context(what)?;
+    fs::set_permissions(path, Permissions::from_mode(0o700)).with_context(what)?;
+    match owner {
+        Some(user) => chown(path, Some(user.uid), None).with_context(what),
+        None => Ok(()),
     }
 }

@@ -13,18 +13,28 @@ use super::{
     encode::Body,
 };
 
-/// Request ids: a random prefix for each start of the daemon, so that an answer to a daemon that is gone
-/// is never taken for one to this one.
+/// Request ids: a random prefix for each state, so that an answer to a question of one that was lost is never
+/// taken for one of this one.
 #[derive(Debug)]
 pub struct Requests {
     prefix: String,
 }
 
 impl Requests {
-    /// Those of this start.
+    /// Those of a new state.
     pub fn new() -> Self {
         let random = Uuid::new_v4().simple().to_string();
         Requests { prefix: random.get(..12).unwrap_or_default().to_owned() }
+    }
+
+    /// Those of a state that goes on.
+    pub fn with(prefix: String) -> Self {
+        Requests { prefix }
+    }
+
+    /// What all of them begin with.
+    pub fn prefix(&self) -> &str {
+        &self.prefix
     }
 
     /// As providers see it.
@@ -37,7 +47,7 @@ impl Requests {
         let number = text.strip_prefix(&self.prefix).and_then(|rest| rest.strip_prefix('-'));
         number.and_then(|number| number.parse().ok()).map(RequestId).ok_or_else(|| {
             Error::invalid_argument(
-                "this is no request of this arbiter; ids are valid until it is started again",
+                "this is no request of this arbiter; ids are valid as long as its Epoch is the same",
             )
         })
     }

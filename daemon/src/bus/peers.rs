@@ -8,19 +8,21 @@
 use std::{
     collections::{BTreeSet, HashMap, VecDeque},
     num::NonZeroU32,
+    ops::Bound::{Excluded, Unbounded},
     os::fd::AsFd,
     sync::Arc,
 };
 
 use callarbiter_core::{AppIdSource, Caller, Peer, Uid};
+use serde::{Deserialize, Serialize};
 use tracing::{debug, warn};
 use zbus::{
     Message, OwnedVariant, Signature, Variant,
     names::{OwnedUniqueName, UniqueName},
 };
 
-use super::{admission, parked::Accounts};
-use crate::platform::identity::{Identity, identify};
+use super::{admission, kept::Kept, parked::Accounts};
+use crate::platform::identity::{Identity, Sandbox, identify};
 
 /// What the administrator allows beyond the rules for everybody.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -42,6 +44,21 @@ pub struct Client {
     pub caller: Caller,
     /// Its app id, where something more than its own word says so.
     pub app: Option<(Arc<str>, AppIdSource)>,
+    unit: Option<String>,
+    /// polkit let it control other apps' calls.
+    granted: bool,
+}
+
+/// A connection as it is written down: what is known of it. What follows from that for its rights, the
+/// configuration of the day says.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct SavedPeer {
+    name: String,
+    uid: Uid,
+    unit: Option<String>,
+    sandboxed: bool,
+    app: Option<String>,
+    granted: bool,
 }
 
 impl Client {
@@ -95,7 +112,7 @@ struct Waiting {
 #[derive(Default)]
 pub struct Peers {
     standing: HashMap<OwnedUniqueName, Standing>,
-    names: HashMap<Peer, OwnedUniqueName>,
+    names: Kept<Peer, OwnedUniqueName>,
     questions: HashMap<NonZeroU32, OwnedUniqueName>,
     parked: Accounts,
     numbered: u64,
@@ -180,6 +197,7 @@ impl Peers {
         let (parked, bytes) = (std::mem::take(&mut waiting.parked), waiting.bytes);
         self.parked.release(waiting.payer, parked.len(), bytes);
         client.caller.control |= control;
+        client.granted = control;
         let client = Arc::new(client);
         self.names.insert(client.caller.peer, name.clone());
         self.standing.insert(name.clone(), Standing::Known(client.clone()));
@@ -211,6 +229,56 @@ impl Peers {
             Standing::Known(client) => Some(client),
             Standing::Waiting(_) => None,
         }
+    }
+}
+
+impl Peers {
+    /// Connections that came, or left, since the last time.
+    pub fn take_changed(&mut self) -> impl Iterator<Item = Peer> {
+        self.names.take_changed()
+    }
+
+    /// The next identified connections, in the order of their numbers.
+    pub fn known_after(&self, after: Option<Peer>) -> impl Iterator<Item = Peer> {
+        self.names.range((after.map_or(Unbounded, Excluded), Unbounded)).map(|(peer, _)| *peer)
+    }
+
+    /// An identified connection, to be written down.
+    pub fn saved(&self, peer: Peer) -> Option<SavedPeer> {
+        let client = self.client(peer)?;
+        Some(SavedPeer {
+            name: client.name.to_string(),
+            uid: client.caller.uid,
+            unit: client.unit.clone(),
+            sandboxed: client.caller.sandboxed,
+            app: client.app.as_ref().map(|(app, _)| app.to_string()),
+            granted: client.granted,
+        })
+    }
+
+    /// A connection that was identified before the daemon was started again; it keeps its number.
+    pub fn restore(&mut self, peer: Peer, saved: SavedPeer, access: &Access) -> Option<()> {
+        let name: OwnedUniqueName = UniqueName::try_from(saved.name).ok()?.into();
+        let sandbox = saved.sandboxed.then_some(Sandbox::Unknown);
+        let identity = Identity { unit: saved.unit, sandbox, app: saved.app };
+        let mut client = client(peer, saved.uid, name.clone(), &identity, access);
+        client.caller.control |= saved.granted;
+        client.granted = saved.granted;
+        self.names.restore(peer, name.clone());
+        self.standing.insert(name, Standing::Known(Arc::new(client)));
+        self.numbered = self.numbered.max(peer.0 + 1);
+        Some(())
+    }
+
+    /// Those who are not there any more, by their names.
+    pub fn absent(&self, is_there: impl Fn(&str) -> bool) -> Vec<OwnedUniqueName> {
+        let absent = self.names.iter().filter(|(_, name)| !is_there(name));
+        absent.map(|(_, name)| name.clone()).collect()
+    }
+
+    /// How many are identified.
+    pub fn known(&self) -> usize {
+        self.names.keys().count()
     }
 }
 
@@ -270,7 +338,7 @@ fn client(
         control: !sandboxed || permitted,
         agent: !sandboxed && (listed || access.agents_anywhere),
     };
-    Client { name, caller, app }
+    Client { name, caller, app, unit: identity.unit.clone(), granted: false }
 }
 
 /// Whether a body has these types.

@@ -4,8 +4,6 @@
 //! what is asked of providers and told to subscribers, as the core ordered it, then the replies of those
 //! who waited for the outcome: they know the new state when they hear of it. Never waits for anything.
 
-use std::collections::HashMap;
-
 use callarbiter_core::{
     Arbiter, Caller, Effect, Input, Millis, Now, Object, Peer, ProviderId, Reply, Settings, Time,
     TransactionId, Uid,
@@ -25,10 +23,12 @@ use super::{
     debts::{Credit, Debts},
     delegate::{Delegate, Requests},
     fault, journal,
+    kept::Kept,
     peers::{Access, Admission, Client, Identified, Peers},
     permission::Permissions,
     rates::Rates,
     request::{Request, error_reply},
+    saved::Continuity,
     subscribers::Subscribers,
     waits::Waits,
 };
@@ -56,14 +56,15 @@ pub struct Router {
     pub(super) rates: Rates,
     pub(super) waits: Waits,
     pub(super) requests: Requests,
-    /// One start of the daemon.
+    /// The state, from its beginning to its loss.
     pub(super) epoch: String,
     /// Where each provider is asked.
-    pub(super) delegates: HashMap<(Uid, ProviderId), OwnedObjectPath>,
+    pub(super) delegates: Kept<(Uid, ProviderId), OwnedObjectPath>,
     /// Who asked for a transaction: it hears of its end without a subscription.
-    pub(super) requesters: HashMap<(Uid, TransactionId), Peer>,
+    pub(super) requesters: Kept<(Uid, TransactionId), Peer>,
+    pub(super) continuity: Continuity,
     pub(super) machine_id: Option<String>,
-    access: Access,
+    pub(super) access: Access,
     /// Where polkit says what those behind a wall may; nobody does on a bus of one user.
     permissions: Option<Permissions>,
     /// Who is in front of the machine; nobody says so on a bus of one user.
@@ -105,8 +106,9 @@ impl Router {
             waits: Waits::default(),
             requests: Requests::new(),
             epoch: Uuid::new_v4().to_string(),
-            delegates: HashMap::new(),
-            requesters: HashMap::new(),
+            delegates: Kept::default(),
+            requesters: Kept::default(),
+            continuity: Continuity::default(),
             machine_id,
             access,
             permissions,
@@ -431,16 +433,22 @@ impl Router {
         if let Some(permissions) = &mut self.permissions {
             permissions.left(name);
         }
-        let Some(client) = self.peers.left(name) else { return };
-        let (uid, peer) = (client.caller.uid, client.caller.peer);
-        self.subscribers.left(uid, peer);
-        self.waits.left(peer);
-        self.requesters.retain(|_, requester| *requester != peer);
-        self.debts.left(uid, peer);
-        self.resyncs.retain(|(_, _, asked)| *asked != peer);
+        let Some(peer) = self.forget(name) else { return };
         let mut turn = Turn::new(now);
         self.tell(&mut turn, Input::PeerLost { peer });
         self.finish(turn, out);
+    }
+
+    /// A connection is gone; the core still has to hear of it.
+    pub(super) fn forget(&mut self, name: &str) -> Option<Peer> {
+        let client = self.peers.left(name)?;
+        let (uid, peer) = (client.caller.uid, client.caller.peer);
+        self.subscribers.left(uid, peer);
+        self.waits.left(peer);
+        self.requesters.remove_where(|requester| *requester == peer);
+        self.debts.left(uid, peer);
+        self.resyncs.retain(|(_, _, asked)| *asked != peer);
+        Some(peer)
     }
 
     /// A reply or an error to something that we sent: an identity, polkit's decision, a subscriber's word

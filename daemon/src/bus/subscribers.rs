@@ -7,6 +7,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     num::NonZeroU32,
+    ops::Bound::{Excluded, Unbounded},
 };
 
 use callarbiter_core::{Object, Peer, Uid};
@@ -28,6 +29,11 @@ struct Subscriber {
 impl Subscriber {
     fn size(&self) -> usize {
         self.objects.len() + usize::from(self.everything)
+    }
+
+    /// It wants to be told of something, or that it missed something.
+    fn counts(&self) -> bool {
+        self.suspended || self.size() > 0
     }
 
     fn resume(&mut self) {
@@ -55,6 +61,8 @@ pub enum Standing {
 #[derive(Default)]
 pub struct Subscribers {
     of: BTreeMap<(Uid, Peer), Subscriber>,
+    /// Who began or ceased to subscribe, for [`super::saved`].
+    changed: Vec<(Uid, Peer)>,
     signals: VecDeque<(NonZeroU32, Uid, Peer)>,
 }
 
@@ -62,7 +70,7 @@ impl Subscribers {
     /// Subscribes to a whole domain. Whoever was suspended begins anew.
     pub fn subscribe(&mut self, uid: Uid, peer: Peer) -> Result<(), Error> {
         self.admit(uid, peer, None)?;
-        let subscriber = self.of.entry((uid, peer)).or_default();
+        let subscriber = self.begin(uid, peer);
         subscriber.everything = true;
         subscriber.resume();
         Ok(())
@@ -71,7 +79,7 @@ impl Subscribers {
     /// Subscribes to one object.
     pub fn watch(&mut self, uid: Uid, peer: Peer, object: Object) -> Result<(), Error> {
         self.admit(uid, peer, Some(object))?;
-        let subscriber = self.of.entry((uid, peer)).or_default();
+        let subscriber = self.begin(uid, peer);
         subscriber.objects.insert(object);
         subscriber.resume();
         Ok(())
@@ -82,18 +90,24 @@ impl Subscribers {
         if let Some(subscriber) = self.of.get_mut(&(uid, peer)) {
             subscriber.everything = false;
             subscriber.objects.clear();
+            self.changed.push((uid, peer));
         }
     }
 
     /// A connection left.
     pub fn left(&mut self, uid: Uid, peer: Peer) {
-        self.of.remove(&(uid, peer));
+        if self.of.remove(&(uid, peer)).is_some() {
+            self.changed.push((uid, peer));
+        }
     }
 
     /// An object is gone: nobody watches it any more.
     pub fn forget(&mut self, uid: Uid, object: Object) {
-        for (_, subscriber) in self.range_mut(uid) {
-            subscriber.objects.remove(&object);
+        let range = (uid, Peer(0))..=(uid, Peer(u64::MAX));
+        for (who, subscriber) in self.of.range_mut(range) {
+            if subscriber.objects.remove(&object) && !subscriber.counts() {
+                self.changed.push(*who);
+            }
         }
     }
 
@@ -187,8 +201,33 @@ impl Subscribers {
         )))
     }
 
-    fn range_mut(&mut self, uid: Uid) -> impl Iterator<Item = (&(Uid, Peer), &mut Subscriber)> {
-        self.of.range_mut((uid, Peer(0))..=(uid, Peer(u64::MAX)))
+    fn begin(&mut self, uid: Uid, peer: Peer) -> &mut Subscriber {
+        let subscriber = self.of.entry((uid, peer)).or_default();
+        if !subscriber.counts() {
+            self.changed.push((uid, peer));
+        }
+        subscriber
+    }
+
+    /// Who began or ceased to subscribe since the last time.
+    pub fn take_changed(&mut self) -> impl Iterator<Item = (Uid, Peer)> {
+        self.changed.drain(..)
+    }
+
+    /// Whether it subscribed to anything.
+    pub fn subscribes(&self, uid: Uid, peer: Peer) -> bool {
+        self.of.get(&(uid, peer)).is_some_and(Subscriber::counts)
+    }
+
+    /// The next who subscribed to anything.
+    pub fn all_after(&self, after: Option<(Uid, Peer)>) -> impl Iterator<Item = (Uid, Peer)> {
+        let range = self.of.range((after.map_or(Unbounded, Excluded), Unbounded));
+        range.filter(|(_, subscriber)| subscriber.counts()).map(|(who, _)| *who)
+    }
+
+    /// It subscribed before the daemon was started again, and may have missed something.
+    pub fn restore(&mut self, uid: Uid, peer: Peer) {
+        self.of.entry((uid, peer)).or_default().suspend();
     }
 }
 

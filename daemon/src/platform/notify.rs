@@ -3,7 +3,10 @@
 //! Owns the `sd_notify` protocol. Without a manager (`$NOTIFY_SOCKET` unset) everything here does
 //! nothing. The watchdog must be fed by the loop that serves the bus, so that a loop that hangs is seen.
 
-use std::time::Duration;
+use std::{
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 
 use sd_notify::NotifyState;
 use tracing::debug;
@@ -11,10 +14,27 @@ use tracing::debug;
 /// The line for `systemctl status` when nothing is degraded.
 pub const OK: &str = "ok";
 
+/// What does not work, for as long as it does not.
+static DEGRADED: Mutex<Option<String>> = Mutex::new(None);
+
 /// Calls can come, the name is owned; also the end of a reload. `status` is [`OK`], or what is degraded
 /// and why; nothing about people, since every user may read it.
 pub fn ready(status: &str) {
-    send(&[NotifyState::Ready, NotifyState::Status(status)]);
+    send(&[NotifyState::Ready, NotifyState::Status(&with_degraded(status))]);
+}
+
+/// Something does not work from now on, or all does again.
+pub fn degraded(why: Option<String>) {
+    *DEGRADED.lock().unwrap_or_else(PoisonError::into_inner) = why;
+    send(&[NotifyState::Status(&with_degraded(OK))]);
+}
+
+fn with_degraded(status: &str) -> String {
+    match DEGRADED.lock().unwrap_or_else(PoisonError::into_inner).as_deref() {
+        None => status.to_owned(),
+        Some(why) if status == OK => why.to_owned(),
+        Some(why) => format!("{status}; {why}"),
+    }
 }
 
 /// The configuration is being read again; [`ready`] follows in any case.

@@ -18,7 +18,7 @@ use crate::crash;
 #[derive(Debug, Error)]
 pub enum DirectoryError {
     /// Two daemons would overwrite each other.
-    #[error("another callarbiterd keeps its state in {}", .0.display())]
+    #[error("another callarbiterd keeps its state in {}; if it serves another bus, give this one a directory of its own (--state)", .0.display())]
     InUse(PathBuf),
     /// Whoever can write there could put calls into somebody's mouth.
     #[error("{} belongs to another user, or others may write there; it must be the daemon's own (mode 0700)", .0.display())]

@@ -3,7 +3,12 @@
 //! Owns which files count. The newest that needs no older one is where reading begins; what came before it
 //! is a leftover. Nothing that is found here keeps the daemon from starting.
 
-use std::{collections::BTreeMap, fs::File, io};
+use std::{
+    collections::BTreeMap,
+    fs::File,
+    io,
+    path::{Path, PathBuf},
+};
 
 use tracing::{info, warn};
 
@@ -153,7 +158,8 @@ pub fn load(directory: &Directory) -> Result<(Found, Tail), DirectoryError> {
     Ok(follow(directory, files, tail))
 }
 
-const FORGOTTEN: &str = "calls are forgotten, apps report those that they still have";
+/// What becomes of calls whose state is not there.
+pub const FORGOTTEN: &str = "calls are forgotten, apps report those that they still have";
 const EARLIER: &str =
     "calls are as they were before the damage, apps correct what has changed since";
 
@@ -224,21 +230,32 @@ fn set_aside(
             clear(directory, read.generation);
             continue;
         }
-        match directory.set_aside(read.generation, kind) {
-            Ok(name) => names.push(name.display().to_string()),
-            Err(error) => {
-                names.push(format!("nothing ({error})"));
-                clear(directory, read.generation);
-            }
+        let name = directory.set_aside(read.generation, kind);
+        if name.is_err() {
+            clear(directory, read.generation);
         }
+        names.push(named(name));
     }
     let first =
         files.iter().find(|(_, standing)| !matches!(standing, Standing::Empty | Standing::Good(_)));
     let of = first.or(files.first()).map_or(0, |(read, _)| read.generation);
+    tell(&directory.file(of), why, &names, consequence);
+}
+
+/// Where a file is now that was set aside.
+pub fn named(name: io::Result<PathBuf>) -> String {
+    match name {
+        Ok(name) => name.display().to_string(),
+        Err(error) => format!("nothing ({error})"),
+    }
+}
+
+/// The one warning.
+pub fn tell(file: &Path, why: &str, names: &[String], consequence: &str) {
     warn!(
         message_id = ids::STATE_UNUSABLE,
         "the state file {} {why}; it was set aside as {}: {consequence}",
-        directory.file(of).display(),
+        file.display(),
         names.join(", ")
     );
 }

@@ -197,7 +197,7 @@ impl Router {
         let known = self.arbiter.domain(caller.uid).is_some_and(|d| d.transaction(id).is_some());
         if known {
             let first: Peer = caller.peer;
-            self.requesters.entry((caller.uid, id)).or_insert(first);
+            self.requesters.insert_first((caller.uid, id), first);
         }
     }
 

@@ -1,0 +1,351 @@
+//! What of the shell outlives the process, beside the core: which connection each number is, where
+//! providers are asked, who subscribed, who requested what, and by which words request ids are told from
+//! those of a lost state.
+//!
+//! Owns these records and the way back from them. A number of a connection means the same after a restart as
+//! before it; a connection that left meanwhile is lost for the core like any other. Whoever subscribed is
+//! told to resynchronise, because the last signals may not have left the process.
+//!
+//! A value is one byte, the version of the format, and the record in postcard's encoding, in which fields
+//! are told by their order: whoever changes one counts up [`VERSION`] and decodes the older by it.
+
+use std::{
+    collections::{BTreeMap, HashSet},
+    ops::Bound::{Excluded, Unbounded},
+};
+
+use callarbiter_core::{Arbiter, Change, Input, Now, Peer, ProviderId, Time, TransactionId, Uid};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use thiserror::Error;
+use tracing::info;
+use uuid::Uuid;
+use zbus::{Message, OwnedObjectPath};
+
+use super::{
+    delegate::Requests,
+    kept::Kept,
+    peers::SavedPeer,
+    router::{Router, Turn},
+};
+use crate::{log::ids, store::Records};
+
+const VERSION: u8 = 1;
+
+/// The name of a record. New kinds come last: their order is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Key {
+    /// The state as a whole: [`Life`].
+    Life,
+    /// A connection.
+    Peer(Peer),
+    /// It wants to hear of changes.
+    Subscriber(Uid, Peer),
+    /// Where a provider is asked.
+    Delegate(Uid, ProviderId),
+    /// Who hears of the end of a transaction.
+    Requester(Uid, TransactionId),
+    /// The core's own.
+    Core(callarbiter_core::Key),
+}
+
+/// From the beginning of a state to its loss.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Life {
+    /// The bus on which its connections are; elsewhere the same names are others.
+    pub bus: String,
+    /// Tells clients whether the state is still the same.
+    pub epoch: String,
+    /// What request ids begin with.
+    pub requests: String,
+    /// The clocks at the start of a daemon on this bus.
+    pub since: (Time, u64),
+}
+
+/// Why saved records cannot be used.
+#[derive(Debug, Error)]
+pub enum Unusable {
+    /// The core says why.
+    #[error("{0}")]
+    Core(#[from] callarbiter_core::Unreadable),
+    /// Something else than this program wrote it.
+    #[error("{0}")]
+    Damaged(&'static str),
+    /// A later version wrote it.
+    #[error("a later version of callarbiterd wrote it")]
+    Newer,
+    /// The machine was started since; nothing of it lives.
+    #[error("it is of before the machine was started")]
+    OtherBoot,
+}
+
+/// How this run of the daemon continues an earlier one.
+#[derive(Debug, Default)]
+pub struct Continuity {
+    bus: String,
+    since: (Time, u64),
+    /// What is said of the state as a whole was written, and is still so.
+    written: bool,
+    /// Of the earlier run, until [`Router::restarted`].
+    before: Option<Life>,
+    core_keys: Vec<callarbiter_core::Key>,
+}
+
+impl Router {
+    /// Which bus this is, and since when.
+    pub fn begin_on(&mut self, bus: String, now: Now) {
+        self.continuity = Continuity { bus, since: (now.mono, now.wall), ..Continuity::default() };
+    }
+
+    /// What changed since the last time, each key once.
+    pub fn take_unsaved(&mut self, keys: &mut Vec<Key>) {
+        if !std::mem::replace(&mut self.continuity.written, true) {
+            keys.push(Key::Life);
+        }
+        keys.extend(self.peers.take_changed().map(Key::Peer));
+        keys.extend(self.subscribers.take_changed().map(|(uid, peer)| Key::Subscriber(uid, peer)));
+        keys.extend(self.delegates.take_changed().map(|(uid, id)| Key::Delegate(uid, id)));
+        keys.extend(self.requesters.take_changed().map(|(uid, id)| Key::Requester(uid, id)));
+        keys.sort_unstable();
+        keys.dedup();
+        let core = &mut self.continuity.core_keys;
+        self.arbiter.take_unsaved(core);
+        keys.extend(core.drain(..).map(Key::Core));
+    }
+
+    /// Nobody keeps anything.
+    pub fn forget_unsaved(&mut self) {
+        self.peers.take_changed().for_each(drop);
+        self.subscribers.take_changed().for_each(drop);
+        self.delegates.take_changed().for_each(drop);
+        self.requesters.take_changed().for_each(drop);
+    }
+
+    /// Makes a new router the one that wrote these records; of who is still there, it hears by
+    /// [`Router::restarted`]. After an error it is of no use.
+    pub fn restore(
+        &mut self,
+        records: BTreeMap<Vec<u8>, Vec<u8>>,
+        now: Now,
+    ) -> Result<(), Unusable> {
+        let mut life = None;
+        let mut core = Vec::new();
+        for (key, value) in records {
+            match postcard::from_bytes(&key) {
+                Ok(Key::Core(key)) => core.push((key, value)),
+                Ok(Key::Life) => life = Some(decode::<Life>(&value)?),
+                Ok(key) => self.place(key, &value)?,
+                Err(_) => return Err(Unusable::Damaged("a record has no name")),
+            }
+        }
+        let life = life.ok_or(Unusable::Damaged("it does not say whose state it is"))?;
+        if life.bus != self.continuity.bus && life.is_of_another_boot(now) {
+            return Err(Unusable::OtherBoot);
+        }
+        self.arbiter = Arbiter::restore(self.arbiter.settings().clone(), core)?;
+        self.epoch.clone_from(&life.epoch);
+        self.requests = Requests::with(life.requests.clone());
+        self.continuity.written = life.bus == self.continuity.bus;
+        self.continuity.before = Some(life);
+        Ok(())
+    }
+
+    fn place(&mut self, key: Key, value: &[u8]) -> Result<(), Unusable> {
+        match key {
+            Key::Life | Key::Core(_) => {}
+            Key::Peer(peer) => {
+                let saved: SavedPeer = decode(value)?;
+                let restored = self.peers.restore(peer, saved, &self.access);
+                restored.ok_or(Unusable::Damaged("a connection has no name"))?;
+            }
+            Key::Subscriber(uid, peer) => self.subscribers.restore(uid, peer),
+            Key::Delegate(uid, id) => {
+                let path: String = decode(value)?;
+                let path = OwnedObjectPath::try_from(path);
+                let path = path.map_err(|_| Unusable::Damaged("a provider has no path"))?;
+                self.delegates.restore((uid, id), path);
+            }
+            Key::Requester(uid, id) => self.requesters.restore((uid, id), decode(value)?),
+        }
+        Ok(())
+    }
+
+    /// The last part of the state is lost: numbers from here on must not be taken for those that it had.
+    pub fn begin_anew(&mut self) {
+        self.requests = Requests::new();
+        self.epoch = Uuid::new_v4().to_string();
+        self.continuity.written = false;
+    }
+
+    /// The first input after [`Router::restore`]: who is still on the bus. Everybody else has left.
+    pub fn restarted(&mut self, now: Now, present: &HashSet<String>, out: &mut Vec<Message>) {
+        let Some(before) = self.continuity.before.take() else { return };
+        let same_bus = before.bus == self.continuity.bus;
+        let absent = self.peers.absent(|name| same_bus && present.contains(name));
+        let lost: Vec<Peer> = absent.iter().filter_map(|name| self.forget(name)).collect();
+        info!(
+            message_id = ids::RESTORED,
+            calls = self.arbiter.domains().map(|domain| domain.calls().count()).sum::<usize>(),
+            connections = self.peers.known(),
+            lost = lost.len(),
+            "the state of before the restart is back"
+        );
+        let mut turn = Turn::new(now);
+        self.tell(&mut turn, Input::Restarted { lost });
+        self.finish(turn, out);
+        self.tell_again(now, out);
+    }
+
+    /// What may have been decided and not told.
+    fn tell_again(&mut self, now: Now, out: &mut Vec<Message>) {
+        for (uid, peer) in self.subscribers.all_after(None).collect::<Vec<_>>() {
+            self.resync(now, uid, peer, out);
+        }
+        let finished: Vec<_> = self
+            .requesters
+            .iter()
+            .filter(|((uid, _), peer)| !self.subscribers.is_suspended(*uid, **peer))
+            .filter_map(|((uid, id), _)| {
+                let transaction = self.arbiter.domain(*uid)?.transaction(*id)?;
+                transaction.finished.then_some((*uid, *id, transaction.revision))
+            })
+            .collect();
+        for (uid, id, revision) in finished {
+            self.publish(now, uid, revision, &Change::Finished(id), out);
+        }
+    }
+
+    fn life(&self) -> Life {
+        Life {
+            bus: self.continuity.bus.clone(),
+            epoch: self.epoch.clone(),
+            requests: self.requests.prefix().to_owned(),
+            since: self.continuity.since,
+        }
+    }
+}
+
+impl Records for Router {
+    type Key = Key;
+
+    fn write_key(&self, key: Key, out: &mut Vec<u8>) {
+        // More than the longest: five variable-length numbers.
+        let mut bytes = [0; 48];
+        match postcard::to_slice(&key, &mut bytes) {
+            Ok(written) => out.extend_from_slice(written),
+            Err(reason) => debug_assert!(false, "{reason}"),
+        }
+    }
+
+    fn write_value(&self, key: Key, out: &mut Vec<u8>) -> bool {
+        match key {
+            Key::Core(key) => self.arbiter.save(key, out),
+            Key::Life => encode(&self.life(), out),
+            Key::Peer(peer) => self.peers.saved(peer).is_some_and(|saved| encode(&saved, out)),
+            Key::Subscriber(uid, peer) => {
+                self.subscribers.subscribes(uid, peer) && encode(&(), out)
+            }
+            Key::Delegate(uid, id) => {
+                self.delegates.get(&(uid, id)).is_some_and(|path| encode(&path.as_str(), out))
+            }
+            Key::Requester(uid, id) => {
+                self.requesters.get(&(uid, id)).is_some_and(|peer| encode(peer, out))
+            }
+        }
+    }
+
+    fn keys_after(&self, after: Option<Key>, limit: usize, keys: &mut Vec<Key>) {
+        let end = keys.len() + limit;
+        if after.is_none() {
+            keys.push(Key::Life);
+        }
+        // Each kind either is not begun yet, is being listed, or is done.
+        let from = after.unwrap_or(Key::Life);
+        let mut room = Room { keys, end };
+        if from < Key::Peer(Peer(u64::MAX)) {
+            let after = match from {
+                Key::Peer(peer) => Some(peer),
+                _ => None,
+            };
+            room.fill(self.peers.known_after(after).map(Key::Peer));
+        }
+        if from < Key::Subscriber(Uid(u32::MAX), Peer(u64::MAX)) {
+            let after = match from {
+                Key::Subscriber(uid, peer) => Some((uid, peer)),
+                _ => None,
+            };
+            let all = self.subscribers.all_after(after);
+            room.fill(all.map(|(uid, peer)| Key::Subscriber(uid, peer)));
+        }
+        if from < Key::Delegate(Uid(u32::MAX), ProviderId(u32::MAX)) {
+            let after = match from {
+                Key::Delegate(uid, id) => Some((uid, id)),
+                _ => None,
+            };
+            room.fill(behind(&self.delegates, after).map(|(uid, id)| Key::Delegate(uid, id)));
+        }
+        if from < Key::Requester(Uid(u32::MAX), TransactionId(u32::MAX)) {
+            let after = match from {
+                Key::Requester(uid, id) => Some((uid, id)),
+                _ => None,
+            };
+            room.fill(behind(&self.requesters, after).map(|(uid, id)| Key::Requester(uid, id)));
+        }
+        let after = match from {
+            Key::Core(key) => Some(key),
+            _ => None,
+        };
+        let left = room.end.saturating_sub(room.keys.len());
+        if left > 0 {
+            let mut core = Vec::new();
+            self.arbiter.keys_after(after, left, &mut core);
+            room.keys.extend(core.into_iter().map(Key::Core));
+        }
+    }
+}
+
+impl Life {
+    /// Whether the machine was started since. Only asked where the bus is another one: a clock that was set
+    /// shows as well.
+    fn is_of_another_boot(&self, now: Now) -> bool {
+        const STEP: u64 = 10_000_000;
+        let (mono, wall) = self.since;
+        let started = |wall: u64, mono: Time| wall.saturating_sub(mono.0);
+        now.mono < mono || started(now.wall, now.mono).abs_diff(started(wall, mono)) > STEP
+    }
+}
+
+struct Room<'a> {
+    keys: &'a mut Vec<Key>,
+    end: usize,
+}
+
+impl Room<'_> {
+    fn fill(&mut self, keys: impl Iterator<Item = Key>) {
+        let room = self.end.saturating_sub(self.keys.len());
+        self.keys.extend(keys.take(room));
+    }
+}
+
+fn behind<K: Ord + Copy, V>(kept: &Kept<K, V>, after: Option<K>) -> impl Iterator<Item = K> {
+    kept.range((after.map_or(Unbounded, Excluded), Unbounded)).map(|(key, _)| *key)
+}
+
+/// True, as there is a value.
+fn encode<T: Serialize + ?Sized>(record: &T, out: &mut Vec<u8>) -> bool {
+    out.push(VERSION);
+    match postcard::to_allocvec(record) {
+        Ok(bytes) => out.extend(bytes),
+        Err(reason) => debug_assert!(false, "{reason}"),
+    }
+    true
+}
+
+fn decode<T: DeserializeOwned>(value: &[u8]) -> Result<T, Unusable> {
+    match value.split_first() {
+        Some((&VERSION, body)) => {
+            postcard::from_bytes(body).map_err(|_| Unusable::Damaged("a record makes no sense"))
+        }
+        Some((version, _)) if *version > VERSION => Err(Unusable::Newer),
+        _ => Err(Unusable::Damaged("a record is empty")),
+    }
+}

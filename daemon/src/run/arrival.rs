@@ -1,0 +1,143 @@
+//! How the daemon arrives on a bus: first it looks who is there, the name comes last.
+//!
+//! Owns the questions to the bus before the loop runs, and every message that comes meanwhile: it is for the
+//! loop, in its order. The connection is read all the time; one that is not would take no replies either.
+
+use std::collections::{HashSet, VecDeque};
+
+use callarbiter_dbus::names::BUS_NAME;
+use futures_util::StreamExt;
+use serde::Serialize;
+use tracing::debug;
+use zbus::{Connection, DynamicType, Message, MessageStream, message::Type};
+
+use super::ServeError;
+
+const BUS: &str = "org.freedesktop.DBus";
+
+/// One rule for everybody who leaves: each further stream would be tested against every message.
+const RULE: &str = "type='signal',sender='org.freedesktop.DBus',interface='org.freedesktop.DBus',\
+                    member='NameOwnerChanged'";
+
+/// RequestName: do not queue, and neither replace nor be replaced.
+const DO_NOT_QUEUE: u32 = 4;
+/// RequestName: it is ours.
+const PRIMARY_OWNER: u32 = 1;
+
+/// A connection on which nothing is served yet.
+pub struct Arrival {
+    connection: Connection,
+    messages: MessageStream,
+    early: VecDeque<Message>,
+}
+
+/// What a bus says of itself.
+#[derive(Debug, Default)]
+pub struct Surroundings {
+    /// Its id; another one of the same address has another.
+    pub bus: String,
+    /// Everybody on it, by their names. Who leaves from here on is told by it.
+    pub present: HashSet<String>,
+}
+
+struct Question {
+    what: &'static str,
+    message: Message,
+    answer: Option<Message>,
+}
+
+impl Question {
+    fn new<B>(what: &'static str, member: &'static str, body: &B) -> Result<Question, ServeError>
+    where
+        B: Serialize + DynamicType,
+    {
+        let message = Message::method_call("/org/freedesktop/DBus", member)
+            .destination(BUS)
+            .interface(BUS)
+            .build(body)
+            .map_err(|source| ServeError::Refused { what, source })?;
+        Ok(Question { what, message, answer: None })
+    }
+
+    fn is_answered_by(&self, message: &Message) -> bool {
+        let header = message.header();
+        header.reply_serial() == Some(self.message.primary_header().serial_num())
+            && header.sender().is_some_and(|sender| sender.as_str() == BUS)
+    }
+
+    fn answer<B>(&self) -> Result<B, ServeError>
+    where
+        B: serde::de::DeserializeOwned + zbus::Type,
+    {
+        let refused = |source| ServeError::Refused { what: self.what, source };
+        let answer = self.answer.as_ref().ok_or(ServeError::Disconnected)?;
+        if answer.message_type() == Type::Error {
+            return Err(refused(answer.clone().into()));
+        }
+        answer.body().deserialize().map_err(refused)
+    }
+}
+
+impl Arrival {
+    /// Begins to read.
+    pub fn on(connection: Connection) -> Arrival {
+        let messages = MessageStream::from(&connection);
+        Arrival { connection, messages, early: VecDeque::new() }
+    }
+
+    /// Asks to be told of everybody who leaves.
+    pub async fn watch(&mut self) -> Result<(), ServeError> {
+        let rule = Question::new("the rule for connections that leave", "AddMatch", &RULE)?;
+        let [rule] = self.ask([rule]).await?;
+        rule.answer()
+    }
+
+    /// The same, and looks who is there.
+    pub async fn look_around(&mut self) -> Result<Surroundings, ServeError> {
+        let questions = [
+            Question::new("the rule for connections that leave", "AddMatch", &RULE)?,
+            Question::new("its id", "GetId", &())?,
+            // After the rule: nobody can leave unseen.
+            Question::new("the names of those who are there", "ListNames", &())?,
+        ];
+        let [rule, id, names] = self.ask(questions).await?;
+        rule.answer::<()>()?;
+        let names: Vec<String> = names.answer()?;
+        Ok(Surroundings { bus: id.answer()?, present: names.into_iter().collect() })
+    }
+
+    /// Takes the name: whoever sees it finds everything behind it.
+    pub async fn take_name(&mut self) -> Result<(), ServeError> {
+        let name = Question::new("the name", "RequestName", &(BUS_NAME, DO_NOT_QUEUE))?;
+        let [name] = self.ask([name]).await?;
+        if name.answer::<u32>()? == PRIMARY_OWNER { Ok(()) } else { Err(ServeError::NameTaken) }
+    }
+
+    /// The connection, its messages, and those of them that came already.
+    pub fn done(self) -> (Connection, MessageStream, VecDeque<Message>) {
+        (self.connection, self.messages, self.early)
+    }
+
+    async fn ask<const N: usize>(
+        &mut self,
+        mut questions: [Question; N],
+    ) -> Result<[Question; N], ServeError> {
+        let messages: Vec<Message> = questions.iter().map(|q| q.message.clone()).collect();
+        self.connection.send_all(&messages).await.map_err(ServeError::Send)?;
+        while questions.iter().any(|question| question.answer.is_none()) {
+            let message = match self.messages.next().await {
+                Some(Ok(message)) => message,
+                Some(Err(error)) => {
+                    debug!(%error, "the connection broke");
+                    return Err(ServeError::Disconnected);
+                }
+                None => return Err(ServeError::Disconnected),
+            };
+            match questions.iter_mut().find(|question| question.is_answered_by(&message)) {
+                Some(question) => question.answer = Some(message),
+                None => self.early.push_back(message),
+            }
+        }
+        Ok(questions)
+    }
+}
