@@ -64,7 +64,10 @@ impl Arbiter {
     pub fn handle(&mut self, now: Now, input: Input, effects: &mut Vec<Effect>) -> Result<Reply> {
         self.inputs += 1;
         // What is due comes first, so that an answer after its deadline is late by any order of wake-ups.
-        self.tick(now, effects);
+        // Nobody could answer while the arbiter itself was away.
+        if !matches!(input, Input::Restarted { .. }) {
+            self.tick(now, effects);
+        }
         match input {
             Input::Register { caller, registration } => {
                 let reply =
@@ -94,16 +97,13 @@ impl Arbiter {
                 self.turn(now, caller.uid, effects, |d| d.set_do_not_disturb(caller, mode))
             }
             Input::Restarted { lost } => {
-                for peer in &lost {
-                    if let Some(uid) = self.peers.remove(peer) {
-                        self.quietly(now, uid, effects, |d| d.lose(*peer));
-                    }
-                }
+                self.peers.retain(|peer, _| !lost.contains(peer));
+                self.everywhere(now, effects, |d| d.restarted(&lost));
                 Ok(Reply::Done)
             }
             Input::PeerLost { peer } => {
                 if let Some(uid) = self.peers.remove(&peer) {
-                    self.quietly(now, uid, effects, |d| d.lose(peer));
+                    self.quietly(now, uid, effects, |d| d.lose(&[peer]));
                 }
                 Ok(Reply::Done)
             }
@@ -305,7 +305,7 @@ impl Arbiter {
             .collect();
         for uid in others {
             let gate = self.is_gated(uid);
-            let Some(domain) = self.domains.get_mut(&uid) else { continue };
+            let domain = self.domain_mut(uid);
             if std::mem::replace(&mut domain.audio_gate, gate) && !gate {
                 self.quietly(now, uid, effects, |_| {});
             }

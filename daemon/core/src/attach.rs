@@ -52,6 +52,7 @@ impl Domain {
             responsive: true,
             revision: 0,
             reconciling: None,
+            restarted: false,
             owed_ends: Vec::new(),
         };
         self.providers.insert(id, provider);
@@ -94,15 +95,16 @@ impl Domain {
         }
     }
 
-    /// A connection is gone: everything it had is orphaned before anything is judged.
-    pub(crate) fn lose(&mut self, peer: Peer) {
-        self.lose_roles(peer);
-        let lost: Vec<ProviderId> =
-            self.providers.values().filter(|p| p.peer == Some(peer)).map(|p| p.id).collect();
+    /// Connections are gone: everything they had is orphaned before anything is judged.
+    pub(crate) fn lose(&mut self, peers: &[Peer]) {
+        peers.iter().for_each(|peer| self.lose_roles(*peer));
+        let gone = |p: &&Provider| p.peer.is_some_and(|peer| peers.contains(&peer));
+        let lost: Vec<ProviderId> = self.providers.values().filter(gone).map(|p| p.id).collect();
         for id in &lost {
             if let Some(provider) = self.provider_mut(*id) {
                 provider.peer = None;
                 provider.reconciling = None;
+                provider.restarted = false;
             }
             for call in self.call_ids_of(*id) {
                 if let Some(call) = self.call_mut(call) {
@@ -186,8 +188,17 @@ impl Domain {
     }
 
     /// The app said which calls it still has, and in which state.
-    pub(crate) fn reconciled(&mut self, id: ProviderId, claims: Vec<Claim>) {
+    pub(crate) fn reconciled(
+        &mut self,
+        id: ProviderId,
+        asked: &[(uuid::Uuid, CallState)],
+        claims: &[Claim],
+    ) {
         self.timers.disarm(Due::Grace(id));
+        let restarted = self.providers.get(&id).is_some_and(|p| p.restarted);
+        if restarted {
+            self.stands(id, asked, claims);
+        }
         if let Some(provider) = self.providers.get_mut(&id) {
             provider.reconciling = None;
         }
@@ -208,6 +219,9 @@ impl Domain {
         // Those with the microphone come last: what was the focus may have been held meanwhile.
         for call in active {
             self.reclaim(call, CallState::Active);
+        }
+        if restarted {
+            self.ask_what_is_open(id);
         }
     }
 
@@ -259,6 +273,7 @@ impl Domain {
         }
         if let Some(provider) = self.provider_mut(id) {
             provider.peer = None;
+            provider.restarted = false;
             provider.owed_ends.clear();
         }
         let open: Vec<RequestId> =

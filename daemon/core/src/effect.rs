@@ -254,6 +254,8 @@ pub enum Happening {
     Lost,
     /// A provider did not keep a deadline.
     Unresponsive { action: &'static str },
+    /// After the arbiter was away, a provider said that a call is not where it was.
+    Differs { ours: CallState, theirs: CallState },
     /// The audio was given to a group of this provider.
     AudioGranted,
     /// The audio was taken from it.

@@ -26,7 +26,7 @@ impl Domain {
     pub(crate) fn verify(&self) {
         let sound = self.sound().and_then(|()| self.countable()).and_then(|()| self.bounded());
         if let Err(why) = sound {
-            panic!("{why}: {self:?}");
+            panic!("{why}");
         }
         let index = crate::index::Index::of(self);
         assert_eq!(self.index, index, "the index is not what the maps say");
@@ -92,7 +92,9 @@ impl Domain {
         for (at, id) in call.requests.iter().enumerate() {
             let request = self.requests.get(id).ok_or("a call waits for a request that is gone")?;
             must(request.call == Some(call.id), "a request in the queue of another call")?;
-            must(request.sent == (at == 0), "requests of a call go one at a time, in order")?;
+            let waits = provider.is_some_and(|p| p.restarted) && at == 0;
+            let in_order = request.sent == (at == 0) || waits;
+            must(in_order, "requests of a call go one at a time, in order")?;
             let again = call.requests.iter().skip(at + 1).any(|other| other == id);
             must(!again, "a request is queued twice")?;
         }
@@ -170,7 +172,8 @@ impl Domain {
         };
         must(call.is_none_or(|c| c.requests.contains(&id)), "a request in no queue")?;
         must(call.is_none_or(|c| c.provider == request.provider), "a request to another app")?;
-        must(call.is_some() || request.sent, "a request that is never sent")?;
+        let sent = call.is_some() || request.sent || provider.restarted;
+        must(sent, "a request that is never sent")?;
         let last = match &request.ask {
             Ask::Transaction(steps) => steps.last(),
             ask => Some(ask),
@@ -276,6 +279,11 @@ impl Domain {
             must(known, "a deadline of nothing")?;
         }
         for provider in self.providers.values() {
+            let asked = provider.reconciling.is_some_and(|r| {
+                let first = self.requests.get(&r).is_some_and(|r| r.sent);
+                first && self.timers.at(Due::Request(r)).is_some()
+            });
+            must(!provider.restarted || asked, "an app is waited for that was not asked")?;
             let grace = self.timers.at(Due::Grace(provider.id)).is_some();
             must(provider.peer.is_some() || grace, "a lost provider is kept for ever")?;
         }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{
-    Action, CallId, CallState, Caller, Change, Direction, Domain, EndReason, Error, GroupId,
+    Action, Ask, CallId, CallState, Caller, Change, Direction, Domain, EndReason, Error, GroupId,
     HeldBy, Object, Outcome, Refusal, Reply, Requested, Result, Step, Transaction, TransactionId,
     Update,
     batch::BatchWaiter,
@@ -363,15 +363,18 @@ impl Domain {
         let own = self
             .requests
             .iter()
-            .filter(|(_, r)| r.waiters.iter().any(waits) && r.waiters.iter().all(waits));
-        let requests: Vec<_> = own.map(|(request, r)| (*request, r.sent)).collect();
+            .filter(|(_, r)| r.waiters.iter().any(waits) && r.waiters.iter().all(waits))
+            // An end that its app has yet to hear is not taken back either.
+            .filter(|(_, r)| r.sent || !matches!(r.ask, Ask::End { .. }));
+        let requests: Vec<_> = own.map(|(request, r)| (*request, r.sent, r.call)).collect();
         let why = Refusal::new(Error::Cancelled, why);
-        for (request, sent) in requests {
+        for (request, sent, call) in requests {
             if sent {
                 self.tell_timed_out(request);
                 self.conclude(request, Verdict::TimedOut);
             } else {
                 self.conclude(request, Verdict::Dropped(why.clone()));
+                call.into_iter().for_each(|call| self.undo(call, false));
             }
         }
         let open =

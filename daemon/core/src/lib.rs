@@ -29,6 +29,7 @@ mod provider;
 mod refusal;
 mod report;
 mod request;
+mod restart;
 mod rights;
 mod saved;
 mod seat;

@@ -30,6 +30,9 @@ pub struct Provider {
     pub revision: u64,
     /// It is back and is being asked which calls it still has.
     pub(crate) reconciling: Option<RequestId>,
+    /// The arbiter was away since it was last heard: nothing is asked of it before it has said where its calls
+    /// stand.
+    pub(crate) restarted: bool,
     /// Calls that the user ended while it was gone: it is told when it is back.
     pub(crate) owed_ends: Vec<uuid::Uuid>,
 }

@@ -236,7 +236,7 @@ impl Domain {
     }
 
     /// A call is in this state now, says its provider.
-    fn fact(&mut self, id: CallId, stated: CallState) -> Result<()> {
+    pub(crate) fn fact(&mut self, id: CallId, stated: CallState) -> Result<()> {
         use CallState::*;
         let Some(call) = self.calls.get(&id) else { return Ok(()) };
         let was = call.state;
@@ -266,7 +266,8 @@ impl Domain {
                 self.became_held(id, HeldBy::USER, "held at its app");
             }
             (Launching | Starting, Dialing | Alerting | Connecting | Active) => {
-                let Some(request) = self.asked(id, |a| matches!(a, Ask::Start { .. })) else {
+                let starts = |a: &Ask| matches!(a, Ask::Start { .. } | Ask::Transaction(_));
+                let Some(request) = self.asked(id, starts) else {
                     return Err(out_of_order(call, stated));
                 };
                 self.conclude(request, Verdict::Fulfilled);

@@ -9,7 +9,8 @@ use uuid::Uuid;
 
 use crate::{
     Ask, CallId, CallState, Domain, Effect, EndReason, Error, Happening, HeldBy, Millis, Origin,
-    Outcome, Private, ProviderId, Refusal, RequestId, TransactionId, memory::next_of, timers::Due,
+    Outcome, Private, ProviderId, Refusal, RequestId, TransactionId, memory::next_of,
+    restart::LEAST, timers::Due,
 };
 
 /// Late words are understood for this many requests.
@@ -171,15 +172,23 @@ impl Domain {
         }
     }
 
-    fn send(&mut self, id: RequestId) {
+    pub(crate) fn send(&mut self, id: RequestId) {
         let now = self.now.mono;
         let Some(request) = self.requests.get_mut(&id) else { return };
         let Some(provider) = self.providers.get(&request.provider) else { return };
         let Some(peer) = provider.peer else { return };
+        if provider.restarted && !matches!(request.ask, Ask::Reconcile { .. }) {
+            return;
+        }
         request.sent = true;
         let emergency = request.call.and_then(|c| self.calls.get(&c)).is_some_and(|c| c.emergency);
         let endless = emergency && matches!(request.ask, Ask::Start { .. });
-        let deadline_ms = if endless { 0 } else { request.length.0 };
+        // A deadline that is there already is that of a request which is sent again.
+        let until = match self.timers.at(Due::Request(id)) {
+            Some(at) => at.max(now + LEAST),
+            None => now + request.length,
+        };
+        let deadline_ms = if endless { 0 } else { until.since(now).0 };
         self.turn.effects.push(Effect::Ask {
             uid: self.uid,
             peer,
@@ -190,12 +199,15 @@ impl Domain {
             origin: request.origin,
         });
         if !endless {
-            self.timers.arm(Due::Request(id), now + request.length);
+            self.timers.arm(Due::Request(id), until);
         }
     }
 
     /// A deadline passed.
     pub(crate) fn request_timed_out(&mut self, id: RequestId) {
+        if let Some(until) = self.waits_for_its_word(id) {
+            return self.timers.arm(Due::Request(id), until);
+        }
         let Some(request) = self.requests.get(&id) else { return };
         let (provider, action, call) = (request.provider, request.ask.action(), request.call);
         self.tell_timed_out(id);
@@ -252,6 +264,9 @@ impl Domain {
         }
         self.audio_answered(id);
         self.apply(&request, &verdict);
+        if matches!(request.ask, Ask::Reconcile { .. }) {
+            self.stands_unsaid(request.provider);
+        }
         for waiter in &request.waiters {
             match waiter {
                 Waiter::Step(transaction, step) => {

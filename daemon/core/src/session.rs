@@ -50,7 +50,24 @@ impl Domain {
         self.mark(group, true);
         self.log(provider, None, Happening::AudioGranted);
         self.activate(provider, uuids);
-        // The microphone is as the user left it, whatever the app did meanwhile.
+        self.assert_mute(group);
+    }
+
+    /// The app that has the audio is told so again, after the arbiter was away: the same grant.
+    pub(crate) fn assert_audio(&mut self, provider: ProviderId) {
+        let holder = self.audio.holder.filter(|_| self.audio.phase != Phase::Releasing);
+        let Some(group) = holder.filter(|_| self.audio_wanted() == holder) else { return };
+        if self.groups.get(&group).is_none_or(|g| g.provider != provider) {
+            return;
+        }
+        if self.audio_request.is_none() {
+            self.activate(provider, self.eligible(group));
+        }
+        self.assert_mute(group);
+    }
+
+    /// The microphone is as the user left it, whatever the app did meanwhile.
+    fn assert_mute(&mut self, group: GroupId) {
         let muted: Vec<(CallId, uuid::Uuid)> = self
             .members(group)
             .filter(|c| c.muted && c.state.is_eligible())
@@ -89,7 +106,12 @@ impl Domain {
     }
 
     fn release(&mut self) {
+        let sent = |r| self.requests.get(&r).is_some_and(|r| r.sent);
+        let unheard = self.audio.phase == Phase::Granting && !self.audio_request.is_some_and(sent);
         self.drop_audio_request();
+        if unheard {
+            return self.released();
+        }
         let Some((provider, uuids)) = self.audio_told.take() else { return self.released() };
         if self.providers.get(&provider).is_none_or(|p| p.peer.is_none()) {
             return self.released();

@@ -32,6 +32,14 @@ impl Add<Millis> for Time {
     }
 }
 
+impl Time {
+    /// How long after another it is, in whole milliseconds.
+    pub(crate) fn since(self, earlier: Time) -> Millis {
+        let millis = self.0.saturating_sub(earlier.0) / 1000;
+        Millis(u32::try_from(millis).unwrap_or(u32::MAX))
+    }
+}
+
 impl Now {
     /// The wall-clock time that a deadline will have, for display.
     pub fn wall_at(self, at: Time) -> u64 {

@@ -31,8 +31,11 @@ impl Domain {
                      have, each with its `state`; an empty dictionary if there are none",
                 )
             })?;
-            self.forget_request(id);
-            self.reconciled(provider, claims);
+            let asked = match self.forget_request(id).map(|r| r.ask) {
+                Some(Ask::Reconcile { calls }) => calls,
+                _ => Vec::new(),
+            };
+            self.reconciled(provider, &asked, &claims);
             return Ok(());
         }
         self.conclude(id, Verdict::Fulfilled);

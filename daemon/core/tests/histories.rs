@@ -20,7 +20,7 @@ use model::{
     apps::{PLAIN, SOS},
     harness::Harness,
     op::{Act, By, Handle, Kind, NAMES, Op, Said},
-    random::{Rng, op, opening},
+    random::{Rng, op, opening, restart},
     reference::{Reference, Simple},
     rest::{ENDINGS, Ending},
 };
@@ -44,10 +44,16 @@ fn run_random(rng: &mut Rng, thorough: bool, ops: &mut Vec<Op>) -> Harness {
     harness.thorough = thorough;
     let (theme, first) = opening(rng);
     let mut first = first.into_iter();
+    let restless = rng.one_in(4);
     for _ in 0..10 + rng.below(60) {
         let op = first.next().unwrap_or_else(|| op(rng, theme, &harness.view()));
         ops.push(op.clone());
         harness.apply(&op);
+        if restless && rng.one_in(3) {
+            let op = restart(rng);
+            ops.push(op.clone());
+            harness.apply(&op);
+        }
     }
     harness
 }

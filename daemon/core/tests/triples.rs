@@ -75,6 +75,7 @@ fn operations() -> Vec<Op> {
         Reply { nth: 0, how: How::Without },
         ReplyLate { nth: 0, how: How::Fulfil },
         PassDeadline,
+        Restart { lost: None, heard: false },
         Pass { ms: 130_000 },
         Lose { app: PLAIN },
         Lose { app: WIDE },

@@ -32,6 +32,13 @@ pub fn write(event: &Event) {
                 uid, provider, call_id, action, "provider did not answer in time"
             );
         }
+        Happening::Differs { ours, theirs } => {
+            let (ours, theirs) = (ours.name(), theirs.name());
+            warn!(
+                message_id = ids::CALL_TRANSITION,
+                uid, provider, call_id, ours, theirs, "the app says otherwise after a restart"
+            );
+        }
         Happening::AudioGranted => {
             info!(message_id = ids::AUDIO, uid, provider, call_id, "audio granted");
         }

@@ -112,10 +112,6 @@ impl Arbiter {
             domain.sound().map_err(bad)?;
             domain.countable().map_err(bad)?;
             domain.forget_unsaved();
-            // A configuration that allows less meets what an older one let in.
-            let limits = &domain.settings.limits;
-            domain.tombstones.shrink(limits.tombstones);
-            domain.tokens.shrink(limits.tokens);
             self.unsaved.push(*uid);
             let peers = domain.providers.values().filter_map(|p| p.peer);
             for peer in peers.chain(domain.roles.values().flatten().copied()) {

@@ -15,6 +15,7 @@ use super::{
     observer::Observer,
     op::*,
     random::View,
+    store::Store,
 };
 use crate::world::*;
 
@@ -38,6 +39,7 @@ pub struct Harness {
     pub refused: Option<Error>,
     /// How calls ended, in order: UUID and reason.
     pub ends: Vec<(u128, &'static str)>,
+    pub store: Store,
 }
 
 impl Default for Harness {
@@ -57,6 +59,7 @@ impl Default for Harness {
             inputs: 0,
             refused: None,
             ends: Vec::new(),
+            store: Store::default(),
         }
     }
 }
@@ -166,6 +169,8 @@ impl Harness {
             Op::Rules { rules } => {
                 let _ = self.input(None, Input::Settings(Box::new(apps::settings(*rules))));
             }
+            Op::Restart { lost, heard } => self.restart(*lost, *heard),
+            Op::Reload => self.world.arbiter = self.store.reload(&mut self.world.arbiter),
             Op::Pass { ms } => self.pass_until(self.world.now.mono + Millis(*ms)),
             Op::PassDeadline => {
                 if let Some((at, _)) = self.world.arbiter.next_deadline() {
@@ -230,6 +235,21 @@ impl Harness {
         while let Some(asked) = self.world.take(caller.uid, |a| a.provider == id) {
             self.past.push((caller.uid, asked));
         }
+    }
+
+    fn restart(&mut self, lost: Option<u8>, heard: bool) {
+        self.world.arbiter = self.store.reload(&mut self.world.arbiter);
+        let lost = lost.and_then(|app| self.apps.get(&app)).map(|app| app.caller.peer);
+        if let Some(peer) = lost {
+            self.gone(peer);
+        }
+        if !heard {
+            for (uid, open) in std::mem::take(&mut self.world.open) {
+                self.past.extend(open.into_iter().map(|asked| (uid, asked)));
+            }
+        }
+        self.laws.restarted();
+        let _ = self.input(None, Input::Restarted { lost: lost.into_iter().collect() });
     }
 
     fn say(&mut self, app: u8, said: Said) {

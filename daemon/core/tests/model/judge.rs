@@ -15,6 +15,7 @@ impl Harness {
         let late = matches!(input, Input::Provider { word: Word::Fulfil { .. }, .. });
         let before = of.filter(|_| self.thorough).and_then(|uid| self.whole(uid));
         let reply = self.world.handle(input);
+        self.store.append(&mut self.world.arbiter, self.thorough);
         self.inputs += 1;
         self.refused = reply.as_ref().err().map(|why| why.error);
         for name in names {

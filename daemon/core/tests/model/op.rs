@@ -70,6 +70,14 @@ pub enum Op {
     Rules {
         rules: Rules,
     },
+    /// The arbiter ends and another one begins with what it wrote. `lost`: an app that went away meanwhile;
+    /// `heard`: what the apps were asked last has reached them.
+    Restart {
+        lost: Option<u8>,
+        heard: bool,
+    },
+    /// The same, and nobody notices.
+    Reload,
     Pass {
         ms: u32,
     },
@@ -210,7 +218,7 @@ pub fn name_of_action(action: &Action) -> &'static str {
 }
 
 /// All of the names above: a test shows that histories are accepted and refused in each of them.
-pub const NAMES: [&str; 30] = [
+pub const NAMES: [&str; 31] = [
     "Register",
     "Incoming",
     "Live",
@@ -227,6 +235,7 @@ pub const NAMES: [&str; 30] = [
     "TakeRoles",
     "SetDoNotDisturb",
     "PeerLost",
+    "Restarted",
     "Seats",
     "Foreground",
     "Suspend",

@@ -92,8 +92,17 @@ pub fn op(rng: &mut Rng, theme: Theme, view: &View) -> Op {
         95 => Op::Rules {
             rules: rng.pick(&[Rules::Usual, Rules::Eager, Rules::Strict, Rules::Tight]),
         },
-        96..98 => Op::AlmostDeadline,
+        96 => Op::AlmostDeadline,
+        97 => restart(rng),
         _ => Op::PassDeadline,
+    }
+}
+
+pub fn restart(rng: &mut Rng) -> Op {
+    match rng.below(4) {
+        0 => Op::Reload,
+        1 => Op::Restart { lost: Some(app(rng)), heard: rng.one_in(2) },
+        _ => Op::Restart { lost: None, heard: rng.one_in(2) },
     }
 }
 

@@ -116,7 +116,10 @@ impl World {
                 let (provider, request) = (*provider, *request);
                 let (deadline_ms, origin) = (*deadline_ms, *origin);
                 let asked = Asked { provider, request, ask: ask.clone(), deadline_ms, origin };
-                self.open.entry(*uid).or_default().push(asked);
+                let open = self.open.entry(*uid).or_default();
+                // After a restart it is the same request again.
+                open.retain(|a| a.request != request);
+                open.push(asked);
             }
         }
         self.effects.extend(effects);
