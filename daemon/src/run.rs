@@ -167,6 +167,7 @@ impl Loop {
         loop {
             self.keep();
             self.send().await?;
+            self.router.write_journal();
             let next = [self.router.next_deadline(), self.keeper.retry()];
             self.alarm.set(next.into_iter().flatten().min())?;
             let next = tokio::select! {
@@ -246,6 +247,7 @@ impl Loop {
             self.router.farewell(&mut self.out);
         }
         self.send().await?;
+        self.router.write_journal();
         self.connection.close().await.map_err(ServeError::Send)
     }
 }

@@ -5,8 +5,8 @@
 //! who waited for the outcome: they know the new state when they hear of it. Never waits for anything.
 
 use callarbiter_core::{
-    Arbiter, Caller, Effect, Input, Millis, Now, Object, Peer, ProviderId, Reply, Settings, Time,
-    TransactionId, Uid,
+    Arbiter, Caller, Effect, Event, Input, Millis, Now, Object, Peer, ProviderId, Reply, Settings,
+    Time, TransactionId, Uid,
 };
 use callarbiter_dbus::{Error, limits, names};
 use thiserror::Error as ThisError;
@@ -71,6 +71,8 @@ pub struct Router {
     pub(super) logind: Option<Logind>,
     /// Subscribers to be told to resynchronise, and when.
     resyncs: Vec<(Time, Uid, Peer)>,
+    /// For the journal.
+    happened: Vec<Event>,
 }
 
 /// What one message or deadline causes.
@@ -114,6 +116,7 @@ impl Router {
             permissions,
             logind: None,
             resyncs: Vec::new(),
+            happened: Vec::new(),
         }
     }
 
@@ -189,6 +192,11 @@ impl Router {
                 out.extend(built(reset.reset()));
             }
         }
+    }
+
+    /// Writes what happened into the journal, when the messages are on their way: nobody waits for a line.
+    pub fn write_journal(&mut self) {
+        self.happened.drain(..).for_each(|event| journal::write(&event));
     }
 
     fn called(&mut self, now: Now, message: &Message, out: &mut Vec<Message>) {
@@ -364,7 +372,7 @@ impl Router {
                     turn.rest.extend(built(signal));
                 }
             }
-            Effect::Logged(event) => journal::write(&event),
+            Effect::Logged(event) => self.happened.push(event),
         }
     }
 

@@ -178,7 +178,10 @@ impl Router {
             return Err(fault::internal());
         };
         let awaited = awaited(self, id, call);
-        self.remember_requester(request, id);
+        // Whoever asks by a verb hears how it ended by its reply.
+        if matches!(awaited, Awaited::Transaction(_)) {
+            self.remember_requester(request, id);
+        }
         if !wait {
             return Ok(waits::reply(request, &awaited, None));
         }
