@@ -45,25 +45,28 @@ def machine():
 
 
 def keeps_state(daemon):
+    """Whether it can."""
     return "--state" in subprocess.run([daemon, "--help"], capture_output=True, text=True, check=True).stdout
 
 
 class Scene:
-    """A bus with the arbiter on it, and the floor twice. `state`: the arbiter keeps what it would need after its death.
-    `shipped`: with the bounds that the bus and the arbiter have where nobody has changed them."""
+    """A bus with the arbiter on it, and the floor twice. `state`: whether the arbiter writes ahead what it would need after
+    its death; as the options say, if nothing is said here. `shipped`: with the bounds that the bus and the arbiter have where nobody has changed them."""
 
-    def __init__(self, kind, options, floors=2, state=False, shipped=False):
-        self.kind, self.options, self.floors, self.state, self.shipped = kind, options, floors, state, shipped
+    def __init__(self, kind, options, floors=2, state=None, shipped=False):
+        self.kind, self.options, self.floors, self.shipped = kind, options, floors, shipped
+        self.state = options.state if state is None else state
 
     def __enter__(self):
         self.stack = contextlib.ExitStack()
         self.bus = self.stack.enter_context(brokers.bus(self.kind, self.options.before, self.shipped))
         self.environment = dict(os.environ, DBUS_SESSION_BUS_ADDRESS=self.bus.address)
         self.log = self.stack.enter_context(open(f"{self.bus.directory}/log", "wb"))
-        self.services = {}
+        self.services, self.processes = {}, {}
         for label in list(FLOORS)[:self.floors]:
             self.start(label, FLOORS[label], [TOOLS / "floor", FLOORS[label]])
-        self.start("arbiter", ARBITER, self.daemon())
+        self.command = self.daemon()
+        self.start("arbiter", ARBITER, self.command)
         return self
 
     def __exit__(self, *error):
@@ -82,10 +85,14 @@ class Scene:
     def start(self, label, name, command):
         process = subprocess.Popen([*self.options.before, *map(str, command)], env=self.environment,
                                    stdout=self.log, stderr=self.log)
-        self.stack.callback(lambda: (process.kill(), process.wait()))
+        self.stack.callback(end, process)
+        self.processes[label] = process
         self.services[label] = (process.pid, name)
         ping = list(map(str, [TOOLS / "harness", self.bus.address, name, f"{role(label)}-ping", 1]))
         brokers.wait_until(lambda: subprocess.run(ping, capture_output=True).returncode == 0, f"{label} does not start")
+
+    def kill(self, label):
+        end(self.processes[label])
 
     def harness(self, label, command, *arguments, options=()):
         """Its command line."""
@@ -101,6 +108,11 @@ class Scene:
         if run.returncode:
             raise SystemExit(f"{role(label)}-{command}: {run.stderr.strip()}")
         return json.loads(run.stdout)
+
+
+def end(process):
+    process.kill()
+    process.wait()
 
 
 def role(label):
