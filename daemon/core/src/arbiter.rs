@@ -42,6 +42,8 @@ pub struct Arbiter {
     pub(crate) suspended: bool,
     /// How many inputs there were.
     inputs: u64,
+    /// This input is about all domains, so each looks again at who has the audio of its seats.
+    about_all: bool,
     /// Somebody writes the state down: changes are remembered until they are taken.
     pub(crate) saving: bool,
     /// Domains that may have changed since then.
@@ -63,6 +65,7 @@ impl Arbiter {
     /// late (`TimedOut`), what became of a call that still lives.
     pub fn handle(&mut self, now: Now, input: Input, effects: &mut Vec<Effect>) -> Result<Reply> {
         self.inputs += 1;
+        self.about_all = false;
         // What is due comes first, so that an answer after its deadline is late by any order of wake-ups.
         // Nobody could answer while the arbiter itself was away.
         if !matches!(input, Input::Restarted { .. }) {
@@ -145,7 +148,7 @@ impl Arbiter {
                 &nothing
             }
         };
-        domain.validate(caller, actions).map(|accepted| accepted.steps)
+        domain.validate(caller, actions, true).map(|accepted| accepted.steps)
     }
 
     /// When to come back with [`Input::Tick`], and why.
@@ -196,7 +199,7 @@ impl Arbiter {
     ) -> Result<Reply> {
         let (inputs, saving) = (self.inputs, self.saving);
         let domain = self.domain_mut(uid);
-        let before = domain.next_deadline();
+        let (before, silent) = (domain.next_deadline(), domain.audio.phase == Phase::Idle);
         domain.begin(now, inputs);
         let reply = input(domain);
         domain.drive();
@@ -207,6 +210,7 @@ impl Arbiter {
             domain.forget_unsaved();
         }
         let after = domain.next_deadline();
+        let handed_over = silent != (domain.audio.phase == Phase::Idle);
         let seated = !domain.seats.is_empty();
         if before != after {
             if let Some((at, _)) = before {
@@ -216,7 +220,7 @@ impl Arbiter {
                 self.deadlines.insert((at, uid));
             }
         }
-        if seated {
+        if seated && (handed_over || self.about_all) {
             self.open_gates(now, uid, effects);
         }
         reply
@@ -242,6 +246,7 @@ impl Arbiter {
         effects: &mut Vec<Effect>,
         mut input: impl FnMut(&mut Domain),
     ) {
+        self.about_all = true;
         for uid in self.domains.keys().copied().collect::<Vec<_>>() {
             self.quietly(now, uid, effects, &mut input);
         }
@@ -272,6 +277,7 @@ impl Arbiter {
             self.domains.values().partition(|d| away(d));
         let uids = |domains: Vec<&Domain>| domains.iter().map(|d| d.uid).collect::<Vec<_>>();
         let (leaving, coming) = (uids(leaving), uids(coming));
+        self.about_all = true;
         // Who leaves releases before who comes is granted.
         for uid in leaving {
             self.quietly(now, uid, effects, |d| d.set_background(true));

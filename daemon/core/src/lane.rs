@@ -51,7 +51,7 @@ impl Domain {
         if let Some(reply) = known {
             return Ok(reply);
         }
-        let accepted = self.validate(caller, &requested)?;
+        let accepted = self.validate(caller, &requested, false)?;
         let limit = self.settings.limits.transactions;
         // Hanging up has as many again to itself: whatever else waits, the user gets out of a call.
         let hangs_up = requested.iter().all(|r| matches!(r.action, Action::End { .. }));

@@ -92,8 +92,12 @@ impl Domain {
     /// Deadlines and marks of the state that a call is in now.
     fn entered(&mut self, id: CallId, old: Option<CallState>, state: CallState) {
         let now = self.now;
-        self.timers.disarm(Due::Ring(id));
-        self.timers.disarm(Due::Progress(id));
+        if old == Some(CallState::Ringing) {
+            self.timers.disarm(Due::Ring(id));
+        }
+        if old.is_some_and(CallState::is_dialing) {
+            self.timers.disarm(Due::Progress(id));
+        }
         if state.is_dialing() {
             self.timers.arm(Due::Progress(id), now.mono + self.settings.deadlines.dialing);
         }

@@ -70,8 +70,14 @@ pub(crate) enum Target {
 }
 
 impl Domain {
-    /// Checks a transaction as a whole: every action against what the earlier ones would leave.
-    pub(crate) fn validate(&self, caller: Caller, requested: &[Requested]) -> Result<Accepted> {
+    /// Checks a transaction as a whole: every action against what the earlier ones would leave. The
+    /// steps are written down if they are to be told.
+    pub(crate) fn validate(
+        &self,
+        caller: Caller,
+        requested: &[Requested],
+        tell: bool,
+    ) -> Result<Accepted> {
         if requested.is_empty() {
             let help = "a transaction needs at least one action";
             return Err(Refusal::new(Error::EmptyTransaction, help));
@@ -93,8 +99,10 @@ impl Domain {
                 Some(call) => self.draft_other(&mut draft, caller, call, one, requested)?,
             };
             draft.accepted.targets.push(target);
-            let step = PlannedStep { action: one.action.clone(), implicit: false };
-            draft.accepted.steps.push(step);
+            if tell {
+                let step = PlannedStep { action: one.action.clone(), implicit: false };
+                draft.accepted.steps.push(step);
+            }
         }
         Ok(draft.accepted)
     }
@@ -107,7 +115,7 @@ impl Domain {
         let emergency = self.is_emergency(provider, handle);
         draft.accepted.emergency |= emergency;
         self.may_start(provider, *uuid, *video, emergency)?;
-        if let Some(other) = self.calls.values().find(|c| emergency && c.emergency) {
+        if emergency && let Some(other) = self.calls.values().find(|c| c.emergency) {
             return Err(protected(other));
         }
         if let Some(why) = self.background_refusal(emergency) {
@@ -141,9 +149,7 @@ impl Domain {
             return Err(rights::stale(expected, state));
         }
         self.queue_has_room(call, action)?;
-        let mut seen = call.clone();
-        seen.state = state;
-        self.fits(&seen, action)?;
+        self.fits_in(call, state, action)?;
         let after = match action {
             Action::Answer { .. } | Action::SetHeld { held: false, .. } => {
                 if let Some(why) = self.background_refusal(call.emergency) {
@@ -177,7 +183,9 @@ impl Domain {
         // A group is held and resumed whole.
         let whole = call.group.filter(|_| matches!(action, Action::SetHeld { .. }));
         let members = whole.into_iter().flat_map(|g| self.members(g)).map(|c| c.id);
-        draft.ahead.extend(members.chain([call.id]).map(|id| (id, after)));
+        if all.len() > 1 {
+            draft.ahead.extend(members.chain([call.id]).map(|id| (id, after)));
+        }
         Ok(Target::Call(call.id))
     }
 

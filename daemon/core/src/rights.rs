@@ -23,8 +23,12 @@ impl Domain {
 
     /// Whether an action makes sense for a call in its present state.
     pub(crate) fn fits(&self, call: &Call, action: &Action) -> Result<()> {
+        self.fits_in(call, call.state, action)
+    }
+
+    /// The same for a call that will be in this state then.
+    pub(crate) fn fits_in(&self, call: &Call, state: CallState, action: &Action) -> Result<()> {
         use CallState::*;
-        let state = call.state;
         if call.orphaned && !matches!(action, Action::End { .. } | Action::Silence { .. }) {
             return Err(gone());
         }
@@ -66,16 +70,17 @@ impl Domain {
                 ));
             }
         }
-        self.can_do(call, action)
+        self.can_do(call, state, action)
     }
 
-    fn can_do(&self, call: &Call, action: &Action) -> Result<()> {
+    fn can_do(&self, call: &Call, state: CallState, action: &Action) -> Result<()> {
         let video =
             || self.providers.get(&call.provider).is_some_and(|p| p.configuration.supports_video);
         // Holding a member holds the group, so one that cannot be held is in the way of all.
         let stays = |c: &&Call| !c.can.hold && c.state == CallState::Active;
-        let stuck = Some(call).filter(stays).or_else(|| {
-            let group = call.group.filter(|_| call.state == CallState::Active)?;
+        let active = state == CallState::Active;
+        let stuck = Some(call).filter(|c| active && !c.can.hold).or_else(|| {
+            let group = call.group.filter(|_| active)?;
             self.members(group).filter(|c| c.id != call.id).find(stays)
         });
         if let (Action::SetHeld { held: true, .. }, Some(stuck)) = (action, stuck) {
