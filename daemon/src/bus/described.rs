@@ -7,16 +7,19 @@
 use callarbiter_core::Object;
 
 use super::{
-    contract,
     encode::Body,
     peers::Client,
     properties,
     views::{View, interfaces_of},
 };
 
+/// About what a call and its group take in a snapshot.
+const BYTES_OF_A_CALL: usize = 1536;
+
 /// `a{oa{sa{sv}}}`: objects, as one client may see them; with the root object or without.
 pub fn snapshot(body: &mut Body, view: &View<'_>, client: &Client, root: bool) {
     let root = root.then_some(Object::Audio);
+    body.expect(view.domain.map_or(0, |domain| domain.calls().count()) * BYTES_OF_A_CALL);
     body.array(8, |body| {
         for object in root.into_iter().chain(view.children()) {
             body.fields();
@@ -54,10 +57,13 @@ pub fn properties(
 ) {
     body.array(8, |body| {
         for interface in interfaces {
-            let names = contract::interface(interface).map(|it| it.properties.as_slice());
-            for (name, _) in names.unwrap_or_default() {
-                property(body, view, object, interface, name, open, revision);
-            }
+            properties::each(view, object, interface, open, |name, value| {
+                body.key(name);
+                match (name, revision) {
+                    ("Revision", Some(revision)) => body.a_u64(revision),
+                    _ => value.write(body),
+                }
+            });
         }
     });
 }

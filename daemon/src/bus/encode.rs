@@ -46,6 +46,11 @@ impl Body {
         }
     }
 
+    /// So many more bytes will come: they are not moved while they are written.
+    pub fn expect(&mut self, bytes: usize) {
+        self.bytes.reserve(bytes);
+    }
+
     /// `b`
     pub fn bool(&mut self, value: bool) {
         self.u32(value.into());

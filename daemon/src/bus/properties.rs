@@ -6,12 +6,12 @@
 use std::collections::BTreeMap;
 
 use callarbiter_core::{
-    AnswerPlan, AppIdSource, Call, CallId, Configuration, Domain, Group, HoldModel, Object, Private,
-    Provider, Records, Ringer, Transaction,
+    AnswerPlan, AppIdSource, AudioSession, Call, CallId, Configuration, Domain, Group, HoldModel,
+    Object, Private, Provider, Records, Ringer, Transaction,
 };
 use callarbiter_dbus::{Dict, limits, names, words};
 use uuid::Uuid;
-use zbus::Variant;
+use zbus::{ObjectPath, Variant};
 
 use super::{
     encode::Body,
@@ -56,6 +56,11 @@ impl Value<'_> {
     }
 }
 
+/// The properties of an interface, in the order of its file, each with how it is read.
+type Table<T> = &'static [(&'static str, Read<T>)];
+/// From the view, the object and whether the reader may know with whom.
+type Read<T> = for<'a> fn(&View<'a>, &'a T, bool) -> Value<'a>;
+
 /// The value of a property; none where the object has no such property.
 pub fn value<'a>(
     view: &View<'a>,
@@ -64,31 +69,172 @@ pub fn value<'a>(
     name: &str,
     open: bool,
 ) -> Option<Value<'a>> {
+    fn one<'a, T>(
+        table: Table<T>,
+        name: &str,
+        view: &View<'a>,
+        it: &'a T,
+        open: bool,
+    ) -> Option<Value<'a>> {
+        table.iter().find(|(own, _)| *own == name).map(|(_, read)| read(view, it, open))
+    }
     let domain = view.domain;
     match (interface, object) {
-        (names::MANAGER, Object::Audio) => manager(view, name),
-        (names::AUDIO_SESSION, Object::Audio) => audio(view, name),
-        (names::PROVIDER, Object::Provider(id)) => provider(domain?.provider(id)?, name),
-        (names::CALL, Object::Call(id)) => call(domain?, domain?.call(id)?, name, open),
-        (names::GROUP, Object::Group(id)) => group(domain?, domain?.group(id)?, name),
+        (names::MANAGER, Object::Audio) => one(MANAGER, name, view, &(), open),
+        (names::AUDIO_SESSION, Object::Audio) => one(AUDIO, name, view, &(), open),
+        (names::PROVIDER, Object::Provider(id)) => {
+            one(PROVIDER, name, view, domain?.provider(id)?, open)
+        }
+        (names::CALL, Object::Call(id)) => one(CALL, name, view, domain?.call(id)?, open),
+        (names::GROUP, Object::Group(id)) => one(GROUP, name, view, domain?.group(id)?, open),
         (names::TRANSACTION, Object::Transaction(id)) => {
-            transaction(domain?, domain?.transaction(id)?, name, open)
+            one(TRANSACTION, name, view, domain?.transaction(id)?, open)
         }
         _ => None,
     }
 }
 
-fn manager<'a>(view: &View<'a>, name: &str) -> Option<Value<'a>> {
-    Some(match name {
-        "Version" => Value::Str(env!("CARGO_PKG_VERSION")),
-        "Epoch" => Value::Str(view.epoch),
-        "Features" => Value::Other(features().into()),
-        "Limits" => Value::Other(allowed(view).into()),
-        "Usage" => Value::Other(usage(view).into()),
-        "Revision" => Value::U64(view.revision()),
-        _ => return None,
-    })
+/// All properties of an interface of an object.
+pub fn each<'a>(
+    view: &View<'a>,
+    object: Object,
+    interface: &str,
+    open: bool,
+    mut take: impl FnMut(&'static str, Value<'a>),
+) {
+    let mut all = All { view, open, take: &mut take };
+    let domain = view.domain;
+    match (interface, object) {
+        (names::MANAGER, Object::Audio) => all.of(MANAGER, Some(&())),
+        (names::AUDIO_SESSION, Object::Audio) => all.of(AUDIO, Some(&())),
+        (names::PROVIDER, Object::Provider(id)) => {
+            all.of(PROVIDER, domain.and_then(|domain| domain.provider(id)));
+        }
+        (names::CALL, Object::Call(id)) => all.of(CALL, domain.and_then(|it| it.call(id))),
+        (names::GROUP, Object::Group(id)) => all.of(GROUP, domain.and_then(|it| it.group(id))),
+        (names::TRANSACTION, Object::Transaction(id)) => {
+            all.of(TRANSACTION, domain.and_then(|domain| domain.transaction(id)));
+        }
+        _ => {}
+    }
 }
+
+struct All<'v, 'a, F> {
+    view: &'v View<'a>,
+    open: bool,
+    take: &'v mut F,
+}
+
+impl<'a, F: FnMut(&'static str, Value<'a>)> All<'_, 'a, F> {
+    fn of<T>(&mut self, table: Table<T>, it: Option<&'a T>) {
+        let Some(it) = it else { return };
+        for (name, read) in table {
+            (self.take)(name, read(self.view, it, self.open));
+        }
+    }
+}
+
+const MANAGER: Table<()> = &[
+    ("Version", |_, (), _| Value::Str(env!("CARGO_PKG_VERSION"))),
+    ("Epoch", |view, (), _| Value::Str(view.epoch)),
+    ("Features", |_, (), _| Value::Other(features().into())),
+    ("Limits", |view, (), _| Value::Other(allowed(view).into())),
+    ("Usage", |view, (), _| Value::Other(usage(view).into())),
+    ("Revision", |view, (), _| Value::U64(view.revision())),
+];
+
+const AUDIO: Table<()> = &[
+    ("Holder", |view, (), _| match view.domain.and_then(|domain| domain.audio().holder) {
+        Some(id) => Value::Path(names::Object::Group(id.0)),
+        None => Value::NoObject,
+    }),
+    ("Phase", |view, (), _| Value::Str(audio(view).phase.name())),
+    ("Generation", |view, (), _| Value::U64(audio(view).generation)),
+    ("Since", |view, (), _| Value::U64(audio(view).since)),
+    ("Enforced", |view, (), _| Value::Bool(audio(view).enforced)),
+    ("Endpoints", |_, (), _| Value::Other(Vec::<Dict>::new().into())),
+    ("Endpoint", |_, (), _| Value::Str("")),
+    ("Revision", |view, (), _| Value::U64(audio(view).revision)),
+];
+
+const PROVIDER: Table<Provider> = &[
+    ("AppId", |_, it, _| Value::Str(&it.app)),
+    ("AppIdSource", |_, it, _| Value::Str(source(it.source))),
+    ("Instance", |_, it, _| Value::Str(&it.instance)),
+    ("DisplayName", |_, it, _| Value::Str(&it.configuration.display_name)),
+    ("Authorization", |_, it, _| Value::Str(it.authorization.name())),
+    ("Configuration", |_, it, _| Value::Other(configuration(&it.configuration).into())),
+    ("Attached", |_, it, _| Value::Bool(it.peer.is_some())),
+    ("Responsive", |_, it, _| Value::Bool(it.responsive)),
+    ("Revision", |_, it, _| Value::U64(it.revision)),
+];
+
+const CALL: Table<Call> = &[
+    ("Id", |_, it, _| Value::Id(it.uuid)),
+    ("Provider", |_, it, _| Value::Path(names::Object::Provider(it.provider.0))),
+    ("AppId", |view, it, _| {
+        let provider = view.domain.and_then(|domain| domain.provider(it.provider));
+        Value::Str(provider.map_or("", |provider| &provider.app))
+    }),
+    ("Direction", |_, it, _| Value::Str(direction(it.direction))),
+    ("State", |_, it, _| Value::Str(it.state.name())),
+    ("Reason", |_, it, _| Value::Str(it.reason)),
+    ("RemoteHandle", |_, it, open| personal(&it.handle, open)),
+    ("DisplayName", |_, it, open| personal(&it.name, open)),
+    ("HasVideo", |_, it, _| Value::Bool(it.video)),
+    ("Muted", |_, it, _| Value::Bool(it.muted)),
+    // Silencing the capture of a muted call is the agent's, which is not there yet.
+    ("MuteEnforced", |_, _, _| Value::Bool(false)),
+    ("HeldBy", |_, it, _| {
+        let mut words = [""; 4];
+        words.iter_mut().zip(it.held_by.names()).for_each(|(word, name)| *word = name);
+        Value::Words(words)
+    }),
+    ("RemoteHeld", |_, it, _| Value::Bool(it.remote_held)),
+    ("Group", |_, it, _| match it.group {
+        Some(id) => Value::Path(names::Object::Group(id.0)),
+        None => Value::NoObject,
+    }),
+    ("Capabilities", |_, it, _| Value::Words(capabilities(it))),
+    ("Waiting", |_, it, _| Value::Bool(it.waiting)),
+    ("Silenced", |_, it, _| Value::Str(it.silenced.name())),
+    ("Orphaned", |_, it, _| Value::Bool(it.orphaned)),
+    ("Emergency", |_, it, _| Value::Bool(it.emergency)),
+    ("Encrypted", |_, it, _| Value::Bool(it.encrypted)),
+    ("CreatedAt", |_, it, _| Value::U64(it.created_at)),
+    ("ConnectedAt", |_, it, _| Value::U64(it.connected_at)),
+    ("EndedAt", |_, it, _| Value::U64(it.ended_at)),
+    ("EndReason", |_, it, _| Value::Str(it.end.as_ref().map_or("", |end| end.reason.name()))),
+    ("EndDetail", |_, it, open| match &it.end {
+        Some(end) => personal(&end.detail, open),
+        None => Value::Str(""),
+    }),
+    ("RingDeadline", |_, it, _| Value::U64(it.ring_deadline_wall)),
+    ("AnswerPlan", |view, it, open| match view.domain {
+        Some(domain) => Value::Plan(domain, &it.answer_plan, open),
+        None => Value::Other(Dict::new().into()),
+    }),
+    ("Revision", |_, it, _| Value::U64(it.revision)),
+];
+
+const GROUP: Table<Group> = &[
+    ("Calls", |view, it, _| match view.domain {
+        Some(domain) => Value::Calls(domain, &it.calls),
+        None => Value::Other(Vec::<ObjectPath<'_>>::new().into()),
+    }),
+    ("Provider", |_, it, _| Value::Path(names::Object::Provider(it.provider.0))),
+    ("State", |view, it, _| Value::Str(view.domain.map_or("", |domain| domain.group_state(it.id)))),
+    ("Audio", |_, it, _| Value::Bool(it.audio)),
+    ("Revision", |_, it, _| Value::U64(it.revision)),
+];
+
+const TRANSACTION: Table<Transaction> = &[
+    ("State", |_, it, _| Value::Str(if it.finished { "finished" } else { "running" })),
+    ("Origin", |_, it, _| Value::Str(it.origin.name())),
+    ("Actions", |view, it, open| Value::Other(parse::outcomes(view.domain, it, open).into())),
+    ("CreatedAt", |_, it, _| Value::U64(it.created_at)),
+    ("Revision", |_, it, _| Value::U64(it.revision)),
+];
 
 /// What this version understands, beyond what the interfaces show.
 fn features() -> Vec<String> {
@@ -125,76 +271,8 @@ fn usage(view: &View<'_>) -> BTreeMap<&'static str, u32> {
     all
 }
 
-fn audio<'a>(view: &View<'a>, name: &str) -> Option<Value<'a>> {
-    let idle = callarbiter_core::AudioSession::default();
-    let audio = view.domain.map_or(&idle, |domain| domain.audio());
-    let endpoints: Vec<Dict> = Vec::new();
-    Some(match name {
-        "Holder" => audio.holder.map_or(Value::NoObject, |id| Value::Path(names::Object::Group(id.0))),
-        "Phase" => Value::Str(audio.phase.name()),
-        "Generation" => Value::U64(audio.generation),
-        "Since" => Value::U64(audio.since),
-        "Enforced" => Value::Bool(audio.enforced),
-        "Endpoints" => Value::Other(endpoints.into()),
-        "Endpoint" => Value::Str(""),
-        "Revision" => Value::U64(audio.revision),
-        _ => return None,
-    })
-}
-
-fn provider<'a>(provider: &'a Provider, name: &str) -> Option<Value<'a>> {
-    Some(match name {
-        "AppId" => Value::Str(&provider.app),
-        "AppIdSource" => Value::Str(source(provider.source)),
-        "Instance" => Value::Str(&provider.instance),
-        "DisplayName" => Value::Str(&provider.configuration.display_name),
-        "Authorization" => Value::Str(provider.authorization.name()),
-        "Configuration" => Value::Other(configuration(&provider.configuration).into()),
-        "Attached" => Value::Bool(provider.peer.is_some()),
-        "Responsive" => Value::Bool(provider.responsive),
-        "Revision" => Value::U64(provider.revision),
-        _ => return None,
-    })
-}
-
-fn call<'a>(domain: &'a Domain, call: &'a Call, name: &str, open: bool) -> Option<Value<'a>> {
-    let end = call.end.as_ref();
-    Some(match name {
-        "Id" => Value::Id(call.uuid),
-        "Provider" => Value::Path(names::Object::Provider(call.provider.0)),
-        "AppId" => Value::Str(domain.provider(call.provider).map_or("", |provider| &provider.app)),
-        "Direction" => Value::Str(direction(call.direction)),
-        "State" => Value::Str(call.state.name()),
-        "Reason" => Value::Str(call.reason),
-        "RemoteHandle" => personal(&call.handle, open),
-        "DisplayName" => personal(&call.name, open),
-        "HasVideo" => Value::Bool(call.video),
-        "Muted" => Value::Bool(call.muted),
-        // Silencing the capture of a muted call is the agent's, which is not there yet.
-        "MuteEnforced" => Value::Bool(false),
-        "HeldBy" => {
-            let mut words = [""; 4];
-            words.iter_mut().zip(call.held_by.names()).for_each(|(word, name)| *word = name);
-            Value::Words(words)
-        }
-        "RemoteHeld" => Value::Bool(call.remote_held),
-        "Group" => call.group.map_or(Value::NoObject, |id| Value::Path(names::Object::Group(id.0))),
-        "Capabilities" => Value::Words(capabilities(call)),
-        "Waiting" => Value::Bool(call.waiting),
-        "Silenced" => Value::Str(call.silenced.name()),
-        "Orphaned" => Value::Bool(call.orphaned),
-        "Emergency" => Value::Bool(call.emergency),
-        "Encrypted" => Value::Bool(call.encrypted),
-        "CreatedAt" => Value::U64(call.created_at),
-        "ConnectedAt" => Value::U64(call.connected_at),
-        "EndedAt" => Value::U64(call.ended_at),
-        "EndReason" => Value::Str(end.map_or("", |end| end.reason.name())),
-        "EndDetail" => end.map_or(Value::Str(""), |end| personal(&end.detail, open)),
-        "RingDeadline" => Value::U64(call.ring_deadline_wall),
-        "AnswerPlan" => Value::Plan(domain, &call.answer_plan, open),
-        "Revision" => Value::U64(call.revision),
-        _ => return None,
-    })
+fn audio(view: &View<'_>) -> AudioSession {
+    view.domain.map(|domain| domain.audio().clone()).unwrap_or_default()
 }
 
 fn capabilities(call: &Call) -> [&'static str; 4] {
@@ -222,33 +300,6 @@ fn write_plan(body: &mut Body, domain: &Domain, plan: &AnswerPlan, open: bool) {
 /// The paths of calls, without those that are forgotten.
 fn paths<'a>(domain: &'a Domain, calls: &'a [CallId]) -> impl Iterator<Item = names::Object> + 'a {
     calls.iter().filter_map(|id| Some(names::Object::Call(call_path(domain.call(*id)?))))
-}
-
-fn group<'a>(domain: &'a Domain, group: &'a Group, name: &str) -> Option<Value<'a>> {
-    Some(match name {
-        "Calls" => Value::Calls(domain, &group.calls),
-        "Provider" => Value::Path(names::Object::Provider(group.provider.0)),
-        "State" => Value::Str(domain.group_state(group.id)),
-        "Audio" => Value::Bool(group.audio),
-        "Revision" => Value::U64(group.revision),
-        _ => return None,
-    })
-}
-
-fn transaction<'a>(
-    domain: &'a Domain,
-    transaction: &'a Transaction,
-    name: &str,
-    open: bool,
-) -> Option<Value<'a>> {
-    Some(match name {
-        "State" => Value::Str(if transaction.finished { "finished" } else { "running" }),
-        "Origin" => Value::Str(transaction.origin.name()),
-        "Actions" => Value::Other(parse::outcomes(Some(domain), transaction, open).into()),
-        "CreatedAt" => Value::U64(transaction.created_at),
-        "Revision" => Value::U64(transaction.revision),
-        _ => return None,
-    })
 }
 
 /// A provider's configuration as it would write it.
@@ -299,4 +350,24 @@ fn source(source: AppIdSource) -> &'static str {
 
 fn personal(text: &Private, open: bool) -> Value<'_> {
     Value::Str(if open { text.reveal() } else { "" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::contract, *};
+
+    #[test]
+    fn the_tables_are_the_interface_files() {
+        fn same<T>(interface: &str, table: Table<T>) {
+            let file = contract::interface(interface).map(|it| it.properties.as_slice());
+            let file = file.unwrap_or_default().iter().map(|(name, _)| *name);
+            assert!(file.eq(table.iter().map(|(name, _)| *name)), "{interface}");
+        }
+        same(names::MANAGER, MANAGER);
+        same(names::AUDIO_SESSION, AUDIO);
+        same(names::PROVIDER, PROVIDER);
+        same(names::CALL, CALL);
+        same(names::GROUP, GROUP);
+        same(names::TRANSACTION, TRANSACTION);
+    }
 }
