@@ -27,8 +27,8 @@ def rows(options, parts):
         Row("answer", "answer, no observer", "answer", few, "controller", "nothing", in_full=True),
         Row("answer", "answer, observer of the call", "answer", few, "controller", "call", in_full=True),
         Row("answer", "answer, observer of everything", "answer", few, "controller", "all", in_full=True),
-        Row("pipe", "16 controllers × 8", "pipe", piped, None, "call"),
-        Row("pipe", "16 × 8, observer of everything", "pipe", piped, None, "all"),
+        Row("pipe", "16 controllers × 8", "pipe", piped, None, "call", in_full=True),
+        Row("pipe", "16 × 8, observer of everything", "pipe", piped, None, "all", in_full=True),
         Row("fanout", "one change to 100 subscribers", "fanout", [60 // scale, 100], "last observer", "all"),
     ]
     return [row for row in every if row.part in parts]

@@ -117,6 +117,29 @@ void say_active(const Audience *to, uint32_t call) {
     tell_one(to, to->controller, finished, "a(sa{sv})t", 1, "Answer", 2, "call", "s", n.id, "outcome", "s", "fulfilled", n.revision);
 }
 
+void say_muting(const Audience *to, uint32_t call) {
+    Names n = names_of(call);
+    Signal added = { ROOT, OBJECT_MANAGER, "InterfacesAdded" };
+    ask_provider(to, "PerformSetMuted", "ssba{sv}", n.request, n.id, 1, 2, "deadline", "u", 5000u, "origin", "s", "controller");
+    tell_observers(to, false, added, "oa{sa{sv}}", n.transaction, 1, NAME ".Transaction", 5,
+        "Actions", "a(sa{sv})", 1, "SetMuted", 3, "call", "s", n.id, "muted", "b", 1, "outcome", "s", "",
+        "CreatedAt", "t", WHEN, "Origin", "s", "controller", "Revision", "t", n.revision, "State", "s", "running");
+}
+
+void say_muted(const Audience *to, uint32_t call) {
+    Names n = names_of(call);
+    Signal changed = { n.path, PROPERTIES, "PropertiesChanged" }, transaction_changed = { n.transaction, PROPERTIES, "PropertiesChanged" };
+    Signal finished = { n.transaction, NAME ".Transaction", "Finished" };
+    tell_observers(to, true, changed, "sa{sv}as", NAME ".Call", 2, "Muted", "b", 1, "Revision", "t", n.revision, 0);
+    tell_observers(to, false, transaction_changed, "sa{sv}as", NAME ".Transaction", 3,
+        "Actions", "a(sa{sv})", 1, "SetMuted", 3, "call", "s", n.id, "muted", "b", 1, "outcome", "s", "fulfilled",
+        "Revision", "t", n.revision, "State", "s", "finished", 0);
+    tell_observers(to, false, finished, "a(sa{sv})t", 1, "SetMuted", 3, "call", "s", n.id, "muted", "b", 1,
+        "outcome", "s", "fulfilled", n.revision);
+    tell_one(to, to->controller, finished, "a(sa{sv})t", 1, "SetMuted", 3, "call", "s", n.id, "muted", "b", 1,
+        "outcome", "s", "fulfilled", n.revision);
+}
+
 void say_granted(const Audience *to, uint32_t call) {
     Names n = names_of(call);
     Signal changed = { ROOT, PROPERTIES, "PropertiesChanged" };

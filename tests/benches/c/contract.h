@@ -1,4 +1,4 @@
-/* What the contract has an arbiter say when a call is reported or answered: the same messages, from the floor.
+/* What the contract has an arbiter say when a call is reported, answered or muted: the same messages, from the floor.
  *
  * As many, to the same receivers, with the same arguments and of the same size as org.callarbiter.Calls1 has them; what
  * is in them is made up. */
@@ -27,6 +27,9 @@ void say_ringing(const Audience *to, uint32_t call);
 void say_answering(const Audience *to, uint32_t call);
 /* Its app has answered it, and is given the audio. The reply to whoever asked comes after it. */
 void say_active(const Audience *to, uint32_t call);
+/* It is to be muted, and was. */
+void say_muting(const Audience *to, uint32_t call);
+void say_muted(const Audience *to, uint32_t call);
 /* Its app has taken the audio. */
 void say_granted(const Audience *to, uint32_t call);
 

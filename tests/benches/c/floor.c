@@ -28,7 +28,8 @@ typedef struct {
 
 static sd_bus *bus;
 static Domain domains[] = { { .path = PATH }, { .path = PATH "/flood" } };
-static struct Request { uint32_t number; bool in_full; sd_bus_message *from; struct Request *next; } *requests[SLOTS];
+/* `say`: what the contract says when it is fulfilled; none where one signal does. */
+static struct Request { uint32_t number; void (*say)(const Audience *to, uint32_t call); sd_bus_message *from; struct Request *next; } *requests[SLOTS];
 
 static int append_report(sd_bus_message *signal, sd_bus_message *report) {
     const char *key, *name = "", *app = "";
@@ -147,10 +148,10 @@ static int report_in_full(sd_bus_message *m, void *data, sd_bus_error *error) {
     return sd_bus_reply_method_return(m, NULL);
 }
 
-static int remember(uint32_t number, bool in_full, sd_bus_message *m) {
+static int remember(uint32_t number, void (*say)(const Audience *to, uint32_t call), sd_bus_message *m) {
     struct Request *waiting = malloc(sizeof *waiting);
     if (!waiting) return -ENOMEM;
-    *waiting = (struct Request){ number, in_full, sd_bus_message_ref(m), requests[number % SLOTS] };
+    *waiting = (struct Request){ number, say, sd_bus_message_ref(m), requests[number % SLOTS] };
     requests[number % SLOTS] = waiting;
     return 0;
 }
@@ -161,7 +162,7 @@ static int request(sd_bus_message *m, void *data, sd_bus_error *error) {
     const char *action;
     sd_bus_message *perform = NULL;
     sd_bus_message_read(m, "us", &number, &action);
-    if (remember(number, false, m) < 0) return -ENOMEM;
+    if (remember(number, NULL, m) < 0) return -ENOMEM;
     sd_bus_message_new_method_call(bus, &perform, d->provider, "/bench", INTERFACE ".Delegate", "Perform");
     sd_bus_message_set_expect_reply(perform, false);
     sd_bus_message_append(perform, "us", number, action);
@@ -175,8 +176,10 @@ static int request_in_full(sd_bus_message *m, void *data, sd_bus_error *error) {
     const char *action;
     Audience to = audience(data, NULL);
     sd_bus_message_read(m, "us", &number, &action);
-    if (remember(number, true, m) < 0) return -ENOMEM;
-    say_answering(&to, number);
+    bool mute = !strcmp(action, "mute");
+    if (remember(number, mute ? say_muted : say_active, m) < 0) return -ENOMEM;
+    if (mute) say_muting(&to, number);
+    else say_answering(&to, number);
     return 1;
 }
 
@@ -194,10 +197,10 @@ static int fulfil(sd_bus_message *m, void *data, sd_bus_error *error) {
     sd_bus_message_read(m, "u", &number);
     struct Request *r = take(number);
     if (!r) return sd_bus_reply_method_return(m, NULL);
-    if (r->in_full) {
+    if (r->say) {
         Audience to = audience(data, sd_bus_message_get_sender(r->from));
         sd_bus_reply_method_return(m, NULL);
-        say_active(&to, number);
+        r->say(&to, number);
         sd_bus_reply_method_return(r->from, NULL);
     } else {
         publish(data, number, "active", NULL);

@@ -23,6 +23,7 @@ static const struct { const char *name; void (*run)(const Run *); } COMMANDS[] =
     { "floor-answer", floor_answer },     { "arbiter-answer", arbiter_answer },
     { "floor-pipe", floor_pipe },         { "arbiter-pipe", arbiter_pipe },
     { "floor-report-in-full", floor_report_in_full }, { "floor-answer-in-full", floor_answer_in_full },
+    { "floor-pipe-in-full", floor_pipe_in_full },
     { "floor-fanout", floor_fanout },     { "arbiter-fanout", arbiter_fanout },
     { "floor-neighbour", floor_neighbour }, { "arbiter-neighbour", arbiter_neighbour },
     { "floor-flood-calls", floor_flood_calls }, { "arbiter-flood-calls", arbiter_flood_calls },

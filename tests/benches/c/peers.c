@@ -46,7 +46,7 @@ void pipe_through(const Run *run, const Pipe *pipe) {
     uint8_t *batch = malloc(4u << 20);
     c[OBSERVER] = pipe->observer;
     c[PROVIDER] = pipe->provider;
-    for (int k = CONTROLLERS; k < all; k++) c[k] = connect_to(run->address);
+    for (int k = CONTROLLERS; k < all; k++) pipe->greet(c[k] = connect_to(run->address), run);
     for (int k = 0; k < all; k++) ready[k] = (struct pollfd){ c[k]->fd, POLLIN, 0 };
     start_counting();
     for (bool first = true; first || done < total || (seen < total && !missed); first = false) {

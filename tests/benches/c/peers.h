@@ -21,6 +21,7 @@ void floor_flood_registrations(const Run *run);
 void floor_flood_subscriptions(const Run *run);
 void floor_flood_refused(const Run *run);
 void floor_pipe(const Run *run);
+void floor_pipe_in_full(const Run *run);
 void floor_fanout(const Run *run);
 
 void arbiter_ping(const Run *run);
@@ -52,6 +53,7 @@ void await_each(Connection **c, int n, const char *signal);
 typedef struct {
     Connection *provider, *observer;
     const char *signal;             /* which the observer sees once for each request */
+    void (*greet)(Connection *controller, const Run *run);   /* before anything counts: the service knows it then */
     void (*subscribe)(Connection *observer, const Run *run); /* again, when it was told that it missed something */
     void (*request)(Connection *controller, const Run *run, int k, int number);
     bool (*answer)(Connection *provider, const Run *run, const Message *m); /* if it is to be answered */

@@ -55,7 +55,6 @@ static void unregister(const Provider *p) {
 }
 
 static void begin_subscribe(Connection *c, const Run *run) {
-    (void)run;
     begin(c, MANAGER, "Subscribe", "a{sv}", 0);
     put_no_options(c);
 }
@@ -236,12 +235,14 @@ static bool begin_answer(Connection *c, const Run *run, const Message *m) {
     return true;
 }
 
+static void greet(Connection *c, const Run *run) { catch_up(c); }
+
 void arbiter_pipe(const Run *run) {
     piped = provider(connect_to(run->address), "org.example.Bench");
     for (int i = 0; i < run->first * run->second; i++) report_held(&piped, i);
     Connection *o = observes_all(run) ? observer_of_all(run) : connect_to(run->address);
     for (int i = 0; !observes_all(run) && i < run->first * run->second; i++) observe_call(o, i);
-    Pipe pipe = { piped.c, o, observes_all(run) ? "Finished" : "PropertiesChanged", begin_subscribe, begin_mute, begin_answer };
+    Pipe pipe = { piped.c, o, observes_all(run) ? "Finished" : "PropertiesChanged", greet, begin_subscribe, begin_mute, begin_answer };
     pipe_through(run, &pipe);
     unregister(&piped);
 }

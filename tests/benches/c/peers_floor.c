@@ -2,6 +2,8 @@
 #include "measure.h"
 #include "peers.h"
 
+#include <string.h>
+
 #define INTERFACE "org.callarbiter.Floor"
 
 static Target at(const Run *run) { return (Target){ run->name, "/org/callarbiter/Floor", INTERFACE }; }
@@ -48,10 +50,10 @@ static uint32_t report(Connection *c, const Run *run, const char *member, uint32
     return serial;
 }
 
-static void begin_request(Connection *c, const Run *run, const char *member, uint32_t number) {
+static void begin_request(Connection *c, const Run *run, const char *member, const char *action, uint32_t number) {
     begin(c, at(run), member, "us", 0);
     put_u32(c, number);
-    put_string(c, "answer");
+    put_string(c, action);
 }
 
 static void begin_fulfil(Connection *c, const Run *run, const Message *perform) {
@@ -109,7 +111,7 @@ void floor_answer(const Run *run) {
     for (int k = warm_up(run); k < run->count; k++) {
         if (k >= 0) start_counting();
         uint64_t sent = now();
-        begin_request(c, run, "Request", k);
+        begin_request(c, run, "Request", "answer", k);
         uint32_t serial = c->serial;
         send_message(c);
         await(p, CALL, "Perform", &m);
@@ -145,7 +147,7 @@ void floor_answer_in_full(const Run *run) {
         uint32_t number = k + run->count;
         if (k >= 0) start_counting();
         uint64_t sent = now();
-        begin_request(c, run, "RequestInFull", number);
+        begin_request(c, run, "RequestInFull", "answer", number);
         uint32_t serial = c->serial;
         send_message(c);
         await(p, CALL, "PerformAnswer", &m);
@@ -169,7 +171,11 @@ void floor_answer_in_full(const Run *run) {
 }
 
 static void begin_any_request(Connection *c, const Run *run, int controller, int number) {
-    begin_request(c, run, "Request", controller * 100000 + number);
+    begin_request(c, run, "Request", "answer", controller * 100000 + number);
+}
+
+static void begin_any_mute(Connection *c, const Run *run, int controller, int number) {
+    begin_request(c, run, "RequestInFull", "mute", controller * 100000 + number);
 }
 
 static bool begin_answer(Connection *p, const Run *run, const Message *m) {
@@ -178,8 +184,25 @@ static bool begin_answer(Connection *p, const Run *run, const Message *m) {
     return true;
 }
 
+static bool begin_muted(Connection *p, const Run *run, const Message *m) {
+    size_t offset = 0;
+    if (!is(m, CALL, "PerformSetMuted")) return false;
+    uint32_t number = strtoul(strchr(string_at(m, &offset), '-') + 1, NULL, 10);
+    begin(p, at(run), "Fulfil", "u", 0);
+    put_u32(p, number);
+    return true;
+}
+
+static void greet(Connection *c, const Run *run) { simply(c, run, "Ping"); }
+
 void floor_pipe(const Run *run) {
-    Pipe pipe = { provider(run), subscriber(run), "StateChanged", NULL, begin_any_request, begin_answer };
+    Pipe pipe = { provider(run), subscriber(run), "StateChanged", greet, NULL, begin_any_request, begin_answer };
+    pipe_through(run, &pipe);
+}
+
+void floor_pipe_in_full(const Run *run) {
+    const char *signal = observes_all(run) ? "Finished" : "PropertiesChanged";
+    Pipe pipe = { provider(run), observer_in_full(run), signal, greet, NULL, begin_any_mute, begin_muted };
     pipe_through(run, &pipe);
 }
 
