@@ -33,7 +33,7 @@ impl Observer {
             Change::Changed(object, names) => {
                 let now = properties(domain, *object);
                 let now = now.unwrap_or_else(|| panic!("{object:?} changed and cannot be read"));
-                assert!(names.contains(&"Revision") && names.len() > 1, "{object:?}: {names:?}");
+                assert!(names.contains("Revision") && names.len() > 1, "{object:?}: {names:?}");
                 if *object == Object::Audio {
                     self.objects.entry(*object).or_default();
                 }
