@@ -69,18 +69,22 @@ static void ask_provider(const Audience *to, const char *member, const char *typ
     if (r < 0) fail(member, r);
 }
 
+/* The properties of a call that rings. */
+#define RINGING(n) \
+    "AnswerPlan", "a{sv}", 2, "ends", "ao", 0, "holds", "ao", 0, "AppId", "s", "org.example.Bench", \
+    "Capabilities", "as", 3, "hold", "group", "dtmf", "ConnectedAt", "t", (uint64_t)0, "CreatedAt", "t", WHEN, \
+    "Direction", "s", "incoming", "DisplayName", "s", "Ada Lovelace", "Emergency", "b", 0, "Encrypted", "b", 0, \
+    "EndDetail", "s", "", "EndReason", "s", "", "EndedAt", "t", (uint64_t)0, "Group", "o", "/", "HasVideo", "b", 1, \
+    "HeldBy", "ao", 0, "Id", "s", n.id, "MuteEnforced", "b", 0, "Muted", "b", 0, "Orphaned", "b", 0, \
+    "Provider", "o", ROOT "/provider/1", "Reason", "s", "reported", "RemoteHandle", "s", "tel:+15551234567", \
+    "RemoteHeld", "b", 0, "Revision", "t", n.revision, "RingDeadline", "t", WHEN, "Silenced", "s", "", "State", "s", "ringing", \
+    "Waiting", "b", 0
+
 void say_ringing(const Audience *to, uint32_t call) {
     Names n = names_of(call);
     Signal added = { ROOT, OBJECT_MANAGER, "InterfacesAdded" };
     tell_observers(to, false, added, "oa{sa{sv}}", n.path, 1, NAME ".Call", 28,
-        "AnswerPlan", "a{sv}", 2, "ends", "ao", 0, "holds", "ao", 0, "AppId", "s", "org.example.Bench",
-        "Capabilities", "as", 3, "hold", "group", "dtmf", "ConnectedAt", "t", (uint64_t)0, "CreatedAt", "t", WHEN,
-        "Direction", "s", "incoming", "DisplayName", "s", "Ada Lovelace", "Emergency", "b", 0, "Encrypted", "b", 0,
-        "EndDetail", "s", "", "EndReason", "s", "", "EndedAt", "t", (uint64_t)0, "Group", "o", "/", "HasVideo", "b", 1,
-        "HeldBy", "ao", 0, "Id", "s", n.id, "MuteEnforced", "b", 0, "Muted", "b", 0, "Orphaned", "b", 0,
-        "Provider", "o", ROOT "/provider/1", "Reason", "s", "reported", "RemoteHandle", "s", "tel:+15551234567",
-        "RemoteHeld", "b", 0, "Revision", "t", n.revision, "RingDeadline", "t", WHEN, "Silenced", "s", "", "State", "s", "ringing",
-        "Waiting", "b", 0);
+        RINGING(n));
 }
 
 void say_answering(const Audience *to, uint32_t call) {
@@ -147,8 +151,8 @@ void say_granted(const Audience *to, uint32_t call) {
         "Since", "t", WHEN, 0);
 }
 
-int reply_snapshot(sd_bus_message *subscribe) {
-    return sd_bus_reply_method_return(subscribe, "ta{oa{sa{sv}}}", (uint64_t)0, 1, ROOT, 2,
+static void append_root(sd_bus_message *snapshot) {
+    sd_bus_message_append(snapshot, "{oa{sa{sv}}}", ROOT, 2,
         NAME ".Manager", 6, "Version", "s", "0.1.0", "Epoch", "s", "f2170834-f925-43fc-9b90-ca0f3a1857ca",
         "Features", "as", 12, "action:Start", "action:Answer", "action:End", "action:SetHeld", "action:SetMuted", "action:SetGroup",
         "action:PlayDtmf", "action:SetVideo", "action:Silence", "role:ui", "role:headset", "role:dnd",
@@ -161,6 +165,23 @@ int reply_snapshot(sd_bus_message *subscribe) {
         "Usage", "a{su}", 1, "subscriptions", 1, "Revision", "t", (uint64_t)0,
         NAME ".AudioSession", 8, "Holder", "o", "/", "Phase", "s", "idle", "Generation", "t", (uint64_t)0, "Since", "t", (uint64_t)0,
         "Enforced", "b", 0, "Endpoints", "aa{sv}", 0, "Endpoint", "s", "", "Revision", "t", (uint64_t)0);
+}
+
+int reply_snapshot(sd_bus_message *subscribe, uint32_t calls) {
+    sd_bus_message *snapshot = NULL;
+    int r = sd_bus_message_new_method_return(subscribe, &snapshot);
+    if (r >= 0) r = sd_bus_message_append(snapshot, "t", (uint64_t)0);
+    if (r >= 0) r = sd_bus_message_open_container(snapshot, 'a', "{oa{sa{sv}}}");
+    if (r < 0) return r;
+    append_root(snapshot);
+    for (uint32_t call = 0; call < calls; call++) {
+        Names n = names_of(call);
+        sd_bus_message_append(snapshot, "{oa{sa{sv}}}", n.path, 1, NAME ".Call", 28, RINGING(n));
+    }
+    r = sd_bus_message_close_container(snapshot);
+    if (r >= 0) r = sd_bus_send(sd_bus_message_get_bus(snapshot), snapshot, NULL);
+    sd_bus_message_unref(snapshot);
+    return r < 0 ? r : 1;
 }
 
 int reply_registered(sd_bus_message *registration, const char *provider) {

@@ -33,6 +33,6 @@ void say_muted(const Audience *to, uint32_t call);
 /* Its app has taken the audio. */
 void say_granted(const Audience *to, uint32_t call);
 
-/* The replies to a subscriber and to an app that registers. */
-int reply_snapshot(sd_bus_message *subscribe);
+/* The replies to a subscriber, with so many calls, and to an app that registers. */
+int reply_snapshot(sd_bus_message *subscribe, uint32_t calls);
 int reply_registered(sd_bus_message *registration, const char *provider);

@@ -9,6 +9,9 @@ typedef struct {
     void (*ping)(Connection *c, const Run *run);
 } Flood;
 
+/* Of a user who asks for snapshots: nearly as many as a user may have. */
+enum { CALLS = 250 };
+
 /* COUNT messages over FIRST connections, each with SECOND unanswered at a time; then the same from new connections,
  * until stdin is closed. Says `flooding` when it has begun, and at the end what it was.
  *

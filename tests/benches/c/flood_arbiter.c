@@ -9,8 +9,9 @@
 
 static const Target MANAGER = { NAME, ROOT, NAME ".Manager" };
 static char provider[128];
+static int reported;
 
-static void call_id(char *text) { sprintf(text, "%08x-ca11-4000-8000-%012x", getpid(), 0); }
+static void call_id(char *text) { sprintf(text, "%08x-ca11-4000-8000-%012x", getpid(), reported); }
 
 static void write_registration(Connection *c, const char *app) {
     begin(c, MANAGER, "RegisterProvider", "soa{sv}", 0);
@@ -46,16 +47,24 @@ static void write_call(Connection *c) {
     put_no_options(c);
 }
 
-static Connection *enter_with_deaf(Connection *c, const Run *run) {
+static void enter_with(int calls, Connection *c) {
     Message m;
     size_t at = 0;
-    Connection *deaf = connect_to(run->address);
     insist(c, write_own_registration, &m);
     snprintf(provider, sizeof provider, "%s", string_at(&m, &at));
-    insist(c, write_call, &m);
+    for (reported = 0; reported < calls; reported++) insist(c, write_call, &m);
+    reported = 0;
+}
+
+static Connection *enter_with_deaf(Connection *c, const Run *run) {
+    Message m;
+    Connection *deaf = connect_to(run->address);
+    enter_with(1, c);
     insist(deaf, write_subscription, &m);
     return deaf;
 }
+
+static Connection *enter_with_calls(Connection *c, const Run *run) { return enter_with(CALLS, c), NULL; }
 
 static void ping(Connection *c, const Run *run) { write_ping(c, MANAGER); }
 
@@ -87,3 +96,4 @@ void arbiter_flood_reports(const Run *run) { flood(run, &(Flood){ enter_with_dea
 void arbiter_flood_registrations(const Run *run) { flood(run, &(Flood){ NULL, register_app, ping }); }
 void arbiter_flood_subscriptions(const Run *run) { flood(run, &(Flood){ NULL, subscribe, ping }); }
 void arbiter_flood_refused(const Run *run) { flood(run, &(Flood){ NULL, refused, ping }); }
+void arbiter_flood_snapshots(const Run *run) { flood(run, &(Flood){ enter_with_calls, subscribe, ping }); }

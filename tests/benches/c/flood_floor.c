@@ -22,6 +22,20 @@ static Connection *enter_with_deaf(Connection *c, const Run *run) {
     return deaf;
 }
 
+static Connection *enter_with_calls(Connection *c, const Run *run) {
+    Message m;
+    forget_all(c, run);
+    for (int i = 0; i < CALLS; i++) {
+        begin(c, at(run), "ReportInFull", "usa{sv}", 0);
+        put_u32(c, i);
+        put_string(c, "tel:+15551234567");
+        put_no_options(c);
+        send_message(c);
+        receive_reply(c, c->serial, &m);
+    }
+    return NULL;
+}
+
 static void ping(Connection *c, const Run *run) { write_ping(c, at(run)); }
 
 static void call(Connection *c, const Run *run, int number) { ping(c, run); }
@@ -56,3 +70,4 @@ void floor_flood_reports(const Run *run) { flood(run, &(Flood){ enter_with_deaf,
 void floor_flood_registrations(const Run *run) { flood(run, &(Flood){ forget_all, register_app, ping }); }
 void floor_flood_subscriptions(const Run *run) { flood(run, &(Flood){ forget_all, subscribe, ping }); }
 void floor_flood_refused(const Run *run) { flood(run, &(Flood){ NULL, refused, ping }); }
+void floor_flood_snapshots(const Run *run) { flood(run, &(Flood){ enter_with_calls, subscribe, ping }); }

@@ -23,6 +23,7 @@ typedef struct {
     char provider[64];
     Observer *subscribers;
     size_t subscribed, registered;
+    uint32_t ringing;               /* reported in full */
     struct Registration { char app[256], from[64]; } *registrations;
 } Domain;
 
@@ -99,13 +100,14 @@ static int subscribe_to_calls(sd_bus_message *m, void *data, sd_bus_error *error
 }
 
 static int subscribe_in_full(sd_bus_message *m, void *data, sd_bus_error *error) {
-    int r = add_subscriber(data, sd_bus_message_get_sender(m), true);
-    return r < 0 ? r : reply_snapshot(m);
+    Domain *d = data;
+    int r = add_subscriber(d, sd_bus_message_get_sender(m), true);
+    return r < 0 ? r : reply_snapshot(m, d->ringing);
 }
 
 static int unsubscribe_all(sd_bus_message *m, void *data, sd_bus_error *error) {
     Domain *d = data;
-    d->subscribed = d->registered = 0;
+    d->subscribed = d->registered = d->ringing = 0;
     return sd_bus_reply_method_return(m, NULL);
 }
 
@@ -142,7 +144,9 @@ static int report(sd_bus_message *m, void *data, sd_bus_error *error) {
 static int report_in_full(sd_bus_message *m, void *data, sd_bus_error *error) {
     uint32_t number;
     const char *handle;
-    Audience to = audience(data, NULL);
+    Domain *d = data;
+    Audience to = audience(d, NULL);
+    d->ringing++;
     sd_bus_message_read(m, "us", &number, &handle);
     say_ringing(&to, number);
     return sd_bus_reply_method_return(m, NULL);

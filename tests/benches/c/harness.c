@@ -32,6 +32,7 @@ static const struct { const char *name; void (*run)(const Run *); } COMMANDS[] =
     { "arbiter-flood-registrations", arbiter_flood_registrations },
     { "floor-flood-subscriptions", floor_flood_subscriptions },
     { "arbiter-flood-subscriptions", arbiter_flood_subscriptions },
+    { "floor-flood-snapshots", floor_flood_snapshots }, { "arbiter-flood-snapshots", arbiter_flood_snapshots },
     { "floor-flood-refused", floor_flood_refused }, { "arbiter-flood-refused", arbiter_flood_refused },
     { "arbiter-hold", arbiter_hold },     { "arbiter-snapshot", arbiter_snapshot },
 };
