@@ -311,8 +311,11 @@ impl Arbiter {
             .collect();
         for uid in others {
             let gate = self.is_gated(uid);
-            let domain = self.domain_mut(uid);
-            if std::mem::replace(&mut domain.audio_gate, gate) && !gate {
+            if self.domains.get(&uid).is_none_or(|d| d.audio_gate == gate) {
+                continue;
+            }
+            self.domain_mut(uid).audio_gate = gate;
+            if !gate {
                 self.quietly(now, uid, effects, |_| {});
             }
         }

@@ -14,14 +14,18 @@ pub struct Store {
 }
 
 impl Store {
-    /// After each input. Thoroughly: nothing is missing that changed.
-    pub fn append(&mut self, arbiter: &mut Arbiter, thorough: bool) {
+    /// After each input; how many bytes it wrote. Thoroughly: nothing is missing that changed.
+    pub fn append(&mut self, arbiter: &mut Arbiter, thorough: bool) -> usize {
+        let mut written = 0;
         self.keys.clear();
         arbiter.take_unsaved(&mut self.keys);
         assert!(self.keys.is_sorted_by(|a, b| a < b), "a key twice: {:?}", self.keys);
         for key in &self.keys {
             let mut value = Vec::new();
-            if arbiter.save(*key, &mut value) {
+            // A key is a few bytes more.
+            let kept = arbiter.save(*key, &mut value);
+            written += value.len() + 4;
+            if kept {
                 self.records.insert(*key, value);
             } else {
                 assert!(value.is_empty());
@@ -31,6 +35,7 @@ impl Store {
         if thorough {
             compare(&self.records, &whole(arbiter));
         }
+        written
     }
 
     /// The arbiter that comes back, the same as the one that wrote.

@@ -1,0 +1,320 @@
+//! The records in which the arbiter survives: their format, which never changes unseen, their size, and what any
+//! other bytes do, which is nothing.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
+
+mod model;
+mod world;
+
+use std::collections::BTreeMap;
+
+use callarbiter_core::*;
+use model::{
+    harness::Harness,
+    op::STATES,
+    random::{Rng, op, opening},
+    store::{Store, whole},
+};
+use world::*;
+
+type Records = BTreeMap<Key, Vec<u8>>;
+
+/// Something of every kind of record, in the middle of things.
+fn everything() -> World {
+    let mut settings = settings();
+    settings.policy.emergency =
+        Emergency { handles: vec!["112".into()], providers: vec!["sos".into()] };
+    let mut w = World::with(settings);
+    let (a, b, sos) = (w.app(ALICE, "a"), w.app(ALICE, "b"), w.app(ALICE, "sos"));
+    let shell = w.caller(ALICE);
+    let roles = vec![Role::Ui, Role::Dnd, Role::Headset];
+    w.handle(Input::TakeRoles { caller: shell, roles }).unwrap();
+    let mode = DoNotDisturb::Quiet;
+    w.handle(Input::SetDoNotDisturb { caller: shell, mode }).unwrap();
+    w.handle(Input::Seats { uid: ALICE, seats: vec!["seat0".into()] }).unwrap();
+    w.handle(Input::Foreground { seat: "seat0".into(), uid: Some(ALICE) }).unwrap();
+    w.ended(a, 99, EndReason::RemoteEnded).unwrap();
+    w.conference(a);
+    w.request(ALICE, vec![mute(1, true)]).unwrap();
+    w.fulfil_all(&[a]);
+    let update = Update {
+        handle: Some("sip:someone@example.org".into()),
+        name: Some("Someone".into()),
+        correlation: Some("same".into()),
+        contact: Some("contact".into()),
+        ..Update::default()
+    };
+    w.incoming_with(b, 3, update).unwrap();
+    w.incoming(b, 4).unwrap();
+    let tones = Action::PlayDtmf { call: of(1), tones: "12".into(), length: Millis(400) };
+    w.request(ALICE, vec![tones]).unwrap();
+    w.request(ALICE, vec![mute(2, true)]).unwrap();
+    w.fail(a, "SetMuted");
+    let actions = vec![Requested { action: answer(3), expected: Some(CallState::Ringing) }];
+    let token = Some(uuid(1000));
+    w.handle(Input::Request { caller: shell, actions, token }).unwrap();
+    w.request(ALICE, vec![end(4)]).unwrap();
+    let m = w.app(BOB, "a");
+    w.talking(m, 1);
+    w.lose(m);
+    let _ = sos;
+    w
+}
+
+/// What version 1 wrote is read for ever. `CALLARBITER_GOLDEN=write` writes the file anew, which only a version
+/// that nobody has used yet may do; `src/saved/mod.rs` says how a second version is made.
+#[test]
+fn version_1_is_read_for_ever() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/v1");
+    if std::env::var("CALLARBITER_GOLDEN").is_ok_and(|what| what == "write") {
+        let records: Vec<_> = whole(&everything().arbiter).into_iter().collect();
+        std::fs::write(path, postcard::to_allocvec(&records).unwrap()).unwrap();
+    }
+    let bytes = std::fs::read(path).unwrap();
+    let records: Vec<(Key, Vec<u8>)> = postcard::from_bytes(&bytes).unwrap();
+    let expected: Records = records.iter().cloned().collect();
+    let restored = Arbiter::restore(settings(), records).unwrap();
+    assert!(whole(&restored) == expected, "the format changed, or what version 1 meant by it");
+    let domain = restored.domain(ALICE).unwrap();
+    let states: Vec<_> = domain.calls().map(|c| (c.uuid, c.state)).collect();
+    use CallState::*;
+    let told = [(1, Active), (2, Active), (3, Answering), (4, Ending)];
+    assert_eq!(states, told.map(|(n, state)| (uuid(n), state)));
+    let call = domain.find(of(3)).unwrap();
+    assert_eq!(call.handle.reveal(), "sip:someone@example.org");
+    assert_eq!((call.name.reveal(), call.contact.reveal()), ("Someone", "contact"));
+    assert_eq!(call.reason, "answered here");
+    assert!(domain.find(of(1)).unwrap().muted);
+    assert_eq!(domain.do_not_disturb(), DoNotDisturb::Quiet);
+    assert!(restored.domain(BOB).unwrap().find(of(1)).unwrap().orphaned);
+}
+
+/// Variants are told by their place alone: new ones come last.
+#[test]
+fn words_keep_their_numbers() {
+    for (n, state) in STATES.iter().enumerate() {
+        assert_eq!(postcard::to_allocvec(state).unwrap(), [n as u8], "{state:?}");
+    }
+    for (n, reason) in EndReason::ALL.iter().enumerate() {
+        assert_eq!(postcard::to_allocvec(reason).unwrap(), [n as u8], "{reason:?}");
+    }
+    let last = [
+        (postcard::to_allocvec(&Error::Cancelled).unwrap(), 26),
+        (postcard::to_allocvec(&Origin::Policy).unwrap(), 4),
+        (postcard::to_allocvec(&Authorization::Restricted).unwrap(), 3),
+        (postcard::to_allocvec(&AppIdSource::Sandbox).unwrap(), 2),
+        (postcard::to_allocvec(&HoldModel::ProviderWide).unwrap(), 1),
+        (postcard::to_allocvec(&callarbiter_core::Records::Full).unwrap(), 2),
+        (postcard::to_allocvec(&Ringer::Itself).unwrap(), 1),
+        (postcard::to_allocvec(&Silenced::Background).unwrap(), 3),
+        (postcard::to_allocvec(&Role::Headset).unwrap(), 2),
+        (postcard::to_allocvec(&DoNotDisturb::Refuse).unwrap(), 2),
+        (postcard::to_allocvec(&Phase::Granted).unwrap(), 3),
+    ];
+    for (bytes, n) in last {
+        assert_eq!(bytes, [n]);
+    }
+}
+
+#[test]
+fn what_a_later_version_wrote_is_told_apart_from_damage() {
+    let records = whole(&everything().arbiter);
+    for key in records.keys() {
+        let mut newer = records.clone();
+        newer.get_mut(key).unwrap()[0] = 2;
+        let why = Arbiter::restore(settings(), newer).unwrap_err();
+        assert!(why.is_newer() && why.to_string().contains("a later one wrote it"), "{why}");
+        let mut shorter = records.clone();
+        shorter.get_mut(key).unwrap().pop();
+        let why = Arbiter::restore(settings(), shorter).unwrap_err();
+        assert!(!why.is_newer(), "{why}");
+        assert!(!why.to_string().contains("someone"), "{why}");
+    }
+}
+
+/// A turn writes what it changed, however much else there is.
+#[test]
+fn an_answer_writes_little() {
+    let mut settings = settings();
+    settings.limits.groups_per_provider = 200;
+    let mut w = World::with(settings);
+    let mut store = Store::default();
+    let a = w.app(ALICE, "a");
+    for n in 100..200 {
+        let word = Word::Live {
+            uuid: uuid(n),
+            direction: Direction::Incoming,
+            state: CallState::Held,
+            update: Update::default(),
+        };
+        w.say(a, word).unwrap();
+    }
+    let update = Update {
+        handle: Some("sip:someone.with.a.name@subdomain.example.org".into()),
+        name: Some("Someone With A Name".into()),
+        ..Update::default()
+    };
+    w.incoming_with(a, 1, update).unwrap();
+    store.append(&mut w.arbiter, true);
+    let shell = w.caller(ALICE);
+    let actions = vec![Requested { action: answer(1), expected: None }];
+    w.handle(Input::Request { caller: shell, actions, token: None }).unwrap();
+    let first = store.append(&mut w.arbiter, true);
+    w.fulfil(a, "Answer");
+    let second = store.append(&mut w.arbiter, true);
+    w.fulfil(a, "AudioActivated");
+    let third = store.append(&mut w.arbiter, true);
+    println!("answer: {first} + {second} + {third} bytes");
+    assert!(first + second < 1024, "{first} + {second}");
+    assert!(third < 256, "{third}");
+}
+
+/// Bytes that nobody wrote so: refused, or an arbiter that is as sound as any.
+#[test]
+fn any_bytes_are_refused_or_sound() {
+    let number = std::env::var("CALLARBITER_HISTORIES").map(|n| n.parse().expect("a number"));
+    let (mut refused, mut taken) = (0, 0);
+    for seed in 0..number.unwrap_or(300) {
+        let mut rng = Rng(seed);
+        let (older, present) = two_moments(&mut rng);
+        for _ in 0..8 {
+            let mut records = present.clone();
+            for _ in 0..1 + rng.below(3) {
+                damage(&mut rng, &mut records, &older);
+            }
+            match Arbiter::restore(settings(), records) {
+                Err(_) => refused += 1,
+                Ok(arbiter) => {
+                    taken += 1;
+                    goes_on(&mut rng, arbiter);
+                }
+            }
+        }
+    }
+    println!("{refused} refused, {taken} taken");
+    assert!(refused > 0 && taken > 0);
+}
+
+#[test]
+fn noise_is_refused() {
+    let mut rng = Rng(1);
+    let keys: Vec<Key> = whole(&everything().arbiter).into_keys().collect();
+    for _ in 0..20_000 {
+        let length = rng.below(64);
+        let mut value: Vec<u8> = (0..length).map(|_| rng.next() as u8).collect();
+        if let Some(version) = value.first_mut() {
+            *version = 1;
+        }
+        let key = rng.pick(&keys);
+        let _ = Arbiter::restore(settings(), [(key, value)]);
+    }
+}
+
+/// The records of one random history at two of its moments.
+fn two_moments(rng: &mut Rng) -> (Records, Records) {
+    let mut harness = Harness::default();
+    let (theme, first) = opening(rng);
+    first.iter().for_each(|op| harness.apply(op));
+    let mut older = Records::new();
+    for at in 0..30 {
+        let next = op(rng, theme, &harness.view());
+        harness.apply(&next);
+        if at == 20 {
+            older = whole(&harness.world.arbiter);
+        }
+    }
+    (older, whole(&harness.world.arbiter))
+}
+
+fn damage(rng: &mut Rng, records: &mut Records, older: &Records) {
+    let keys: Vec<Key> = records.keys().copied().collect();
+    let key = rng.pick(&keys);
+    let value = records.get_mut(&key).unwrap();
+    match rng.below(6) {
+        0..3 if !value.is_empty() => {
+            let at = rng.below(value.len() as u64) as usize;
+            value[at] ^= 1 << rng.below(8);
+        }
+        3 => drop(records.remove(&key)),
+        4 => {
+            let other = rng.pick(&keys);
+            let taken = records[&other].clone();
+            records.insert(key, taken);
+        }
+        // A record that is whole, and of another time.
+        _ => match older.get(&key) {
+            Some(old) => *value = old.clone(),
+            None => drop(records.remove(&key)),
+        },
+    }
+}
+
+/// Apps answer, deadlines pass, and it comes to rest.
+fn goes_on(rng: &mut Rng, arbiter: Arbiter) {
+    let mut w = World::default();
+    w.arbiter = arbiter;
+    w.now.mono = Time(120_000_000);
+    let peers = w.arbiter.domains().flat_map(|d| d.providers()).filter_map(|p| p.peer);
+    let lost: Vec<Peer> = peers.filter(|_| rng.one_in(4)).collect();
+    w.handle(Input::Restarted { lost }).unwrap();
+    for turn in 0..500 {
+        let uids: Vec<Uid> = w.arbiter.domains().map(|d| d.uid()).collect();
+        let asked = uids.iter().find_map(|uid| Some((*uid, w.take(*uid, |_| true)?)));
+        match asked {
+            Some((uid, asked)) if turn < 100 && !rng.one_in(5) => {
+                let domain = w.arbiter.domain(uid).unwrap();
+                let peer = domain.provider(asked.provider).and_then(|p| p.peer);
+                let caller = Caller {
+                    uid,
+                    peer: peer.unwrap_or(Peer(0)),
+                    sandboxed: false,
+                    control: true,
+                    agent: true,
+                };
+                let app = App { id: asked.provider, caller };
+                let how = rng.pick(&[model::op::How::Fulfil, model::op::How::Fail]);
+                let _ = w.say(app, model::meaning::answer(&asked, how));
+            }
+            _ => match w.arbiter.next_deadline() {
+                Some((at, _)) => {
+                    w.move_to(at.max(w.now.mono));
+                    w.handle(Input::Tick).unwrap();
+                }
+                None => return,
+            },
+        }
+    }
+    assert_eq!(w.arbiter.next_deadline(), None, "it never comes to rest");
+}
+
+/// What writing costs: `cargo test --release -p callarbiter-core --test saved cost -- --ignored --nocapture`.
+#[test]
+#[ignore = "a measurement"]
+fn cost() {
+    let mut w = World::default();
+    let a = w.app(ALICE, "a");
+    w.talking(a, 1);
+    let (mut keys, mut frame) = (Vec::new(), Vec::new());
+    w.arbiter.take_unsaved(&mut keys);
+    let (mut spent, mut bytes, mut turns) = (std::time::Duration::ZERO, 0, 0u32);
+    for round in 0..100_000u32 {
+        w.request(ALICE, vec![mute(1, round % 2 == 0)]).unwrap();
+        for answered in [false, true] {
+            if answered {
+                w.fulfil(a, "SetMuted");
+            }
+            let begin = std::time::Instant::now();
+            keys.clear();
+            frame.clear();
+            w.arbiter.take_unsaved(&mut keys);
+            for key in &keys {
+                w.arbiter.save(*key, &mut frame);
+            }
+            spent += begin.elapsed();
+            bytes += frame.len();
+            turns += 1;
+        }
+        w.effects.clear();
+    }
+    println!("{:?} and {} bytes a turn", spent / turns, bytes / turns as usize);
+}
