@@ -12,9 +12,10 @@ use harness::{Bus, Daemon, NAME, ROOT, built, interface, source};
 use tempfile::TempDir;
 
 /// Everything but the interface files, of which every XML file of the contract is one.
-const FILES: [&str; 18] = [
+const FILES: [&str; 19] = [
     "usr/bin/callctl",
     "usr/lib/callarbiter/callarbiter.toml",
+    "usr/lib/systemd/catalog/callarbiter.catalog",
     "usr/lib/systemd/system-preset/80-callarbiter.preset",
     "usr/lib/systemd/system/callarbiter.service",
     "usr/lib/systemd/user/callarbiter-user.service",
@@ -119,6 +120,24 @@ fn the_service_is_exposed_to_little() -> Result<()> {
     let said = output(security.arg(live.usr("lib/systemd/system/callarbiter.service")))?;
     println!("{}", words(&said).lines().last().unwrap_or_default());
     ensure!(said.status.success(), "more than 0.5:\n{}", words(&said));
+    Ok(())
+}
+
+#[test]
+fn the_journal_explains_every_number() -> Result<()> {
+    let live = Live::install()?;
+    let ids = fs::read_to_string(source("daemon/src/log/ids.rs"))?;
+    let mut ids: Vec<&str> = ids.split('"').filter(|text| text.len() == 32).collect();
+    let catalog = fs::read_to_string(live.usr("lib/systemd/catalog/callarbiter.catalog"))?;
+    let mut explained: Vec<&str> = vec![];
+    for entry in catalog.split("\n-- ").skip(1) {
+        let (id, text) = entry.split_once('\n').context("an entry is a number and a text")?;
+        ensure!(text.starts_with("Subject: "), "{id} has no subject");
+        explained.push(id);
+    }
+    ids.sort_unstable();
+    explained.sort_unstable();
+    assert_eq!(explained, ids);
     Ok(())
 }
 
