@@ -221,7 +221,7 @@ impl Loop {
     }
 
     async fn send(&mut self) -> Result<(), ServeError> {
-        if crash::FINE {
+        if crash::is_fine() {
             for message in std::mem::take(&mut self.out) {
                 crash::point();
                 self.connection.send(&message).await.map_err(ServeError::Send)?;

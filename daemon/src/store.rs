@@ -240,7 +240,7 @@ impl Log {
     /// One write, or the file as it was.
     fn write(&mut self, frame: &[u8]) -> io::Result<()> {
         crash::point();
-        let written = if crash::FINE {
+        let written = if crash::is_fine() {
             let (first, second) = frame.split_at(frame.len() / 2);
             self.file.write_all(first).and_then(|()| {
                 crash::point();

@@ -14,6 +14,15 @@ const PROPERTY_READ_ONLY: &str = "org.freedesktop.DBus.Error.PropertyReadOnly";
 const INVALID_ARGS: &str = "org.freedesktop.DBus.Error.InvalidArgs";
 const FAILED: &str = "org.freedesktop.DBus.Error.Failed";
 
+/// The longest name that a bus knows.
+const QUOTED: usize = 255;
+
+/// What a caller wrote, as far as a sentence can carry it: arguments may be anything.
+fn quoted(text: &str) -> String {
+    let shown = |c: char| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c };
+    text.chars().take(QUOTED).map(shown).collect()
+}
+
 fn standard(name: &str, message: impl Into<String>) -> Error {
     Error::new(ErrorName::Other(name.to_owned()), message)
 }
@@ -25,22 +34,26 @@ pub fn unknown_object(path: &str) -> Error {
 
 /// The object has no such interface.
 pub fn unknown_interface(path: &str, interface: &str) -> Error {
+    let interface = quoted(interface);
     standard(UNKNOWN_INTERFACE, format!("the object {path} has no interface {interface}"))
 }
 
 /// The interface has no such method.
 pub fn unknown_method(interface: &str, member: &str) -> Error {
-    let on = if interface.is_empty() { "this object" } else { interface };
+    let interface = quoted(interface);
+    let on = if interface.is_empty() { "this object" } else { &interface };
     standard(UNKNOWN_METHOD, format!("{on} has no method {member}; Introspect lists them"))
 }
 
 /// The interface has no such property.
 pub fn unknown_property(interface: &str, property: &str) -> Error {
+    let property = quoted(property);
     standard(UNKNOWN_PROPERTY, format!("{interface} has no property {property}"))
 }
 
 /// Nothing here is set by properties.
 pub fn read_only(property: &str) -> Error {
+    let property = quoted(property);
     standard(
         PROPERTY_READ_ONLY,
         format!("{property} cannot be set; the methods of the interface change things"),
