@@ -20,20 +20,24 @@
 
 mod arbiter;
 mod bus;
+mod known;
 mod peer;
 mod process;
 mod provider;
 pub mod sip;
 mod user;
 mod wait;
+mod witness;
 
 pub use arbiter::{ALLOW, Arbiter, Daemon};
 pub use bus::Bus;
+pub use known::{Dice, Interfaces, Known, seed};
 pub use peer::{Action, Options, Peer, Refused, View, action, error, is, options};
 pub use process::{Launch, Process, built, source};
 pub use provider::{Asked, FakeProvider, Reply, Reported};
 pub use user::User;
 pub use wait::{PATIENCE, eventually};
+pub use witness::Witness;
 
 /// The arbiter's name on the bus.
 pub const NAME: &str = "org.callarbiter.Calls1";
