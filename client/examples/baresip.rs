@@ -25,7 +25,8 @@ use std::time::Duration;
 use anyhow::{Result, anyhow};
 use callarbiter::words::EndReason;
 use callarbiter::{
-    ActionError, CallState, CallUpdate, Connection, Delegate, Performed, Provider, Request, Uuid,
+    ActionError, CallState, CallUpdate, Connection, Delegate, Error, Performed, Provider, Request,
+    Uuid,
 };
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::broadcast::{Receiver, error::RecvError};
@@ -159,6 +160,10 @@ impl Delegate for Softphone {
     ) -> Vec<(Uuid, CallState)> {
         let calls = self.phone.states().await;
         calls.into_iter().map(|(call, state)| (call, CallState::from(state))).collect()
+    }
+
+    async fn not_taken(&self, call: Uuid, _error: Error) {
+        let _ = self.phone.end(call).await;
     }
 
     async fn reset(&self) {

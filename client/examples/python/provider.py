@@ -14,6 +14,7 @@ import uuid
 
 from dasbus.client.observer import DBusObserver
 from dasbus.connection import AddressedMessageBus, SessionMessageBus, SystemMessageBus
+from dasbus.error import DBusError
 from dasbus.loop import EventLoop
 from dasbus.server.interface import accepts_additional_arguments
 from dasbus.typing import get_variant
@@ -50,7 +51,11 @@ class Delegate:
 
     def fulfil(self, request, word, results=None):
         print(word, flush=True)
-        self.provider.Fulfil(request, results or {})
+        try:
+            self.provider.Fulfil(request, results or {})
+        except DBusError as error:
+            # It was decided without us, or the arbiter is being restarted and will ask again.
+            print("not heard:", error, flush=True)
 
     @asked
     def PerformStart(self, request, call, handle, options):
@@ -89,7 +94,8 @@ class Delegate:
 
     @asked
     def Reconcile(self, request, calls):
-        # The arbiter was restarted, or we were: which of these calls are still there, and in what state?
+        # The arbiter was restarted, or we were: which of these calls are still there, and in what state? A real
+        # provider answers from what it knows, and reports by ReportCall what the arbiter does not list.
         kept = {call: {"state": known["state"]} for call, known in calls.items()}
         self.fulfil(request, "reconcile", {"calls": get_variant("a{sa{sv}}", kept)})
 
@@ -142,6 +148,8 @@ def main():
 
     delegate = Delegate(bus)
     bus.publish_object(DELEGATE, delegate)
+    # A bus that is restarted needs a new connection: whoever started us does that.
+    bus.connection.set_exit_on_close(True)
     # Whenever the arbiter comes: now, later, and again when it was restarted.
     arbiter = DBusObserver(bus, NAME)
     arbiter.service_available.connect(lambda _: register(bus, delegate, options.app_id))
