@@ -4,11 +4,14 @@
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
-use harness::{ALLOW, Arbiter, Bus, Daemon, FakeProvider, Peer, ROOT, Reported, User, eventually};
+use harness::{
+    ALLOW, Arbiter, Bus, Daemon, FakeProvider, PATIENCE, Peer, ROOT, Reported, User, eventually,
+};
 
 #[tokio::test]
 async fn the_files_are_for_nobody_else() -> Result<()> {
@@ -102,7 +105,7 @@ async fn a_file_that_may_not_be_read_is_set_aside() -> Result<()> {
     let mut scene = Scene::start(Bus::system().await?).await?;
     scene.arbiter.stop("KILL").await?;
     let file = scene.file()?;
-    fs::set_permissions(&file, Permissions::from_mode(0))?;
+    fs::set_permissions(&file, Permissions::from_mode(0o000))?;
     std::os::unix::fs::chown(&file, Some(0), None)?;
     scene.arbiter.start().await?;
     let log = scene.arbiter.daemon.process.log();
@@ -131,7 +134,10 @@ async fn a_full_file_system_costs_the_state_and_nothing_else() -> Result<()> {
     User::require_root()?;
     let bus = Bus::session().await?;
     let disk = SmallDisk::mount(bus.directory().join("small"), "64k")?;
-    let daemon = Daemon::launch_with(&bus, ALLOW, &disk.0, &[])?.ready(&bus).await?;
+    let manager = Manager::listen(&bus)?;
+    let variables = [("NOTIFY_SOCKET", manager.socket.to_str().unwrap())];
+    let daemon = Daemon::launch_with(&bus, ALLOW, &disk.0, &variables)?.ready(&bus).await?;
+    manager.told("STATUS=ok")?;
     let phone = FakeProvider::register(&bus, "org.example.Phone").await?;
     let user = bus.connect().await?;
     let ballast = disk.fill()?;
@@ -150,10 +156,13 @@ async fn a_full_file_system_costs_the_state_and_nothing_else() -> Result<()> {
     }
     let last = phone.report_incoming("sip:rabbit@example.org").await?;
     user.answer(&last.path).await?;
-    assert_eq!(state_files(&disk.0)?, [PathBuf::new(); 0], "better none than one of another time");
+    let left = state_files(&disk.0)?;
+    assert!(left.is_empty(), "better none than one of another time: {left:?}");
     assert_eq!(log().matches("cannot be kept").count(), 1, "{}", log());
 
+    manager.told("STATUS=calls would not survive a restart: No space left on device")?;
     fs::remove_file(ballast)?;
+    manager.told("STATUS=ok")?;
     eventually("kept again", async || log().contains("is kept again").then_some(())).await?;
     let Daemon { mut process, state, .. } = daemon;
     process.signal("KILL")?;
@@ -260,6 +269,33 @@ fn crc32(bytes: &[u8]) -> u32 {
 fn directory_instead(file: &Path) -> Result<()> {
     fs::remove_file(file)?;
     Ok(fs::create_dir(file)?)
+}
+
+/// A service manager, as far as it listens.
+struct Manager {
+    socket: PathBuf,
+    words: UnixDatagram,
+}
+
+impl Manager {
+    fn listen(bus: &Bus) -> Result<Manager> {
+        let socket = bus.directory().join("notify");
+        let words = UnixDatagram::bind(&socket)?;
+        words.set_read_timeout(Some(PATIENCE))?;
+        Ok(Manager { socket, words })
+    }
+
+    /// Waits for a line that begins like this.
+    fn told(&self, line: &str) -> Result<()> {
+        let mut datagram = [0; 4096];
+        loop {
+            let length = self.words.recv(&mut datagram).with_context(|| line.to_owned())?;
+            let text = String::from_utf8_lossy(&datagram[..length]).into_owned();
+            if text.lines().any(|told| told.starts_with(line)) {
+                return Ok(());
+            }
+        }
+    }
 }
 
 /// A file system with little room; unmounted when dropped.

@@ -93,12 +93,12 @@ impl Keeper {
     }
 
     /// Writes what changed; one write, or none.
-    pub fn keep(&mut self, now: Time, router: &mut Router) {
+    pub fn keep(&mut self, now: Now, router: &mut Router) {
         let Some(store) = &mut self.store else { return router.forget_unsaved() };
         self.keys.clear();
-        router.take_unsaved(&mut self.keys);
+        router.take_unsaved(now, &mut self.keys);
         // While it cannot be written nothing need be remembered: in the end all of it is.
-        if self.trouble.as_ref().is_some_and(|trouble| now < trouble.retry) {
+        if self.trouble.as_ref().is_some_and(|trouble| now.mono < trouble.retry) {
             return;
         }
         match (store.append(&self.keys, router), self.trouble.take()) {
@@ -117,7 +117,7 @@ impl Keeper {
                         Millis(patience.0.saturating_mul(2)).min(MOST_PATIENCE)
                     }
                 };
-                self.trouble = Some(Trouble { patience, retry: now + patience });
+                self.trouble = Some(Trouble { patience, retry: now.mono + patience });
             }
         }
     }
@@ -128,9 +128,9 @@ impl Keeper {
     }
 
     /// The last words before the daemon leaves. False if the state is not there for the next one.
-    pub fn leave(&mut self, now: Time, router: &mut Router) -> bool {
+    pub fn leave(&mut self, now: Now, router: &mut Router) -> bool {
         if let Some(trouble) = &mut self.trouble {
-            trouble.retry = now;
+            trouble.retry = now.mono;
         }
         self.keep(now, router);
         self.store.is_some() && self.trouble.is_none()

@@ -122,7 +122,7 @@ pub async fn serve(
                 router
             });
             router.restarted(now, &present, &mut out);
-            keeper.keep(now.mono, &mut router);
+            keeper.keep(now, &mut router);
             router
         }
     };
@@ -130,6 +130,7 @@ pub async fn serve(
     // Last: whoever sees the name finds everything behind it. What has to be told from before comes after
     // it: an app believes only the owner of the name.
     arrival.take_name().await?;
+    crash::point();
     ready();
     let alarm = Alarm::new()?;
     if logind {
@@ -192,7 +193,7 @@ impl Loop {
 
     /// Before anything of it is told: what a kill at any moment would leave behind is what others heard of.
     fn keep(&mut self) {
-        self.keeper.keep(clock::now().mono, &mut self.router);
+        self.keeper.keep(clock::now(), &mut self.router);
     }
 
     /// The message, and those that are there already: their replies leave in one write.
@@ -243,7 +244,7 @@ impl Loop {
 
     async fn stop(mut self) -> Result<(), ServeError> {
         // Where the state stays, apps keep their calls and find them again.
-        if !self.keeper.leave(clock::now().mono, &mut self.router) {
+        if !self.keeper.leave(clock::now(), &mut self.router) {
             self.router.farewell(&mut self.out);
         }
         self.send().await?;

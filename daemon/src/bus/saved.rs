@@ -97,7 +97,8 @@ impl Router {
     }
 
     /// What changed since the last time, each key once.
-    pub fn take_unsaved(&mut self, keys: &mut Vec<Key>) {
+    pub fn take_unsaved(&mut self, now: Now, keys: &mut Vec<Key>) {
+        self.continuity.look_at_clocks(now);
         if !std::mem::replace(&mut self.continuity.written, true) {
             keys.push(Key::Life);
         }
@@ -144,7 +145,10 @@ impl Router {
         self.arbiter = Arbiter::restore(self.arbiter.settings().clone(), core)?;
         self.epoch.clone_from(&life.epoch);
         self.requests = Requests::with(life.requests.clone());
-        self.continuity.written = life.bus == self.continuity.bus;
+        if life.bus == self.continuity.bus {
+            self.continuity.since = life.since;
+            self.continuity.written = true;
+        }
         self.continuity.before = Some(life);
         Ok(())
     }
@@ -157,7 +161,10 @@ impl Router {
                 let restored = self.peers.restore(peer, saved, &self.access);
                 restored.ok_or(Unusable::Damaged("a connection has no name"))?;
             }
-            Key::Subscriber(uid, peer) => self.subscribers.restore(uid, peer),
+            Key::Subscriber(uid, peer) => {
+                let () = decode(value)?;
+                self.subscribers.restore(uid, peer);
+            }
             Key::Delegate(uid, id) => {
                 let path: String = decode(value)?;
                 let path = OwnedObjectPath::try_from(path);
@@ -305,13 +312,30 @@ impl Records for Router {
 
 impl Life {
     /// Whether the machine was started since. Only asked where the bus is another one: a clock that was set
-    /// shows as well.
+    /// while nobody looked shows as well.
     fn is_of_another_boot(&self, now: Now) -> bool {
-        const STEP: u64 = 10_000_000;
         let (mono, wall) = self.since;
-        let started = |wall: u64, mono: Time| wall.saturating_sub(mono.0);
         now.mono < mono || started(now.wall, now.mono).abs_diff(started(wall, mono)) > STEP
     }
+}
+
+impl Continuity {
+    /// A clock that is set moves the time at which the machine seems to have been started.
+    fn look_at_clocks(&mut self, now: Now) {
+        let (mono, wall) = self.since;
+        if started(now.wall, now.mono).abs_diff(started(wall, mono)) > STEP / 2 {
+            self.since = (now.mono, now.wall);
+            self.written = false;
+        }
+    }
+}
+
+/// Less than any machine needs to be started, in µs.
+const STEP: u64 = 4_000_000;
+
+/// When the machine was started, by the wall clock of the moment.
+fn started(wall: u64, mono: Time) -> u64 {
+    wall.saturating_sub(mono.0)
 }
 
 struct Room<'a> {

@@ -12,6 +12,7 @@ use super::*;
 
 mod permissions;
 mod replies;
+mod restarts;
 mod served;
 
 const UUID: &str = "11111111-2222-4333-8444-555555555555";
