@@ -143,7 +143,8 @@ fn shrink(mut ops: Vec<Op>, ending: Ending, thorough: bool) -> Vec<Op> {
     ops
 }
 
-/// Apps that hold each call by itself and obey at once: the reference model says the same.
+/// Apps that hold each call by itself and obey at once: the reference model, which knows of no restart, says the
+/// same.
 #[test]
 fn the_reference_model_agrees() {
     let number = std::env::var("CALLARBITER_HISTORIES").map(|n| n.parse().expect("a number"));
@@ -157,7 +158,13 @@ fn the_reference_model_agrees() {
             let said = model.apply(simple);
             harness.apply(&carried_out(simple));
             assert_eq!(said.err(), harness.refused, "seed {seed}: {ops:#?}");
-            harness.obey();
+            // In the middle of things and at rest, a restart changes nothing.
+            for _ in 0..2 {
+                if rng.one_in(10) {
+                    harness.apply(&Op::Restart { lost: None, heard: rng.one_in(2) });
+                }
+                harness.obey();
+            }
             compare(&model, &harness).unwrap_or_else(|why| panic!("{why}; seed {seed}: {ops:#?}"));
         }
     }

@@ -264,7 +264,7 @@ impl Harness {
     pub fn reply(&mut self, uid: Uid, asked: &Asked, how: How) {
         let caller = self.apps.values().find(|a| a.caller.uid == uid && a.id == asked.provider);
         let Some(caller) = caller.map(|a| a.caller) else { return };
-        let word = answer(asked, how);
+        let word = answer(&self.as_it_stands(uid, asked), how);
         let decided = !matches!(word, Word::Progress { .. });
         if decided {
             self.laws.answered(uid, asked.request);
@@ -273,6 +273,19 @@ impl Harness {
         if self.input(Some(uid), input).is_ok() && decided {
             self.close(uid, asked.request);
         }
+    }
+
+    /// An app that is asked where its calls stand knows what it has done since it was asked.
+    fn as_it_stands(&self, uid: Uid, asked: &Asked) -> Asked {
+        let mut asked = asked.clone();
+        if let Ask::Reconcile { calls } = &mut asked.ask {
+            let domain = self.world.domain(uid);
+            for (uuid, state) in calls {
+                let call = domain.find(CallRef::Of(asked.provider, *uuid));
+                *state = call.map_or(*state, |c| c.state);
+            }
+        }
+        asked
     }
 
     /// No longer open, by its answer or its deadline.
