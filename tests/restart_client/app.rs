@@ -51,6 +51,12 @@ impl Delegate for Acts {
     async fn perform_set_held(&self, _: &Request, _: Uuid, held: bool) -> Performed {
         self.act(if held { "hold" } else { "unhold" }).await
     }
+    async fn perform_set_muted(&self, _: &Request, _: Uuid, muted: bool) -> Performed {
+        self.act(if muted { "mute" } else { "unmute" }).await
+    }
+    async fn perform_play_dtmf(&self, _: &Request, _: Uuid, _: &str) -> Performed {
+        self.act("dtmf").await
+    }
     async fn audio_activated(&self, _: &Request, calls: &[Uuid]) -> Performed {
         *self.0.audible.lock().unwrap() = calls.to_vec();
         Ok(())

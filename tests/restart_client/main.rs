@@ -87,6 +87,12 @@ async fn a_call_that_is_being_placed() -> Result<()> {
     phone.is_detached().await?;
     scene.restart().await?;
     phone.is_attached().await?;
+    let placed = phone.provider.calls()[0].0;
+    phone.provider.update_call(placed, named("Rabbit")).await?;
+    observer
+        .until("its name", |calls| calls.iter().all(|call| call.display_name.reveal() == "Rabbit"))
+        .await?;
+    observer.sees(&[(placed, "starting")]).await?;
     phone.goes_on();
     let call = in_time(starting).await???.uuid;
     assert_eq!(phone.done(), ["start"]);
@@ -177,8 +183,7 @@ async fn what_happened_at_the_far_ends_meanwhile() -> Result<()> {
     chat.is_detached().await?;
     phone.provider.report_state(calls[0], CallState::Held).await?;
     phone.provider.report_remote_held(calls[0], true).await?;
-    let name = CallUpdate { display_name: Some("Rabbit".into()), ..CallUpdate::default() };
-    phone.provider.update_call(calls[0], name).await?;
+    phone.provider.update_call(calls[0], named("Rabbit")).await?;
     chat.provider.report_ended(calls[1], EndReason::Unanswered).await?;
     scene.restart().await?;
     observer.sees(&[(calls[0], "held")]).await?;
@@ -279,6 +284,80 @@ async fn again_and_again() -> Result<()> {
     observer.equals(&scene).await
 }
 
+/// One call from its start to its end, the daemon killed after each change of each request.
+#[tokio::test]
+async fn whatever_a_call_is_asked() -> Result<()> {
+    let mut scene = Scene::start().await?;
+    let phone = scene.app("org.example.Phone").await?;
+    let mut observer = Observer::start(&scene).await?;
+    let mut points = 0;
+    for asked in ["start", "hold", "unhold", "mute", "dtmf", "end"] {
+        for changes in 1.. {
+            let call = Uuid::new_v4();
+            let controller = scene.controller.clone();
+            let options = StartOptions { wait: true, call: Some(call), ..StartOptions::default() };
+            if asked != "start" {
+                controller.start_call("tel:+15550100", options.clone()).await?;
+                phone.provider.report_state(call, CallState::Active).await?;
+                phone.has_audio(call).await?;
+            }
+            if asked == "unhold" {
+                controller.hold(call).await?;
+            }
+            phone.forgets();
+            let mut witness = Events::subscribe(&scene.connection().await?).await?;
+            let mut asking = tokio::spawn(async move {
+                match asked {
+                    "start" => controller.start_call("tel:+15550100", options).await.map(drop),
+                    "hold" => controller.hold(call).await,
+                    "unhold" => controller.unhold(call).await,
+                    "mute" => controller.set_muted(call, true).await,
+                    "dtmf" => controller.send_dtmf(call, "42#").await,
+                    _ => controller.end(call).await,
+                }
+            });
+            let mut done = None;
+            for _ in 0..changes {
+                tokio::select! {
+                    biased;
+                    change = witness.next() => drop(change.context("the stream has ended")?),
+                    answer = &mut asking, if done.is_none() => done = Some(answer??),
+                    () = std::future::ready(()), if done.is_some() => {}
+                }
+            }
+            points += 1;
+            let is_over = done.is_some();
+            scene.crash().await?;
+            scene.restart().await?;
+            if !is_over {
+                in_time(asking).await???;
+            }
+            let state = match asked {
+                "start" => Some("dialing"),
+                "hold" => Some("held"),
+                "end" => None,
+                _ => Some("active"),
+            };
+            observer
+                .sees(&state.map(|state| (call, state)).into_iter().collect::<Vec<_>>())
+                .await?;
+            // Muting is asserted again with every grant; twice is once.
+            let mut acts = phone.forgets();
+            acts.dedup_by(|a, b| a == b && *a == "mute");
+            assert_eq!(acts, [asked], "killed after {changes} changes");
+            if state.is_some() {
+                scene.controller.end(call).await?;
+                observer.sees(&[]).await?;
+            }
+            if is_over {
+                break;
+            }
+        }
+    }
+    assert!(points > 12, "it was killed at {points} points only");
+    observer.equals(&scene).await
+}
+
 #[tokio::test]
 async fn whatever_was_told_last() -> Result<()> {
     let mut scene = Scene::start().await?;
@@ -320,6 +399,10 @@ async fn whatever_was_told_last() -> Result<()> {
     }
     assert!(changes > 8, "it was killed at {changes} points only");
     observer.equals(&scene).await
+}
+
+fn named(name: &str) -> CallUpdate {
+    CallUpdate { display_name: Some(name.to_owned()), ..CallUpdate::default() }
 }
 
 fn words<const N: usize>(words: [&'static str; N]) -> Vec<&'static str> {
