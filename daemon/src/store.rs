@@ -222,6 +222,8 @@ impl<K: Copy + Ord> Store<K> {
         }
         self.compact = log.length;
         self.log = Some(log);
+        // Frames of a turn need far less room.
+        self.draft = Draft::default();
         Ok(())
     }
 

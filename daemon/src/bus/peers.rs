@@ -431,6 +431,46 @@ mod tests {
     }
 
     #[test]
+    fn who_comes_back_is_judged_by_the_rules_of_the_day() {
+        let before = Access {
+            agent_units: BTreeSet::from(["panel.service".to_owned()]),
+            controllers: BTreeSet::from(["org.x.Panel".to_owned()]),
+            ..Access::default()
+        };
+        let judged = |access: &Access, sandboxed: bool, granted: bool| {
+            let mut peers = Peers::default();
+            let saved = SavedPeer {
+                name: ":1.5".to_owned(),
+                uid: Uid(1000),
+                unit: Some("panel.service".to_owned()),
+                sandboxed,
+                app: Some("org.x.Panel".to_owned()),
+                granted,
+            };
+            peers.restore(Peer(7), saved, access).unwrap();
+            let client = peers.client(Peer(7)).unwrap();
+            assert_eq!(peers.name(Peer(7)).unwrap().as_str(), ":1.5");
+            (client.caller.agent, client.caller.control)
+        };
+        let after = Access::default();
+        assert_eq!(judged(&before, false, false), (true, true));
+        assert_eq!(judged(&after, false, false), (false, true));
+        assert_eq!(judged(&before, true, false), (false, true));
+        assert_eq!(judged(&after, true, false), (false, false));
+        assert_eq!(judged(&after, true, true), (false, true), "polkit said so");
+        let mut peers = Peers::default();
+        let nameless = SavedPeer {
+            name: "org.x".to_owned(),
+            uid: Uid(1),
+            unit: None,
+            sandboxed: false,
+            app: None,
+            granted: false,
+        };
+        assert!(peers.restore(Peer(7), nameless, &after).is_none());
+    }
+
+    #[test]
     fn a_wall_keeps_from_roles_and_from_others_unless_the_administrator_says_so() {
         let name: OwnedUniqueName = UniqueName::try_from(":1.5").unwrap().into();
         let access = Access {

@@ -37,7 +37,7 @@ pub enum DirectoryError {
 const SET_ASIDE: u32 = 4;
 
 /// Longer than any state may be; such a file is not read.
-const LONGEST: u64 = 1024 * 1024 * 1024;
+const LONGEST: u64 = 2 * super::MOST;
 
 /// A directory that only this process uses.
 #[derive(Debug)]

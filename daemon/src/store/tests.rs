@@ -428,3 +428,20 @@ fn what_cannot_be_written_is_written_as_soon_as_it_can() {
     fs::remove_dir(&next).unwrap();
     assert_eq!(scene.read(), (model.0, true));
 }
+
+/// Format 1, byte for byte: whoever changes the format makes version 2, and this file can still be read.
+#[test]
+fn a_file_of_version_1_is_read_for_ever() {
+    let mut scene = Scene::new();
+    let file = scene.short();
+    let written: String =
+        fs::read(&file).unwrap().iter().map(|byte| format!("{byte:02x}")).collect();
+    assert_eq!(written, VERSION_1);
+    assert_eq!(scene.read(), (scene.history.last().unwrap().clone(), true));
+}
+
+const VERSION_1: &str = "63616c6c6172620a010000000100000001000000000000002d34d52318000000ec9a38247b6ecd8d\
+    01040000000001030000006f6e65040000000002000000001d00000087a0040075ed064f00040000\
+    000001030000004f4e450400000000030500000074687265650b000000156217c6cf985863000400\
+    00000002ffffffff190000003f3502cf4687d3b50004000000000404000000666f75720400000000\
+    01ffffffff";

@@ -253,3 +253,39 @@ fn records_may_be_anything() {
     }
     assert!(matches!(attempt(Kept::from([(vec![99], vec![1])])), Err(Unusable::Damaged(_))));
 }
+
+/// The shell's records in version 1, byte for byte: whoever changes one makes version 2, and these can still
+/// be read.
+#[test]
+fn records_of_version_1_are_read_for_ever() {
+    let text = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let bytes = |text: &str| -> Vec<u8> {
+        (0..text.len())
+            .step_by(2)
+            .map(|n| u8::from_str_radix(&text[n..n + 2], 16).unwrap())
+            .collect()
+    };
+    let kept: Kept = VERSION_1.iter().map(|(key, value)| (bytes(key), bytes(value))).collect();
+    let mut router = Bus::router(None);
+    router.begin_on(HERE.to_owned(), NOW);
+    router.restore(kept, NOW).unwrap();
+    let written: Vec<(String, String)> =
+        listed(&router).iter().map(|(key, value)| (text(key), text(value))).collect();
+    let read = |pair: &(&str, &str)| (pair.0.to_owned(), pair.1.to_owned());
+    assert_eq!(written, VERSION_1.iter().map(read).collect::<Vec<_>>());
+}
+
+const VERSION_1: [(&str, &str); 7] = [
+    (
+        "00",
+        "01203031323334353637383961626364656630313233343536373839616263646566243465373231\
+         3633312d646466342d346237642d393238322d6131366532393863303836320c3930646136616330\
+         37356531c0843dc0843d",
+    ),
+    ("0100", "01063a312e3130300000000000"),
+    ("0101", "01063a312e313031e8070109782e736572766963650101096f72672e782e41707001"),
+    ("02e80701", "01"),
+    ("03e80702", "01042f617070"),
+    ("04e80703", "0101"),
+    ("05000000", "010000"),
+];
