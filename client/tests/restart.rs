@@ -10,8 +10,8 @@ use std::sync::{
 };
 
 use callarbiter::{
-    CallState, CallUpdate, Connection, Delegate, EndReason, Error, Performed, Provider, Request,
-    Uuid,
+    CallState, CallUpdate, Change, Connection, Controller, Delegate, EndReason, Error, Events,
+    Performed, Provider, Request, Uuid,
 };
 use callarbiter_dbus::{Dict, ReconciledCalls};
 use fake::*;
@@ -343,4 +343,50 @@ async fn the_bus_itself_may_be_restarted() {
     assert_eq!(words::<1>(&registration), ["org.example.App"]);
     assert_eq!(words::<1>(&arbiter.expect("ReportEnded").await), [ONE.to_string()]);
     within(provider.report_incoming(THREE, CallUpdate::default())).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_bus_that_stays_away_is_told_plainly() {
+    let mut bus = Bus::start();
+    let arbiter = Arbiter::start(&bus, Script::default()).await;
+    let provider = register(&bus, &App::default()).await;
+    let connection = provider.connection().clone();
+    let mut events = Events::subscribe(&connection).await.unwrap();
+    carry(&provider, ONE).await;
+    bus.stop();
+    drop(arbiter);
+    assert_eq!(within(events.next()).await, Some(Change::ArbiterGone));
+    // Nothing is waited for but the clock, which runs at once to whatever is next.
+    tokio::time::pause();
+    connection.closed().await;
+    tokio::time::resume();
+    assert_eq!(within(events.next()).await, None);
+    let over = within(provider.report_ended(ONE, EndReason::RemoteEnded)).await;
+    assert!(matches!(over, Err(Error::Unregistered(_))), "{over:?}");
+    let closed = within(Controller::new(&connection).answer(ONE)).await;
+    assert!(matches!(closed, Err(Error::Closed)), "{closed:?}");
+}
+
+#[tokio::test]
+async fn a_request_that_comes_again_has_a_deadline_of_its_own() {
+    let bus = Bus::start();
+    let mut arbiter = Arbiter::start(&bus, Script::default()).await;
+    let app = App::default();
+    let _provider = register(&bus, &app).await;
+    let start = |ms: u32| {
+        let deadline = Variant::from(ms).try_into_owned().unwrap();
+        let options = Dict::from([("deadline".to_owned(), deadline)]);
+        ("r1", ONE.to_string(), "tel:+15550100", options)
+    };
+    let registration = arbiter.expect("RegisterProvider").await;
+    arbiter.ask(&registration, "PerformStart", &start(600_000)).await;
+    within(app.0.began.notified()).await;
+    arbiter.vanish().await;
+    let mut arbiter = Arbiter::start(&bus, Script::default()).await;
+    let registration = arbiter.expect("RegisterProvider").await;
+    arbiter.ask(&registration, "PerformStart", &start(150)).await;
+    let (request, more): (String, u32) =
+        arbiter.expect("Progress").await.body().deserialize().unwrap();
+    assert_eq!((&*request, more), ("r1", 150));
+    assert_eq!(app.0.begun.load(Ordering::SeqCst), 1);
 }

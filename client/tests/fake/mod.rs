@@ -57,7 +57,7 @@ impl Bus {
         daemon
     }
 
-    fn stop(&mut self) {
+    pub fn stop(&mut self) {
         let _ = self.daemon.kill();
         let _ = self.daemon.wait();
     }
