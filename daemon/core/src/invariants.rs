@@ -279,10 +279,12 @@ impl Domain {
             must(known, "a deadline of nothing")?;
         }
         for provider in self.providers.values() {
-            let asked = provider.reconciling.is_some_and(|r| {
-                let first = self.requests.get(&r).is_some_and(|r| r.sent);
-                first && self.timers.at(Due::Request(r)).is_some()
-            });
+            let first = provider.reconciling.and_then(|r| Some((r, self.requests.get(&r)?)));
+            let of_it = |r: &Request| {
+                r.provider == provider.id && matches!(r.ask, Ask::Reconcile { .. }) && r.sent
+            };
+            must(first.is_none_or(|(_, r)| of_it(r)), "a reconciliation that is none")?;
+            let asked = first.is_some_and(|(r, _)| self.timers.at(Due::Request(r)).is_some());
             must(!provider.restarted || asked, "an app is waited for that was not asked")?;
             let grace = self.timers.at(Due::Grace(provider.id)).is_some();
             must(provider.peer.is_some() || grace, "a lost provider is kept for ever")?;

@@ -6,7 +6,10 @@
 mod model;
 mod world;
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    panic::{AssertUnwindSafe, catch_unwind},
+};
 
 use callarbiter_core::*;
 use model::{
@@ -182,11 +185,16 @@ fn any_bytes_are_refused_or_sound() {
             for _ in 0..1 + rng.below(3) {
                 damage(&mut rng, &mut records, &older);
             }
-            match Arbiter::restore(settings(), records) {
-                Err(_) => refused += 1,
-                Ok(arbiter) => {
-                    taken += 1;
-                    goes_on(&mut rng, arbiter);
+            let lives = AssertUnwindSafe(|| {
+                let restored = Arbiter::restore(settings(), records.clone());
+                restored.map(|arbiter| goes_on(&mut rng, arbiter))
+            });
+            match catch_unwind(lives) {
+                Ok(Err(_)) => refused += 1,
+                Ok(Ok(())) => taken += 1,
+                Err(_) => {
+                    let damaged = records.iter().filter(|r| present.get(r.0) != Some(r.1));
+                    panic!("seed {seed}: {:?}", damaged.map(|r| r.0).collect::<Vec<_>>());
                 }
             }
         }
@@ -296,25 +304,32 @@ fn cost() {
     w.talking(a, 1);
     let (mut keys, mut frame) = (Vec::new(), Vec::new());
     w.arbiter.take_unsaved(&mut keys);
-    let (mut spent, mut bytes, mut turns) = (std::time::Duration::ZERO, 0, 0u32);
-    for round in 0..100_000u32 {
-        w.request(ALICE, vec![mute(1, round % 2 == 0)]).unwrap();
-        for answered in [false, true] {
-            if answered {
-                w.fulfil(a, "SetMuted");
+    let (mut least, mut bytes, mut turns) = (std::time::Duration::MAX, 0, 0);
+    for _ in 0..1000 {
+        let mut spent = std::time::Duration::ZERO;
+        for round in 0..100 {
+            w.request(ALICE, vec![mute(1, round % 2 == 0)]).unwrap();
+            for answered in [false, true] {
+                if answered {
+                    w.fulfil(a, "SetMuted");
+                }
+                let begin = std::time::Instant::now();
+                keys.clear();
+                frame.clear();
+                w.arbiter.take_unsaved(&mut keys);
+                for key in &keys {
+                    w.arbiter.save(*key, &mut frame);
+                }
+                spent += begin.elapsed();
+                bytes += frame.len();
+                turns += 1;
             }
-            let begin = std::time::Instant::now();
-            keys.clear();
-            frame.clear();
-            w.arbiter.take_unsaved(&mut keys);
-            for key in &keys {
-                w.arbiter.save(*key, &mut frame);
-            }
-            spent += begin.elapsed();
-            bytes += frame.len();
-            turns += 1;
         }
         w.effects.clear();
+        // Whatever else the machine did, it did not do it all the time.
+        least = least.min(spent / 200);
+        // Finished transactions do not pile up.
+        w.pass(Millis::secs(60));
     }
-    println!("{:?} and {} bytes a turn", spent / turns, bytes / turns as usize);
+    println!("{least:?} and {} bytes a turn", bytes / turns);
 }
