@@ -73,6 +73,10 @@ pub enum ServeError {
 /// the socket usually brings.
 const MESSAGES_PER_TURN: usize = 32;
 
+/// Bytes to be sent after which a turn takes no more messages: whoever is next need not wait for many
+/// snapshots to be put together.
+const BYTES_PER_TURN: usize = 64 * 1024;
+
 /// Messages that may wait for the loop; beyond them the connection stops reading. Each may bring sixteen
 /// files, whether they are wanted or not, and one file more than systemd lets a service have (1,024) ends
 /// the connection.
@@ -196,10 +200,12 @@ impl Loop {
         self.keeper.keep(clock::now(), &mut self.router);
     }
 
-    /// The message, and those that are there already: their replies leave in one write.
+    /// The message, and those that are there already: their replies leave in one write, unless they are
+    /// large.
     fn receive(&mut self, first: Option<zbus::Result<Message>>) -> Result<(), ServeError> {
         let mut next = first;
         let mut taken = 0;
+        let (mut bytes, mut counted) = (0, self.out.len());
         loop {
             let message = match next {
                 Some(Ok(message)) => message,
@@ -211,7 +217,9 @@ impl Loop {
             };
             self.router.receive(clock::now(), &message, &mut self.out)?;
             taken += 1;
-            if taken == MESSAGES_PER_TURN {
+            bytes += self.out.iter().skip(counted).map(|it| it.data().len()).sum::<usize>();
+            counted = self.out.len();
+            if taken == MESSAGES_PER_TURN || bytes > BYTES_PER_TURN {
                 return Ok(());
             }
             match self.messages.next().now_or_never() {

@@ -24,6 +24,7 @@ def rows(options, parts):
     piped = [max(1600 // scale, 128), 16, 8]
     every = [
         Row("report", "report → observer", "report", reports, "observer", "all", in_full=True),
+        Row("answer", "mute: message for message as C", "mute", few, "controller", "call"),
         Row("answer", "answer, no observer", "answer", few, "controller", "nothing", in_full=True),
         Row("answer", "answer, observer of the call", "answer", few, "controller", "call", in_full=True),
         Row("answer", "answer, observer of everything", "answer", few, "controller", "all", in_full=True),

@@ -17,7 +17,8 @@ pub struct Interface {
     pub xml: String,
     /// Methods and the signature of what a caller sends.
     pub methods: BTreeMap<&'static str, Signature>,
-    /// Properties and their types, in the order of the file.
+    /// Properties and their types, in the order of the file. What is served is compared with them.
+    #[cfg(test)]
     pub properties: Vec<(&'static str, Signature)>,
 }
 
@@ -36,11 +37,16 @@ static SERVED: LazyLock<Vec<Interface>> = LazyLock::new(|| {
 /// Reads one file. The files are ours and compiled in, so this knows the XML that we write and no more;
 /// a signature that cannot be read becomes one that no body has, and a test says so.
 fn parse(name: &'static str, file: &'static str, xml: String) -> Interface {
-    let properties = tags(file)
-        .filter(|tag| tag.starts_with("property "))
-        .filter_map(|tag| Some((attribute(tag, "name")?, signature(attribute(tag, "type")?))))
-        .collect();
-    Interface { name, xml, methods: methods_of(file), properties }
+    Interface {
+        name,
+        xml,
+        methods: methods_of(file),
+        #[cfg(test)]
+        properties: tags(file)
+            .filter(|tag| tag.starts_with("property "))
+            .filter_map(|tag| Some((attribute(tag, "name")?, signature(attribute(tag, "type")?))))
+            .collect(),
+    }
 }
 
 /// The methods of one file, each with the types of what a caller sends.

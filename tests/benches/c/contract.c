@@ -49,13 +49,6 @@ static void tell_observers(const Audience *to, bool of_call, Signal what, const 
     }
 }
 
-static void tell_one(const Audience *to, const char *receiver, Signal what, const char *types, ...) {
-    va_list arguments;
-    va_start(arguments, types);
-    tell(to, receiver, what, types, arguments);
-    va_end(arguments);
-}
-
 static void ask_provider(const Audience *to, const char *member, const char *types, ...) {
     sd_bus_message *m = NULL;
     va_list arguments;
@@ -118,7 +111,6 @@ void say_active(const Audience *to, uint32_t call) {
         "Holder", "o", n.group, "Phase", "s", "granting", "Revision", "t", n.revision, "Since", "t", WHEN, 0);
     tell_observers(to, true, transition, "ssst", "answering", "active", "answered", n.revision);
     tell_observers(to, false, finished, "a(sa{sv})t", 1, "Answer", 2, "call", "s", n.id, "outcome", "s", "fulfilled", n.revision);
-    tell_one(to, to->controller, finished, "a(sa{sv})t", 1, "Answer", 2, "call", "s", n.id, "outcome", "s", "fulfilled", n.revision);
 }
 
 void say_muting(const Audience *to, uint32_t call) {
@@ -139,8 +131,6 @@ void say_muted(const Audience *to, uint32_t call) {
         "Actions", "a(sa{sv})", 1, "SetMuted", 3, "call", "s", n.id, "muted", "b", 1, "outcome", "s", "fulfilled",
         "Revision", "t", n.revision, "State", "s", "finished", 0);
     tell_observers(to, false, finished, "a(sa{sv})t", 1, "SetMuted", 3, "call", "s", n.id, "muted", "b", 1,
-        "outcome", "s", "fulfilled", n.revision);
-    tell_one(to, to->controller, finished, "a(sa{sv})t", 1, "SetMuted", 3, "call", "s", n.id, "muted", "b", 1,
         "outcome", "s", "fulfilled", n.revision);
 }
 

@@ -16,7 +16,7 @@ typedef struct {
 
 typedef struct {
     sd_bus *bus;
-    const char *provider, *controller;
+    const char *provider;
     const Observer *observers;
     size_t count;
 } Audience;

@@ -71,8 +71,8 @@ static int publish(const Domain *d, uint32_t number, const char *state, sd_bus_m
     return 0;
 }
 
-static Audience audience(const Domain *d, const char *controller) {
-    return (Audience){ bus, d->provider, controller, d->subscribers, d->subscribed };
+static Audience audience(const Domain *d) {
+    return (Audience){ bus, d->provider, d->subscribers, d->subscribed };
 }
 
 static int ping(sd_bus_message *m, void *data, sd_bus_error *error) { return sd_bus_reply_method_return(m, NULL); }
@@ -145,7 +145,7 @@ static int report_in_full(sd_bus_message *m, void *data, sd_bus_error *error) {
     uint32_t number;
     const char *handle;
     Domain *d = data;
-    Audience to = audience(d, NULL);
+    Audience to = audience(d);
     d->ringing++;
     sd_bus_message_read(m, "us", &number, &handle);
     say_ringing(&to, number);
@@ -178,7 +178,7 @@ static int request(sd_bus_message *m, void *data, sd_bus_error *error) {
 static int request_in_full(sd_bus_message *m, void *data, sd_bus_error *error) {
     uint32_t number;
     const char *action;
-    Audience to = audience(data, NULL);
+    Audience to = audience(data);
     sd_bus_message_read(m, "us", &number, &action);
     bool mute = !strcmp(action, "mute");
     if (remember(number, mute ? say_muted : say_active, m) < 0) return -ENOMEM;
@@ -202,7 +202,7 @@ static int fulfil(sd_bus_message *m, void *data, sd_bus_error *error) {
     struct Request *r = take(number);
     if (!r) return sd_bus_reply_method_return(m, NULL);
     if (r->say) {
-        Audience to = audience(data, sd_bus_message_get_sender(r->from));
+        Audience to = audience(data);
         sd_bus_reply_method_return(m, NULL);
         r->say(&to, number);
         sd_bus_reply_method_return(r->from, NULL);
@@ -219,7 +219,7 @@ static int fulfil(sd_bus_message *m, void *data, sd_bus_error *error) {
 /* What was asked without a request of anybody: that the audio be taken. */
 static int fulfil_audio(sd_bus_message *m, void *data, sd_bus_error *error) {
     uint32_t number;
-    Audience to = audience(data, NULL);
+    Audience to = audience(data);
     sd_bus_message_read(m, "u", &number);
     sd_bus_reply_method_return(m, NULL);
     say_granted(&to, number);

@@ -26,6 +26,7 @@ static const struct { const char *name; void (*run)(const Run *); } COMMANDS[] =
     { "floor-pipe-in-full", floor_pipe_in_full },
     { "floor-fanout", floor_fanout },     { "arbiter-fanout", arbiter_fanout },
     { "floor-neighbour", floor_neighbour }, { "arbiter-neighbour", arbiter_neighbour },
+    { "floor-mute", floor_answer }, { "arbiter-mute", arbiter_mute },
     { "floor-flood-calls", floor_flood_calls }, { "arbiter-flood-calls", arbiter_flood_calls },
     { "floor-flood-reports", floor_flood_reports }, { "arbiter-flood-reports", arbiter_flood_reports },
     { "floor-flood-registrations", floor_flood_registrations },

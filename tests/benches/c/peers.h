@@ -29,6 +29,7 @@ void arbiter_ping(const Run *run);
 void arbiter_report(const Run *run);
 void arbiter_answer(const Run *run);
 void arbiter_neighbour(const Run *run);
+void arbiter_mute(const Run *run);
 void arbiter_flood_calls(const Run *run);
 void arbiter_flood_reports(const Run *run);
 void arbiter_flood_registrations(const Run *run);

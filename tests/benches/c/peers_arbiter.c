@@ -248,7 +248,7 @@ void arbiter_pipe(const Run *run) {
 }
 
 /* Mutes and unmutes one call: the hops of an answer, and neither a report nor an end between two of them. */
-void arbiter_neighbour(const Run *run) {
+static void mute_in_turn(const Run *run, Connection *observer) {
     Provider p = provider(connect_to(run->address), "org.example.Neighbour");
     Connection *c = connect_to(run->address);
     Message m;
@@ -256,6 +256,7 @@ void arbiter_neighbour(const Run *run) {
     bool muted = false;
     report_held(&p, 0);
     call_path(path, 0);
+    if (observer) observe_call(observer, 0);
     catch_up(c);
     for (int k = warm_up(run); k < run->count; k++) {
         if (k >= 0) start_counting();
@@ -266,6 +267,7 @@ void arbiter_neighbour(const Run *run) {
         uint32_t fulfilled = fulfil(&p, "PerformSetMuted");
         receive_reply(c, mute, &m);
         uint64_t answered = now();
+        if (observer) await(observer, SIGNAL, "PropertiesChanged", &m);
         receive_reply(p.c, fulfilled, &m);
         if (k < 0) continue;
         stop_counting();
@@ -273,6 +275,11 @@ void arbiter_neighbour(const Run *run) {
     }
     unregister(&p);
 }
+
+void arbiter_neighbour(const Run *run) { mute_in_turn(run, NULL); }
+
+/* With one observer of the call: the same messages as the floor's answer. */
+void arbiter_mute(const Run *run) { mute_in_turn(run, connect_to(run->address)); }
 
 /* COUNT changes of one call's name, each to FIRST subscribers. */
 void arbiter_fanout(const Run *run) {
