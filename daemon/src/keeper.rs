@@ -3,6 +3,8 @@
 //! Owns what follows when it cannot be kept: calls go on all the same, the administrator is told once, and it
 //! is tried again. How it is written is [`crate::store`]'s, what is written the router's.
 
+mod panics;
+
 use std::path::{Path, PathBuf};
 
 use callarbiter_core::{Millis, Now, Time};
@@ -50,6 +52,7 @@ impl Keeper {
         let Some(place) = place else { return Ok((Keeper::default(), None)) };
         match Store::open(&place.directory) {
             Ok((store, found)) => {
+                panics::watch(store.path());
                 Ok((Keeper { store: Some(store), ..Keeper::default() }, Some(found)))
             }
             Err(error) if place.required => Err(error),
@@ -71,6 +74,10 @@ impl Keeper {
         let Some(store) = self.store.as_mut().filter(|_| !found.records.is_empty()) else {
             return router;
         };
+        if panics::are_too_many(store.path(), now.mono) {
+            store.reject("damaged", "made the daemon panic again and again");
+            return router;
+        }
         let unusable = match router.restore(found.records, now) {
             Ok(()) => {
                 if !found.intact {
@@ -85,9 +92,10 @@ impl Keeper {
                 info!("the state in {} is not used: {unusable}", store.path().display());
                 store.forget();
             }
-            Unusable::Newer => store.reject("newer", &unusable.to_string()),
-            Unusable::Core(why) if why.is_newer() => store.reject("newer", &why.to_string()),
-            unusable => store.reject("damaged", &unusable.to_string()),
+            unusable => {
+                let kind = if unusable.is_newer() { "newer" } else { "damaged" };
+                store.reject(kind, &format!("cannot be used ({unusable})"));
+            }
         }
         new()
     }
@@ -146,4 +154,108 @@ fn tell_not_kept(directory: &Path, why: &str, again: bool) {
         directory.display()
     );
     notify::degraded(Some(format!("calls would not survive a restart: {why}")));
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+    use std::fs;
+
+    use callarbiter_core::Settings;
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::{bus::Access, store::Records};
+
+    const NOW: Now = Now { mono: Time(5_000_000), wall: 9_000_000 };
+
+    /// One record, of any content.
+    struct Record(&'static [u8]);
+
+    impl Records for Record {
+        type Key = Key;
+
+        fn write_key(&self, _: Key, out: &mut Vec<u8>) {
+            out.push(0);
+        }
+
+        fn write_value(&self, _: Key, out: &mut Vec<u8>) -> bool {
+            out.extend(self.0);
+            true
+        }
+
+        fn keys_after(&self, _: Option<Key>, _: usize, keys: &mut Vec<Key>) {
+            keys.push(Key::Life);
+        }
+    }
+
+    fn router() -> Router {
+        let mut router = Router::new(Settings::default(), Access::default(), None, None);
+        router.begin_on("here".to_owned(), NOW);
+        router
+    }
+
+    fn open(directory: &Path) -> (Keeper, Found) {
+        let (store, found) = Store::open(directory).unwrap();
+        (Keeper { store: Some(store), ..Keeper::default() }, found)
+    }
+
+    fn names(directory: &Path) -> Vec<String> {
+        let entries = fs::read_dir(directory).unwrap();
+        let mut names: Vec<String> =
+            entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_set_aside_and_work_begins_anew() {
+        for (value, kind) in [(&[1u8, 200][..], "damaged"), (&[2], "newer"), (&[], "damaged")] {
+            let top = TempDir::new().unwrap();
+            let directory = top.path().join("state");
+            let (mut store, _) = Store::open(&directory).unwrap();
+            store.append(&[Key::Life], &Record(value)).unwrap();
+            drop(store);
+            let (mut keeper, found) = open(&directory);
+            assert!(found.intact);
+            let mut begun = keeper.resume(NOW, found, router);
+            keeper.keep(NOW, &mut begun);
+            let expected = ["lock".to_owned(), "state.2".to_owned(), format!("state.{kind}-1")];
+            assert_eq!(names(&directory), expected);
+            drop(keeper);
+            let (mut keeper, found) = open(&directory);
+            let mut resumed = keeper.resume(NOW, found, router);
+            keeper.keep(NOW, &mut resumed);
+            assert_eq!(names(&directory), expected, "and that is used");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_kept_is_tried_again_and_less_and_less_often() {
+        let top = TempDir::new().unwrap();
+        let directory = top.path().join("state");
+        let (mut keeper, found) = open(&directory);
+        let mut router = keeper.resume(NOW, found, router);
+        keeper.keep(NOW, &mut router);
+        assert_eq!(keeper.retry(), None);
+
+        fs::remove_dir_all(&directory).unwrap();
+        keeper.store.as_mut().unwrap().forget();
+        let mut now = NOW;
+        let mut waited = Vec::new();
+        for _ in 0..9 {
+            keeper.keep(now, &mut router);
+            let retry = keeper.retry().unwrap();
+            waited.push((retry.0 - now.mono.0) / 1_000_000);
+            // Before its time nothing is tried.
+            keeper.keep(now, &mut router);
+            assert_eq!(keeper.retry(), Some(retry));
+            now.mono = retry;
+        }
+        assert_eq!(waited, [1, 2, 4, 8, 16, 32, 64, 64, 64]);
+        assert!(!keeper.leave(now, &mut router), "apps have to hear that it is lost");
+        fs::create_dir(&directory).unwrap();
+        assert!(keeper.leave(now, &mut router));
+        assert_eq!(keeper.retry(), None);
+    }
 }

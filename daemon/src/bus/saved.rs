@@ -78,6 +78,17 @@ pub enum Unusable {
     OtherBoot,
 }
 
+impl Unusable {
+    /// It is whole, and useless to this version.
+    pub fn is_newer(&self) -> bool {
+        match self {
+            Unusable::Newer => true,
+            Unusable::Core(why) => why.is_newer(),
+            Unusable::Damaged(_) | Unusable::OtherBoot => false,
+        }
+    }
+}
+
 /// How this run of the daemon continues an earlier one.
 #[derive(Debug, Default)]
 pub struct Continuity {
