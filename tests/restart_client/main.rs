@@ -74,6 +74,28 @@ async fn an_answer_that_its_app_performed_meanwhile() -> Result<()> {
 }
 
 #[tokio::test]
+async fn an_answer_of_the_app_that_the_arbiter_never_read() -> Result<()> {
+    let mut scene = Scene::start().await?;
+    let phone = scene.app("org.example.Phone").await?;
+    let call = phone.ring().await?;
+    let mut observer = Observer::start(&scene).await?;
+    phone.takes_its_time();
+    let answering = scene.controller.clone();
+    let answering = tokio::spawn(async move { answering.answer(call).await });
+    phone.is_at_work().await?;
+    let sent = scene.sent("Fulfil").await?;
+    scene.daemon.signal("STOP")?;
+    phone.goes_on();
+    in_time(sent).await???;
+    scene.crash().await?;
+    scene.restart().await?;
+    in_time(answering).await???;
+    assert_eq!(phone.done(), ["answer"]);
+    observer.sees(&[(call, "active")]).await?;
+    phone.has_audio(call).await
+}
+
+#[tokio::test]
 async fn a_call_that_is_being_placed() -> Result<()> {
     let mut scene = Scene::start().await?;
     let phone = scene.app("org.example.Phone").await?;

@@ -144,7 +144,8 @@ pub trait Delegate: Send + Sync + 'static {
 
     /// Which calls this app still has, asked when the arbiter or the app was away. `live` is what this
     /// crate knows from the reports and performed requests of this process, `theirs` what the arbiter
-    /// knew; what is not returned is ended.
+    /// knew; what is not returned is ended. What is reported before this returns counts more than what
+    /// it returns. Only an app that keeps calls over its own restart has to write it.
     fn reconcile(
         &self,
         live: Vec<(Uuid, CallState)>,
