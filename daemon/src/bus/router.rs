@@ -183,17 +183,6 @@ impl Router {
         self.finish(turn, out);
     }
 
-    /// The daemon leaves, and its state with it: every provider drops what it knows from it.
-    pub fn farewell(&self, out: &mut Vec<Message>) {
-        for (uid, id) in self.delegates.keys() {
-            let provider = self.arbiter.domain(*uid).and_then(|domain| domain.provider(*id));
-            let peer = provider.and_then(|provider| provider.peer);
-            if let Some(reset) = peer.and_then(|peer| self.delegate(*uid, *id, peer)) {
-                out.extend(built(reset.reset()));
-            }
-        }
-    }
-
     /// Writes what happened into the journal, when the messages are on their way: nobody waits for a line.
     pub fn write_journal(&mut self) {
         self.happened.drain(..).for_each(|event| journal::write(&event));
@@ -377,7 +366,12 @@ impl Router {
     }
 
     /// Where a provider is asked; none if it has left, which the core hears of in its order.
-    fn delegate(&self, uid: Uid, provider: ProviderId, peer: Peer) -> Option<Delegate<'_>> {
+    pub(super) fn delegate(
+        &self,
+        uid: Uid,
+        provider: ProviderId,
+        peer: Peer,
+    ) -> Option<Delegate<'_>> {
         let name = self.peers.name(peer)?;
         let path = self.delegates.get(&(uid, provider))?;
         Some(Delegate { name, path })
@@ -514,6 +508,6 @@ impl Router {
 }
 
 /// What cannot be built is a bug, and no reason to stop.
-fn built(message: zbus::Result<Message>) -> Option<Message> {
+pub(super) fn built(message: zbus::Result<Message>) -> Option<Message> {
     message.inspect_err(|reason| error!(%reason, "a message could not be built")).ok()
 }

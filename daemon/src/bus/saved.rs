@@ -25,7 +25,7 @@ use super::{
     delegate::Requests,
     kept::Kept,
     peers::SavedPeer,
-    router::{Router, Turn},
+    router::{Router, Turn, built},
 };
 use crate::{log::ids, store::Records};
 
@@ -34,7 +34,7 @@ const VERSION: u8 = 1;
 /// The name of a record. New kinds come last: their order is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Key {
-    /// The state as a whole: [`Life`].
+    /// The state as a whole.
     Life,
     /// A connection.
     Peer(Peer),
@@ -211,6 +211,17 @@ impl Router {
         self.tell(&mut turn, Input::Restarted { lost });
         self.finish(turn, out);
         self.tell_again(now, out);
+    }
+
+    /// The daemon leaves, and its state with it: every provider drops what it knows from it.
+    pub fn farewell(&self, out: &mut Vec<Message>) {
+        for (uid, id) in self.delegates.keys() {
+            let provider = self.arbiter.domain(*uid).and_then(|domain| domain.provider(*id));
+            let peer = provider.and_then(|provider| provider.peer);
+            if let Some(reset) = peer.and_then(|peer| self.delegate(*uid, *id, peer)) {
+                out.extend(built(reset.reset()));
+            }
+        }
     }
 
     /// What may have been decided and not told.
