@@ -88,8 +88,7 @@ impl Subscribers {
     /// Ends all subscriptions of a connection.
     pub fn unsubscribe(&mut self, uid: Uid, peer: Peer) {
         if let Some(subscriber) = self.of.get_mut(&(uid, peer)) {
-            subscriber.everything = false;
-            subscriber.objects.clear();
+            *subscriber = Subscriber { unread: subscriber.unread, ..Subscriber::default() };
             self.changed.push((uid, peer));
         }
     }
@@ -166,7 +165,7 @@ impl Subscribers {
     pub fn undelivered(&mut self, serial: NonZeroU32) -> Option<(Uid, Peer)> {
         let at = self.signals.iter().position(|(sent, ..)| *sent == serial)?;
         let (_, uid, peer) = self.signals.remove(at)?;
-        let subscriber = self.of.get_mut(&(uid, peer))?;
+        let subscriber = self.of.get_mut(&(uid, peer)).filter(|subscriber| subscriber.counts())?;
         if subscriber.suspended && subscriber.told != Some(serial) {
             return None;
         }
@@ -302,6 +301,10 @@ mod tests {
         assert_eq!(subscribers.undelivered(serial(2)), None, "it will be told once");
         subscribers.told(ME.0, ME.1, serial(3));
         assert_eq!(subscribers.undelivered(serial(3)), Some(ME), "that was lost as well");
+        subscribers.told(ME.0, ME.1, serial(4));
+        subscribers.unsubscribe(ME.0, ME.1);
+        assert_eq!(subscribers.undelivered(serial(4)), None, "it does not want to know");
+        assert!(!subscribers.is_suspended(ME.0, ME.1) && !subscribers.subscribes(ME.0, ME.1));
     }
 
     #[test]
