@@ -54,12 +54,13 @@ async fn main() -> Result<()> {
     let mut stop = signal(SignalKind::terminate())?;
     let stopped = tokio::select! {
         () = follow(&provider, &phone, &mut events) => Err(anyhow!("baresip has ended")),
+        () = bus.closed() => Err(anyhow!("the bus is gone")),
         _ = stop.recv() => Ok(()),
         _ = tokio::signal::ctrl_c() => Ok(()),
     };
     phone.end_all().await;
-    provider.unregister().await?;
-    stopped
+    let unregistered = provider.unregister().await;
+    stopped.and(Ok(unregistered?))
 }
 
 /// Reports what happens at the phone until it is gone.

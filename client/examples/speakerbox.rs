@@ -62,6 +62,9 @@ async fn main() -> anyhow::Result<()> {
         let update = CallUpdate { remote_handle: Some(caller), ..CallUpdate::default() };
         provider.report_incoming(Uuid::new_v4(), update).await?;
     }
-    tokio::signal::ctrl_c().await?;
+    tokio::select! {
+        stop = tokio::signal::ctrl_c() => stop?,
+        () = connection.closed() => anyhow::bail!("the bus is gone"),
+    }
     Ok(provider.unregister().await?)
 }
