@@ -154,6 +154,7 @@ impl Domain {
     pub(crate) fn drive(&mut self) {
         loop {
             if let Some(id) = self.turn.ready.pop_front() {
+                self.release_first();
                 self.advance(id);
             } else if self.lane.running.is_none()
                 && let Some(id) = self.lane.queue.pop_front()

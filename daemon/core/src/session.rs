@@ -28,6 +28,14 @@ impl Domain {
         }
     }
 
+    /// Who was held begins to give the audio back before the next step is performed.
+    pub(crate) fn release_first(&mut self) {
+        let has = matches!(self.audio.phase, Phase::Granting | Phase::Granted);
+        if has && self.audio_wanted() != self.audio.holder {
+            self.release();
+        }
+    }
+
     /// The group that should have the audio now.
     fn audio_wanted(&self) -> Option<GroupId> {
         let group = self.focus?;

@@ -22,7 +22,7 @@ fn answering_holds_the_active_call_first_and_audio_moves() {
     w.fulfil(a, "SetHeld");
     assert_eq!(w.held_by(ALICE, 1), HeldBy::ARBITER);
     let asked: Vec<_> = w.asked(ALICE).iter().map(Ask::action).collect();
-    assert_eq!(asked, ["Answer", "AudioDeactivated"]);
+    assert_eq!(asked, ["AudioDeactivated", "Answer"]);
     w.fulfil(b, "Answer");
     assert_eq!(w.outcomes(ALICE, t), ["fulfilled"]);
     assert_eq!(w.state_of(ALICE, 2), CallState::Active);

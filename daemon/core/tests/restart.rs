@@ -170,7 +170,7 @@ fn a_hold_in_the_middle_of_a_plan_is_asked_again() {
 fn a_plan_goes_on_at_its_step() {
     let (mut w, a, b, t) = making_room();
     w.fulfil(a, "SetHeld");
-    assert_eq!(w.asks(ALICE), [("Answer", 2), ("AudioDeactivated", 0)]);
+    assert_eq!(w.asks(ALICE), [("AudioDeactivated", 0), ("Answer", 2)]);
     w.restart(&[]);
     w.reconcile(a, &[(1, Held)]);
     w.reconcile(b, &[(2, Ringing)]);
