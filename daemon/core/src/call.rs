@@ -140,6 +140,14 @@ pub enum CallState {
 }
 
 impl Direction {
+    /// Its name on the bus.
+    pub fn name(self) -> &'static str {
+        match self {
+            Direction::Incoming => "incoming",
+            Direction::Outgoing => "outgoing",
+        }
+    }
+
     /// Whether a provider may say that such a call is in this state.
     pub(crate) fn takes(self, state: CallState) -> bool {
         use CallState::*;

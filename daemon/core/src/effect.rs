@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{
-    CallId, CallState, EndReason, GroupId, Names, Peer, Private, ProviderId, RequestId, Role,
-    TransactionId, Uid,
+    CallId, CallState, Direction, EndReason, GroupId, Names, Peer, Private, ProviderId, RequestId,
+    Role, TransactionId, Uid,
 };
 
 /// One thing to do.
@@ -246,6 +246,8 @@ pub struct Event {
 /// What happened.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Happening {
+    /// There is a call that was not there before.
+    Began { direction: Direction, state: CallState },
     /// A call changed its state.
     Transition { old: CallState, new: CallState, reason: &'static str },
     /// A provider registered.

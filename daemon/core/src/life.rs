@@ -68,6 +68,7 @@ impl Domain {
         self.note_call(id);
         self.turn.added(Object::Call(id));
         self.entered(id, None, state);
+        self.log(provider, Some(id), Happening::Began { direction, state });
         id
     }
 

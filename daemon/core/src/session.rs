@@ -56,9 +56,19 @@ impl Domain {
         self.enter(Phase::Granting);
         let uuids = self.eligible(group);
         self.mark(group, true);
-        self.log(provider, None, Happening::AudioGranted);
+        self.log_audio(group, provider, Happening::AudioGranted);
         self.activate(provider, uuids);
         self.assert_mute(group);
+    }
+
+    /// Of each of its calls, so that it is in the story of each.
+    fn log_audio(&mut self, group: GroupId, provider: ProviderId, what: Happening) {
+        for at in 0.. {
+            let Some(id) = self.groups.get(&group).and_then(|g| g.calls.get(at).copied()) else {
+                break;
+            };
+            self.log(provider, Some(id), what);
+        }
     }
 
     /// The app that has the audio is told so again, after the arbiter was away: the same grant.
@@ -138,7 +148,7 @@ impl Domain {
         if let Some(group) = self.audio.holder.take() {
             self.mark(group, false);
             if let Some(provider) = self.groups.get(&group).map(|g| g.provider) {
-                self.log(provider, None, Happening::AudioReleased);
+                self.log_audio(group, provider, Happening::AudioReleased);
             }
         }
         self.audio_told = None;

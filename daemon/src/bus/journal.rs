@@ -13,6 +13,13 @@ pub fn write(event: &Event) {
     let provider = event.app.as_ref();
     let call_id = event.call.map(tracing::field::display);
     match event.what {
+        Happening::Began { direction, state } => {
+            let (direction, new) = (direction.name(), state.name());
+            info!(
+                message_id = ids::CALL_BEGAN,
+                uid, provider, call_id, direction, new, "call begins"
+            );
+        }
         Happening::Transition { old, new, reason } => {
             let (old, new) = (old.name(), new.name());
             info!(
@@ -35,7 +42,7 @@ pub fn write(event: &Event) {
         Happening::Differs { ours, theirs } => {
             let (ours, theirs) = (ours.name(), theirs.name());
             warn!(
-                message_id = ids::CALL_TRANSITION,
+                message_id = ids::CALL_DIFFERS,
                 uid, provider, call_id, ours, theirs, "the app says otherwise after a restart"
             );
         }

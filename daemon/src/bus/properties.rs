@@ -176,7 +176,7 @@ const CALL: Table<Call> = &[
         let provider = view.domain.and_then(|domain| domain.provider(it.provider));
         Value::Str(provider.map_or("", |provider| &provider.app))
     }),
-    ("Direction", |_, it, _| Value::Str(direction(it.direction))),
+    ("Direction", |_, it, _| Value::Str(it.direction.name())),
     ("State", |_, it, _| Value::Str(it.state.name())),
     ("Reason", |_, it, _| Value::Str(it.reason)),
     ("RemoteHandle", |_, it, open| personal(&it.handle, open)),
@@ -331,13 +331,6 @@ pub fn configuration(configuration: &Configuration) -> Dict {
         instance: None,
     }
     .to_dict()
-}
-
-fn direction(direction: callarbiter_core::Direction) -> &'static str {
-    match direction {
-        callarbiter_core::Direction::Incoming => "incoming",
-        callarbiter_core::Direction::Outgoing => "outgoing",
-    }
 }
 
 fn source(source: AppIdSource) -> &'static str {
