@@ -10,7 +10,8 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use harness::{
-    ALLOW, Arbiter, Bus, Daemon, FakeProvider, PATIENCE, Peer, ROOT, Reported, User, eventually,
+    ALLOW, Arbiter, Bus, Daemon, FakeProvider, Launch, PATIENCE, Peer, Process, ROOT, Reported,
+    User, eventually,
 };
 
 #[tokio::test]
@@ -126,6 +127,50 @@ async fn a_directory_of_others_is_refused_with_the_reason() -> Result<()> {
         assert_eq!(status.code(), Some(1), "{}", daemon.log());
         assert!(daemon.log().contains(told), "{}", daemon.log());
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn unless_told_it_keeps_its_state_where_it_belongs() -> Result<()> {
+    let bus = Bus::session().await?;
+    let runtime = bus.directory().join("runtime");
+    fs::create_dir(&runtime)?;
+    let start = |bus: &Bus, variables: &[(&str, &Path)]| {
+        let mut launch = Launch::new(Daemon::program()?)
+            .arg("--bus")
+            .arg("session")
+            .arg("--config")
+            .arg("/dev/null")
+            .env("DBUS_SESSION_BUS_ADDRESS", bus.address());
+        for (name, value) in variables {
+            launch = launch.env(name, *value);
+        }
+        launch.start(bus.directory())
+    };
+    let user = ("XDG_RUNTIME_DIR", runtime.as_path());
+    let serving = async |process: &Process| {
+        eventually("it serves", async || process.log().contains("serving").then_some(())).await
+    };
+    let mut first = start(&bus, &[user])?;
+    serving(&first).await?;
+    let made = runtime.join("callarbiter");
+    assert_eq!(fs::metadata(&made)?.mode() & 0o777, 0o700);
+    assert_eq!(state_files(&made)?.len(), 1);
+
+    // One for another bus of the same session serves that bus, and says what it has not.
+    let other = Bus::session().await?;
+    let second = start(&other, &[user])?;
+    serving(&second).await?;
+    let log = second.log();
+    assert!(log.contains("cannot be kept") && log.contains("another callarbiterd"), "{log}");
+
+    // A service's own directory comes first.
+    first.signal("TERM")?;
+    first.end().await?;
+    let service = bus.directory().join("service");
+    let third = start(&bus, &[user, ("RUNTIME_DIRECTORY", &service)])?;
+    serving(&third).await?;
+    assert_eq!(state_files(&service)?.len(), 1);
     Ok(())
 }
 
