@@ -12,7 +12,8 @@ use super::{
     methods::standard,
     peers::{body_types, has_types},
     request::Request,
-    router::{Router, Turn},
+    router::Router,
+    turn::Turn,
     views::View,
 };
 

@@ -29,6 +29,7 @@ mod router;
 mod saved;
 mod session;
 mod subscribers;
+mod turn;
 mod views;
 mod waits;
 

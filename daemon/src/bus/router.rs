@@ -1,16 +1,15 @@
 //! The router: one message in, the messages that follow from it out, in wire order.
 //!
-//! Owns the core and everything that ties it to connections, and the order of a turn: the reply, then
-//! what is asked of providers and told to subscribers, as the core ordered it, then the replies of those
-//! who waited for the outcome: they know the new state when they hear of it. Never waits for anything.
+//! Owns the core and everything that ties it to connections: who is heard, and what each kind of message is.
+//! What follows from one is in [`super::turn`]. Never waits for anything.
 
 use callarbiter_core::{
-    Arbiter, Caller, Effect, Event, Input, Millis, Now, Object, Peer, ProviderId, Reply, Settings,
-    Time, TransactionId, Uid,
+    Arbiter, Caller, Event, Input, Millis, Now, Peer, ProviderId, Settings, Time, TransactionId,
+    Uid,
 };
-use callarbiter_dbus::{Error, limits, names};
+use callarbiter_dbus::{limits, names};
 use thiserror::Error as ThisError;
-use tracing::{debug, error};
+use tracing::debug;
 use uuid::Uuid;
 use zbus::{
     Message, OwnedObjectPath,
@@ -21,7 +20,7 @@ use zbus::{
 use super::{
     admission,
     debts::{Credit, Debts},
-    delegate::{Delegate, Requests},
+    delegate::Requests,
     fault, journal,
     kept::Kept,
     peers::{Access, Admission, Client, Identified, Peers},
@@ -30,6 +29,7 @@ use super::{
     request::{Request, error_reply},
     saved::Continuity,
     subscribers::Subscribers,
+    turn::Turn,
     waits::Waits,
 };
 use crate::logind::{self, Logind};
@@ -72,23 +72,7 @@ pub struct Router {
     /// Subscribers to be told to resynchronise, and when.
     resyncs: Vec<(Time, Uid, Peer)>,
     /// For the journal.
-    happened: Vec<Event>,
-}
-
-/// What one message or deadline causes.
-pub struct Turn {
-    pub(super) now: Now,
-    pub(super) effects: Vec<Effect>,
-    replies: Vec<Message>,
-    rest: Vec<Message>,
-    freed: Vec<Message>,
-}
-
-impl Turn {
-    pub(super) fn new(now: Now) -> Self {
-        let (replies, rest, freed) = (Vec::new(), Vec::new(), Vec::new());
-        Turn { now, effects: Vec::new(), replies, rest, freed }
-    }
+    pub(super) happened: Vec<Event>,
 }
 
 impl Router {
@@ -294,104 +278,6 @@ impl Router {
         self.finish(turn, out);
     }
 
-    /// One input of the core.
-    pub(super) fn input(&mut self, turn: &mut Turn, input: Input) -> Result<Reply, Error> {
-        self.arbiter
-            .handle(turn.now, input, &mut turn.effects)
-            .map_err(|refusal| fault::refused(&refusal))
-    }
-
-    /// One input to which nobody waits for an answer.
-    pub(super) fn tell(&mut self, turn: &mut Turn, input: Input) {
-        if let Err(refusal) = self.input(turn, input) {
-            error!(?refusal, "the core refused a fact");
-        }
-    }
-
-    /// Carries out what the core decided, before its next input: it still knows what it removed.
-    pub(super) fn finish(&mut self, mut turn: Turn, out: &mut Vec<Message>) {
-        for effect in std::mem::take(&mut turn.effects) {
-            self.carry_out(&mut turn, effect);
-        }
-        out.append(&mut turn.replies);
-        out.append(&mut turn.rest);
-        out.append(&mut turn.freed);
-        self.let_sleep();
-    }
-
-    fn carry_out(&mut self, turn: &mut Turn, effect: Effect) {
-        match effect {
-            Effect::Publish { uid, revision, change } => {
-                self.publish(turn.now, uid, revision, &change, &mut turn.rest);
-                if let callarbiter_core::Change::Removed(Object::Provider(id)) = change {
-                    self.delegates.remove(&(uid, id));
-                }
-            }
-            Effect::Finished { uid, transaction: id } => {
-                let transaction = self.arbiter.domain(uid).and_then(|d| d.transaction(id));
-                for (to, reply) in self.waits.finished(uid, id, transaction) {
-                    self.send(turn.now, to.uid, to.peer, reply, &mut turn.freed);
-                }
-            }
-            Effect::Ask { uid, peer, provider, request, ask, deadline_ms, origin } => {
-                let request = self.requests.text(request);
-                if let Some(delegate) = self.delegate(uid, provider, peer) {
-                    let asked = delegate.ask(&request, &ask, Millis(deadline_ms), origin);
-                    self.tell_provider(turn, uid, peer, asked);
-                }
-            }
-            Effect::TimedOut { uid, peer, provider, request, uuid, action } => {
-                let request = self.requests.text(request);
-                if let Some(delegate) = self.delegate(uid, provider, peer) {
-                    let told = delegate.timed_out(&request, uuid, action);
-                    self.tell_provider(turn, uid, peer, told);
-                }
-            }
-            Effect::AuthorizationSet { uid, peer, provider, authorization } => {
-                if let Some(delegate) = self.delegate(uid, provider, peer) {
-                    let told = delegate.authorization(authorization);
-                    self.tell_provider(turn, uid, peer, told);
-                }
-            }
-            Effect::RoleLost { peer, role, .. } => {
-                if let Some(name) = self.peers.name(peer) {
-                    let signal = Message::signal(names::ROOT_PATH, names::MANAGER, "RoleLost")
-                        .destination(name.as_ref())
-                        .build(&role.name());
-                    turn.rest.extend(built(signal));
-                }
-            }
-            Effect::Logged(event) => self.happened.push(event),
-        }
-    }
-
-    /// Where a provider is asked; none if it has left, which the core hears of in its order.
-    pub(super) fn delegate(
-        &self,
-        uid: Uid,
-        provider: ProviderId,
-        peer: Peer,
-    ) -> Option<Delegate<'_>> {
-        let name = self.peers.name(peer)?;
-        let path = self.delegates.get(&(uid, provider))?;
-        Some(Delegate { name, path })
-    }
-
-    /// One that does not read is not asked: it would not answer either, and its deadline says so.
-    fn tell_provider(
-        &mut self,
-        turn: &mut Turn,
-        uid: Uid,
-        peer: Peer,
-        message: zbus::Result<Message>,
-    ) {
-        if let Some(message) = built(message)
-            && self.affords(turn.now, uid, peer, &message)
-        {
-            self.send(turn.now, uid, peer, message, &mut turn.rest);
-        }
-    }
-
     pub(super) fn resync_later(&mut self, now: Now, uid: Uid, peer: Peer) {
         self.resyncs.push((now.mono + TELL_AGAIN, uid, peer));
     }
@@ -505,9 +391,4 @@ impl Router {
             self.resync_later(now, uid, peer);
         }
     }
-}
-
-/// What cannot be built is a bug, and no reason to stop.
-pub(super) fn built(message: zbus::Result<Message>) -> Option<Message> {
-    message.inspect_err(|reason| error!(%reason, "a message could not be built")).ok()
 }

@@ -25,7 +25,8 @@ use super::{
     delegate::Requests,
     kept::Kept,
     peers::SavedPeer,
-    router::{Router, Turn, built},
+    router::Router,
+    turn::{Turn, built},
 };
 use crate::{log::ids, store::Records};
 

@@ -5,7 +5,7 @@
 use callarbiter_core::Now;
 use zbus::Message;
 
-use super::router::{Router, Turn};
+use super::{router::Router, turn::Turn};
 use crate::logind::Logind;
 
 impl Router {

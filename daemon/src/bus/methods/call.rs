@@ -12,7 +12,8 @@ use crate::bus::{
     dispatch::{Answer, arguments},
     fault, parse,
     request::Request,
-    router::{Router, Turn},
+    router::Router,
+    turn::Turn,
     waits::Awaited,
 };
 

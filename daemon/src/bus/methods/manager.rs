@@ -16,7 +16,8 @@ use crate::bus::{
     fault, parse,
     peers::Client,
     request::Request,
-    router::{Router, Turn},
+    router::Router,
+    turn::Turn,
     waits::{self, Awaited},
 };
 

@@ -11,7 +11,8 @@ use crate::bus::{
     dispatch::{Answer, arguments},
     fault, parse,
     request::Request,
-    router::{Router, Turn},
+    router::Router,
+    turn::Turn,
 };
 
 /// What `ReportState` may say.
