@@ -5,7 +5,6 @@
 //! `CALLARBITER_SEED` begins with that case: the same seed decides the same.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
-mod app;
 mod plan;
 mod stage;
 

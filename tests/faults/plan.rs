@@ -3,7 +3,7 @@
 //! Owns the decisions and how often each is taken. Calls and apps are small numbers; what a decision means
 //! when its call is not there any more, the stage says.
 
-use harness::Dice;
+use harness::{Dice, Memory, Mood};
 
 /// Apps, and programs that control calls.
 pub const APPS: usize = 3;
@@ -12,40 +12,6 @@ pub const CONTROLLERS: usize = 2;
 pub const CALLS: usize = 2;
 /// Decisions of one case.
 const LENGTH: usize = 100;
-
-/// How an app answers what it is asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mood {
-    Obeys,
-    Refuses,
-    /// It does nothing and says nothing.
-    Hangs,
-    /// It does it and says nothing.
-    Forgets,
-    /// It says everything twice.
-    Stutters,
-    /// It answers when it is told to, the oldest first.
-    Waits,
-    /// The newest first.
-    Shuffles,
-    /// It says that it was done, and it was not.
-    Lies,
-    /// It asks for more time first.
-    Dawdles,
-}
-
-/// What an app says to `Reconcile`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Memory {
-    /// What is so.
-    Truth,
-    /// What the arbiter remembers.
-    Echo,
-    /// It has no calls any more.
-    Nothing,
-    /// Everything is active.
-    Nonsense,
-}
 
 /// What a program asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

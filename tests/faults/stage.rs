@@ -8,15 +8,14 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, bail, ensure};
 use harness::{
-    ALLOW, Action, Arbiter, Bus, Known, Options, PATIENCE, Peer, ROOT, Refused, Witness, action,
-    eventually, interface, options,
+    ALLOW, Action, App, Arbiter, Bus, Known, Options, PATIENCE, Peer, ROOT, Refused, Witness,
+    action, eventually, options,
 };
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use uuid::Uuid;
 use zbus::{OwnedObjectPath, Variant};
 
-use crate::app::App;
 use crate::plan::{self, APPS, CALLS, CONTROLLERS, Decision, Line, Wish};
 
 /// Short, so that what hangs is over soon; long against what a turn takes on a busy machine.
@@ -342,7 +341,7 @@ impl Stage {
             if self.settle().await.is_err() {
                 return Some(());
             }
-            waits_for = pending(&Known::from(self.judge.view().await.ok()?));
+            waits_for = Known::from(self.judge.view().await.ok()?).pending();
             waits_for.is_empty().then_some(())
         })
         .await;
@@ -368,7 +367,7 @@ impl Stage {
             let Err(refused) = answer else { continue };
             self.counts.refused += 1;
             let killed = self.counts.kills > wish.kills;
-            if killed && interrupted(&refused) {
+            if killed && refused.is_interruption() {
                 if let Some((peer, actions, token)) = wish.again {
                     self.request(peer, actions, Some(token));
                 }
@@ -397,7 +396,7 @@ impl Stage {
         .await;
         gone.with_context(|| format!("{left:?}"))?;
         let known = Known::from(self.judge.view().await?);
-        ensure!(pending(&known).is_empty(), "{:?}", pending(&known));
+        ensure!(known.pending().is_empty(), "{:?}", known.pending());
         self.witness.agrees(&self.judge).await?;
         ensure!(self.arbiter.daemon.process.ended().is_none(), "the daemon ended");
         self.arbiter.assert_no_personal_data(&["rabbit", "hatter"]);
@@ -431,33 +430,4 @@ fn copies(actions: &[Action]) -> Vec<Action> {
         options.iter().map(|(key, v)| (*key, value(v))).collect::<HashMap<_, _>>()
     };
     actions.iter().map(|(name, options)| (*name, copy(options))).collect()
-}
-
-/// What a caller hears of a daemon that was killed.
-fn interrupted(refused: &Refused) -> bool {
-    let killed = ["NoReply", "ServiceUnknown", "NameHasNoOwner"];
-    killed.iter().any(|name| refused.name == format!("org.freedesktop.DBus.Error.{name}"))
-}
-
-/// What must be over when every deadline has passed.
-fn pending(known: &Known) -> Vec<String> {
-    let mut pending = Vec::new();
-    for (path, interfaces) in &known.objects {
-        let value = |of: &str, name: &str| {
-            let properties = interfaces.get(&interface(of))?;
-            Some(properties.get(name)?.trim_matches('"').to_owned())
-        };
-        let mut expect = |of: &str, name: &str, settled: &[&str]| {
-            if let Some(value) = value(of, name)
-                && !settled.contains(&&*value)
-            {
-                pending.push(format!("{path}: {name} is {value}"));
-            }
-        };
-        expect("Transaction", "State", &["finished"]);
-        expect("Call", "State", &["ringing", "active", "held"]);
-        expect("Call", "Orphaned", &["false"]);
-        expect("AudioSession", "Phase", &["idle", "granted"]);
-    }
-    pending
 }

@@ -83,6 +83,29 @@ impl Known {
         wrong.chain(truth.difference(&known).map(|line| format!("truth: {line}"))).collect()
     }
 
+    /// What is under way; all of it must be over when every deadline has passed.
+    pub fn pending(&self) -> Vec<String> {
+        let mut pending = Vec::new();
+        for (path, interfaces) in &self.objects {
+            let value = |of: &str, name: &str| {
+                let properties = interfaces.get(&interface(of))?;
+                Some(properties.get(name)?.trim_matches('"').to_owned())
+            };
+            let mut expect = |of: &str, name: &str, settled: &[&str]| {
+                if let Some(value) = value(of, name)
+                    && !settled.contains(&&*value)
+                {
+                    pending.push(format!("{path}: {name} is {value}"));
+                }
+            };
+            expect("Transaction", "State", &["finished"]);
+            expect("Call", "State", &["ringing", "active", "held"]);
+            expect("Call", "Orphaned", &["false"]);
+            expect("AudioSession", "Phase", &["idle", "granted"]);
+        }
+        pending
+    }
+
     /// The next change, whose number must be the next one.
     pub fn apply(&mut self, signal: &Message) -> Result<()> {
         let (header, body) = (signal.header(), signal.body());

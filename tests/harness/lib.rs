@@ -18,6 +18,7 @@
 //! hold what you start in the test that started it. Nothing here sleeps: it waits, with a deadline.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
+mod app;
 mod arbiter;
 mod bus;
 mod known;
@@ -29,6 +30,7 @@ mod user;
 mod wait;
 mod witness;
 
+pub use app::{App, Memory, Mood};
 pub use arbiter::{ALLOW, Arbiter, Daemon};
 pub use bus::Bus;
 pub use known::{Dice, Interfaces, Known, seed};

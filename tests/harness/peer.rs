@@ -51,6 +51,12 @@ impl Refused {
     pub fn short(&self) -> &str {
         self.name.strip_prefix(crate::ERROR).unwrap_or(&self.name)
     }
+
+    /// What the bus says of a daemon that was killed.
+    pub fn is_interruption(&self) -> bool {
+        let killed = ["NoReply", "ServiceUnknown", "NameHasNoOwner"];
+        killed.iter().any(|name| self.name == format!("org.freedesktop.DBus.Error.{name}"))
+    }
 }
 
 /// What one user can see, with the revision that it is of.

@@ -29,15 +29,20 @@ pub struct Witness {
 }
 
 impl Witness {
-    /// A new connection of the bus's ordinary user, and its first snapshot.
+    /// A new connection of the bus's ordinary user, which asks for its first snapshot.
     pub async fn subscribe(bus: &Bus) -> Result<Witness> {
+        let mut witness = Witness::connect(bus).await?;
+        witness.begin().await?;
+        Ok(witness)
+    }
+
+    /// A new connection that knows nothing yet.
+    pub async fn connect(bus: &Bus) -> Result<Witness> {
         let peer = bus.connect().await?;
         let mut stream = MessageStream::from(&peer.connection);
         stream.set_max_queued(UNREAD);
         let (known, asked) = (None, None);
-        let mut witness = Witness { peer, stream, known, asked, resyncs: 0, changes: 0 };
-        witness.begin().await?;
-        Ok(witness)
+        Ok(Witness { peer, stream, known, asked, resyncs: 0, changes: 0 })
     }
 
     /// What it knows; nothing while it waits for a snapshot.

@@ -3,11 +3,14 @@
 //!
 //! Owns that bus. Bodies are of the types that the contract says, of others, and of none that can be read.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use callarbiter_core::{AuthorizationPolicy, Emergency, Millis, Now, Settings, Time};
 use callarbiter_dbus::{names, xml};
-use callarbiterd::bus::{Access, Permissions, Router};
+use callarbiterd::{
+    bus::{Access, Permissions, Router},
+    store::Records as _,
+};
 use zbus::{Message, Signature, Variant, message::Flags, message::Type};
 
 use crate::{
@@ -29,6 +32,7 @@ const DEAF: &str = ":1.12";
 pub fn run(data: &[u8]) {
     let mut bytes = Bytes::new(data);
     let mut bus = Bus::new(bytes.byte());
+    bus.store();
     for _ in 0..MESSAGES {
         if bytes.is_empty() {
             break;
@@ -38,8 +42,37 @@ pub fn run(data: &[u8]) {
     bus.rest();
 }
 
+type Records = BTreeMap<Vec<u8>, Vec<u8>>;
+
+/// How an administrator may have set it up.
+struct Rules(u8);
+
+impl Rules {
+    fn router(&self, now: Now) -> Router {
+        let mut settings = Settings::default();
+        if !self.0.is_multiple_of(8) {
+            settings.policy.authorization = AuthorizationPolicy::Allow;
+        }
+        settings.policy.emergency =
+            Emergency { handles: vec!["112".into()], providers: vec!["org.example.Phone".into()] };
+        let access = Access { agents_anywhere: !self.0.is_multiple_of(4), ..Access::default() };
+        let permissions = self.0.is_multiple_of(3).then(Permissions::default);
+        let mut router = Router::new(settings, access, permissions, Some("0".repeat(32)));
+        router.begin_on("a bus".to_owned(), now);
+        router
+    }
+
+    /// Polkit says something.
+    fn answers(&self) -> bool {
+        self.0.is_multiple_of(2)
+    }
+}
+
 struct Bus {
     router: Router,
+    rules: Rules,
+    /// What outlives it.
+    stored: Records,
     now: Now,
     known: Known,
     /// Calls that want a reply and have none: their serials and senders.
@@ -48,32 +81,25 @@ struct Bus {
     revisions: HashMap<&'static str, u64>,
     last: Option<Message>,
     serial: u32,
-    /// Polkit says something.
-    polkit: bool,
     /// Something came that a bus would not have let through; errors may quote it.
     broken: bool,
 }
 
 impl Bus {
     fn new(rules: u8) -> Bus {
-        let mut settings = Settings::default();
-        if !rules.is_multiple_of(8) {
-            settings.policy.authorization = AuthorizationPolicy::Allow;
-        }
-        settings.policy.emergency =
-            Emergency { handles: vec!["112".into()], providers: vec!["org.example.Phone".into()] };
-        let access = Access { agents_anywhere: !rules.is_multiple_of(4), ..Access::default() };
-        let permissions = rules.is_multiple_of(3).then(Permissions::default);
+        let rules = Rules(rules);
+        let now = Now { mono: Time(1_000_000), wall: 1_700_000_000_000_000 };
         Bus {
-            router: Router::new(settings, access, permissions, Some("0".repeat(32))),
-            now: Now { mono: Time(1_000_000), wall: 1_700_000_000_000_000 },
+            router: rules.router(now),
+            stored: Records::new(),
+            rules,
+            now,
             known: Known::default(),
             open: Vec::new(),
             here: PEOPLE.iter().map(|(name, ..)| *name).collect(),
             revisions: HashMap::new(),
             last: None,
             serial: 1_000_000,
-            polkit: rules.is_multiple_of(2),
             broken: false,
         }
     }
@@ -86,9 +112,10 @@ impl Bus {
                 let ms = bytes.pick(&[0, 1, 50, 1000, 2500, 5000, 10_000, 20_000, 60_000, 600_000]);
                 self.pass(ms);
             }
-            208..216 => self.leave(bytes),
-            216..236 => self.damaged(bytes),
-            236..246 => self.forged(bytes),
+            208..215 => self.leave(bytes),
+            215..232 => self.damaged(bytes),
+            232..240 => self.forged(bytes),
+            240..248 => self.restart(bytes),
             _ => {
                 let sender = bytes.pick(PEOPLE).0;
                 let of = names::MANAGER;
@@ -266,6 +293,57 @@ impl Bus {
         self.deliver(&gone);
     }
 
+    /// The daemon is killed and another one goes on with what it wrote; some of that may be damaged.
+    fn restart(&mut self, bytes: &mut Bytes<'_>) {
+        let mut records = whole(&self.router);
+        for key in records.keys().chain(self.stored.keys()) {
+            let (is, was) = (records.get(key), self.stored.get(key));
+            assert_eq!(is, was, "a change of {key:?} that was not written");
+        }
+        let mut sound = true;
+        if bytes.one_in(3) && !records.is_empty() {
+            for _ in 0..1 + bytes.below(3) {
+                sound &= !damage(bytes, &mut records);
+            }
+        }
+        let mut router = self.rules.router(self.now);
+        self.open.clear();
+        if let Err(why) = router.restore(records, self.now) {
+            assert!(!sound, "what it wrote itself is refused: {why}");
+            assert!(!why.to_string().contains(char::is_control), "{why}");
+            router = self.rules.router(self.now);
+        }
+        if !sound {
+            // Of another state, or of none: numbers begin somewhere else.
+            self.revisions.clear();
+            self.known = Known::default();
+        }
+        self.router = router;
+        self.store();
+        if !sound {
+            self.stored = whole(&self.router);
+        }
+        let mut out = Vec::new();
+        let present = self.here.iter().map(|name| (*name).to_owned()).collect();
+        self.router.restarted(self.now, &present, &mut out);
+        self.sent(out);
+    }
+
+    /// What the keeper does between a turn and its messages.
+    fn store(&mut self) {
+        let mut keys = Vec::new();
+        self.router.take_unsaved(self.now, &mut keys);
+        for key in keys {
+            let (mut name, mut value) = (Vec::new(), Vec::new());
+            self.router.write_key(key, &mut name);
+            if self.router.write_value(key, &mut value) {
+                self.stored.insert(name, value);
+            } else {
+                self.stored.remove(&name);
+            }
+        }
+    }
+
     fn pass(&mut self, ms: u32) {
         let end = self.now.mono + Millis(ms);
         for _ in 0..10_000 {
@@ -298,6 +376,7 @@ impl Bus {
 
     /// What the router sends reaches whom it is for.
     fn sent(&mut self, out: Vec<Message>) {
+        self.store();
         for message in out {
             if let Some(answer) = self.taken(&message) {
                 self.deliver(&answer);
@@ -313,7 +392,7 @@ impl Bus {
         let of = header.member().map(|member| member.to_string()).unwrap_or_default();
         match message.message_type() {
             Type::MethodCall if to == BUS => Some(self.credentials(message)),
-            Type::MethodCall if !to.starts_with(':') => self.polkit.then(|| {
+            Type::MethodCall if !to.starts_with(':') => self.rules.answers().then(|| {
                 let details = HashMap::<&str, &str>::new();
                 let granted = ((true, false, details),);
                 Message::method_return(&header).sender(":1.5").build(&granted).unwrap()
@@ -404,6 +483,44 @@ impl Bus {
         self.open.retain(|(_, sender)| *sender != DEAF);
         assert!(self.open.is_empty(), "calls without a reply: {:?}", self.open);
     }
+}
+
+fn whole(router: &Router) -> Records {
+    let mut keys = Vec::new();
+    router.keys_after(None, usize::MAX, &mut keys);
+    let record = |key| {
+        let (mut name, mut value) = (Vec::new(), Vec::new());
+        router.write_key(key, &mut name);
+        assert!(router.write_value(key, &mut value), "{key:?} is there and has no value");
+        (name, value)
+    };
+    keys.into_iter().map(record).collect()
+}
+
+/// Changes one record; false if it is as before.
+fn damage(bytes: &mut Bytes<'_>, records: &mut Records) -> bool {
+    let at = bytes.below(records.len().max(1));
+    let Some((key, value)) = records.iter().nth(at).map(|(k, v)| (k.clone(), v.clone())) else {
+        return false;
+    };
+    let mut new = value.clone();
+    let at = bytes.below(new.len().max(1));
+    match bytes.below(6) {
+        0 => {
+            records.remove(&key);
+            return true;
+        }
+        1 => new.truncate(at),
+        2 => new.insert(at.min(new.len()), bytes.byte()),
+        _ => {
+            if let Some(changed) = new.get_mut(at) {
+                *changed = bytes.byte();
+            }
+        }
+    }
+    let changed = new != value;
+    records.insert(key, new);
+    changed
 }
 
 /// A body of any bytes. A socket brings the same: the daemon's connection does not look into bodies.

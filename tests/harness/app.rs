@@ -7,21 +7,61 @@
 use std::collections::{BTreeMap, HashMap};
 
 use anyhow::{Result, ensure};
-use harness::{Bus, NAME, Options, Peer, ROOT, Refused, interface, options};
 use serde::Serialize;
 use zbus::message::{Flags, Type};
 use zbus::{DynamicType, Message, ObjectPath, OwnedObjectPath, OwnedVariant, Structure, Variant};
 
-use crate::plan::{Memory, Mood};
+use crate::{Bus, NAME, Options, Peer, ROOT, Refused, interface, options};
 
+/// How an app answers what it is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mood {
+    /// It does it and says so.
+    Obeys,
+    /// It says that it does not.
+    Refuses,
+    /// It does nothing and says nothing.
+    Hangs,
+    /// It does it and says nothing.
+    Forgets,
+    /// It says everything twice.
+    Stutters,
+    /// It answers when it is told to, the oldest first.
+    Waits,
+    /// The newest first.
+    Shuffles,
+    /// It says that it was done, and it was not.
+    Lies,
+    /// It asks for more time first.
+    Dawdles,
+}
+
+/// What an app says to `Reconcile`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Memory {
+    /// What is so.
+    Truth,
+    /// What the arbiter remembers.
+    Echo,
+    /// It has no calls any more.
+    Nothing,
+    /// Everything is active.
+    Nonsense,
+}
+
+/// An app on the bus.
 pub struct App {
+    /// Its app id.
     pub id: String,
     /// Its connection, while it lives.
     pub peer: Option<Peer>,
+    /// Its object in the arbiter.
     pub path: String,
     /// What is so.
     pub calls: BTreeMap<String, &'static str>,
+    /// How it answers.
     pub mood: Mood,
+    /// What it says after a restart.
     pub memory: Memory,
     /// The generation of the audio that it was told to have.
     pub audio: Option<u64>,
@@ -49,6 +89,7 @@ struct Ask {
 type Claims = HashMap<String, HashMap<String, String>>;
 
 impl App {
+    /// One that is not there yet.
     pub fn new(id: &str) -> App {
         App {
             id: id.to_owned(),
@@ -158,6 +199,14 @@ impl App {
                 self.fulfil(ask).await
             }
         }
+    }
+
+    /// Everything it was ever asked to perform, each request once, in an order of no meaning.
+    pub fn performed(&self) -> Vec<String> {
+        let performs = self.asked.values().filter(|ask| ask.member.starts_with("Perform"));
+        let mut all: Vec<_> = performs.map(|ask| format!("{} {}", ask.member, ask.about)).collect();
+        all.sort();
+        all
     }
 
     /// Answers what it has kept.
