@@ -12,15 +12,17 @@ use harness::{Bus, Daemon, NAME, ROOT, built, interface, source};
 use tempfile::TempDir;
 
 /// Everything but the interface files, of which every XML file of the contract is one.
-const FILES: [&str; 19] = [
+const FILES: [&str; 22] = [
     "usr/bin/callctl",
     "usr/lib/callarbiter/callarbiter.toml",
     "usr/lib/systemd/catalog/callarbiter.catalog",
     "usr/lib/systemd/system-preset/80-callarbiter.preset",
     "usr/lib/systemd/system/callarbiter.service",
+    "usr/lib/systemd/user/callarbiter-agent.service",
     "usr/lib/systemd/user/callarbiter-user.service",
     "usr/lib/sysusers.d/callarbiter.conf",
     "usr/lib/tmpfiles.d/callarbiter.conf",
+    "usr/libexec/callarbiter-agent",
     "usr/libexec/callarbiterd",
     "usr/share/bash-completion/completions/callctl",
     "usr/share/dbus-1/services/org.callarbiter.Calls1.service",
@@ -29,6 +31,7 @@ const FILES: [&str; 19] = [
     "usr/share/doc/callarbiter/LICENSE-APACHE",
     "usr/share/doc/callarbiter/LICENSE-MIT",
     "usr/share/fish/vendor_completions.d/callctl.fish",
+    "usr/share/man/man1/callarbiter-agent.1",
     "usr/share/man/man1/callctl.1",
     "usr/share/polkit-1/actions/org.callarbiter.policy",
     "usr/share/zsh/site-functions/_callctl",
@@ -68,7 +71,11 @@ fn below_another_prefix_everything_names_that_prefix() -> Result<()> {
 #[test]
 fn systemd_accepts_the_units() -> Result<()> {
     let live = Live::install()?;
-    for (scope, unit) in [("system", "callarbiter.service"), ("user", "callarbiter-user.service")] {
+    for (scope, unit) in [
+        ("system", "callarbiter.service"),
+        ("user", "callarbiter-user.service"),
+        ("user", "callarbiter-agent.service"),
+    ] {
         let mut verify = Command::new("systemd-analyze");
         verify.args(["verify", "--man=no", &format!("--{scope}")]);
         // Where a user's manager would keep its own; nothing is written there.
@@ -194,6 +201,7 @@ impl Live {
 fn install(destination: &Path, prefix: &str, args: &[&str]) -> Result<()> {
     let program = Daemon::program()?;
     built("callctl", "-p callctl")?;
+    built("callarbiter-agent", "-p callarbiter-agent")?;
     let mut script = Command::new(source("systemd/install"));
     script.args(args).env("DESTDIR", destination).env("PREFIX", prefix);
     // An installation in a directory of its own keeps its configuration there as well.

@@ -1,0 +1,53 @@
+//! The agent's own connection to the arbiter's bus: roles belong to a connection, and what the user does
+//! with a notification is the user interface's wish.
+//!
+//! Owns taking the roles. What the arbiter shows, the crate `callarbiter` follows.
+
+use anyhow::{Context, Result};
+use callarbiter::words::Role;
+use callarbiter_dbus::{Dict, proxies::ManagerProxy};
+use tracing::{info, warn};
+use zbus::{Connection, ObjectPath, connection::Builder};
+
+/// The connection and its roles.
+#[derive(Clone, Debug)]
+pub struct Desk {
+    connection: Connection,
+    roles: Vec<Role>,
+}
+
+impl Desk {
+    /// On the bus with this name or address.
+    pub async fn open(bus: &str, roles: Vec<Role>) -> Result<Desk> {
+        let builder = match bus {
+            "system" => Builder::system(),
+            "session" => Builder::session(),
+            address => Builder::address(address),
+        };
+        let connection =
+            builder.build().await.with_context(|| format!("the bus {bus} cannot be reached"))?;
+        Ok(Desk { connection, roles })
+    }
+
+    /// Takes the roles, again after each restart of the arbiter. Without them calls are shown all the same.
+    pub async fn take_roles(&self) {
+        let words: Vec<&str> = self.roles.iter().map(Role::as_str).collect();
+        match self.register(&words).await {
+            Ok(()) => info!("took the roles {}", words.join(", ")),
+            Err(error) => {
+                warn!("the arbiter gave no role, so this is a controller as any: {error}")
+            }
+        }
+    }
+
+    /// Waits until the bus is gone.
+    pub async fn closed(&self) {
+        self.connection.closed().await;
+    }
+
+    async fn register(&self, roles: &[&str]) -> zbus::Result<()> {
+        let manager = ManagerProxy::new(&self.connection).await?;
+        let nothing_to_implement = ObjectPath::from_static_str_unchecked("/");
+        manager.register_agent(&nothing_to_implement, roles, &Dict::new()).await.map(drop)
+    }
+}

@@ -1,0 +1,204 @@
+//! The command line: few options, said once in [`HELP`].
+//!
+//! Owns their form. What they mean, the parts know.
+
+use std::{ffi::OsString, path::PathBuf};
+
+use thiserror::Error;
+use tracing_subscriber::filter::{LevelFilter, ParseError, Targets};
+
+/// `--help`, and what the manual page must name as well.
+pub const HELP: &str = "\
+callarbiter-agent: the call arbiter's hands in a user's session
+
+Usage: callarbiter-agent [OPTION]...
+
+@PARTS@
+
+It holds no truth about calls: ended or killed, no call is lost, and started again it undoes what the one
+before left.
+
+Options:
+      --bus BUS      Where the arbiter is [default: system]
+                       system    the system bus
+                       session   the session bus
+                       ADDRESS   a D-Bus address, unix:path=/run/example/bus for example
+      --config FILE  Read this file instead of $XDG_CONFIG_HOME/callarbiter/agent.toml
+      --only PARTS   Only these parts, separated by commas, where a desktop shell does the others
+      --log SPEC     What to log: a level (error, warn, info, debug, trace, off), and others for parts of
+                     the program [default: info]
+      --version      Print the version
+  -h, --help         Print this
+
+The session is the session bus of the environment. SIGTERM and SIGINT end it and leave the session as it
+was before the call. Names and numbers of people are never logged.
+
+Exit status: 0 ended as asked, 1 failed with the reason in the log, 2 the command line is wrong.
+";
+
+/// What the agent does, each by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// Media players pause while a call has the audio.
+    Players,
+}
+
+impl Part {
+    /// All of them, in the order in which they are told.
+    pub const ALL: &[Part] = &[Part::Players];
+
+    /// Its name on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Part::Players => "players",
+        }
+    }
+
+    fn meaning(self) -> &'static str {
+        match self {
+            Part::Players => "pauses media players while a call has the audio, resumes them after",
+        }
+    }
+}
+
+/// [`HELP`] with the parts that there are.
+pub fn help() -> String {
+    let parts: Vec<String> =
+        Part::ALL.iter().map(|part| format!("  {:<14} {}", part.name(), part.meaning())).collect();
+    HELP.replace("@PARTS@", &format!("Parts:\n{}", parts.join("\n")))
+}
+
+/// What was asked for.
+#[derive(Debug)]
+pub enum Command {
+    /// Serve the session.
+    Serve(Options),
+    /// Print [`help`].
+    Help,
+    /// Print the version.
+    Version,
+}
+
+/// How to serve.
+#[derive(Debug)]
+pub struct Options {
+    /// Where the arbiter is.
+    pub bus: String,
+    /// The configuration file, if not the user's own.
+    pub config: Option<PathBuf>,
+    /// What to do.
+    pub parts: Vec<Part>,
+    /// What to log.
+    pub log: Targets,
+}
+
+/// What is wrong with the command line.
+#[derive(Debug, Error)]
+pub enum UsageError {
+    /// An option that there is not, or one without its value.
+    #[error("{0}")]
+    Option(#[from] lexopt::Error),
+    /// A bus that there is not.
+    #[error("--bus {0:?} is neither system, session nor a D-Bus address")]
+    Bus(String),
+    /// A part that there is not.
+    #[error("--only {0:?} is no part; there are: {1}")]
+    Part(String, String),
+    /// A filter that says nothing.
+    #[error("--log {word:?}: {source}")]
+    Log {
+        /// What was given.
+        word: String,
+        /// What is wrong with it.
+        source: ParseError,
+    },
+}
+
+/// Reads the arguments after the program's name.
+pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, UsageError> {
+    use lexopt::prelude::*;
+
+    let mut options = Options {
+        bus: "system".into(),
+        config: None,
+        parts: Part::ALL.to_vec(),
+        log: Targets::new().with_default(LevelFilter::INFO),
+    };
+    let mut parser = lexopt::Parser::from_args(arguments);
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Long("bus") => options.bus = parse_bus(parser.value()?.string()?)?,
+            Long("config") => options.config = Some(PathBuf::from(parser.value()?)),
+            Long("only") => options.parts = parse_parts(&parser.value()?.string()?)?,
+            Long("log") => options.log = parse_log(parser.value()?.string()?)?,
+            Long("version") => return Ok(Command::Version),
+            Long("help") | Short('h') => return Ok(Command::Help),
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    Ok(Command::Serve(options))
+}
+
+fn parse_bus(word: String) -> Result<String, UsageError> {
+    let known = matches!(word.as_str(), "system" | "session");
+    let address = || word.parse::<zbus::Address>().is_ok();
+    if known || address() { Ok(word) } else { Err(UsageError::Bus(word)) }
+}
+
+fn parse_parts(words: &str) -> Result<Vec<Part>, UsageError> {
+    let part = |word: &str| {
+        let found = Part::ALL.iter().copied().find(|part| part.name() == word);
+        let names: Vec<&str> = Part::ALL.iter().map(|part| part.name()).collect();
+        found.ok_or_else(|| UsageError::Part(word.to_owned(), names.join(", ")))
+    };
+    words.split(',').map(part).collect()
+}
+
+fn parse_log(word: String) -> Result<Targets, UsageError> {
+    word.parse().map_err(|source| UsageError::Log { word, source })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn options(arguments: &[&str]) -> Result<Options, UsageError> {
+        match parse(arguments.iter().map(OsString::from))? {
+            Command::Serve(options) => Ok(options),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn without_options_it_does_everything() {
+        let options = options(&[]).unwrap();
+        assert_eq!((options.bus.as_str(), options.config), ("system", None));
+        assert_eq!(options.parts, Part::ALL);
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        for (arguments, words) in [
+            (&["--buss", "system"][..], "--buss"),
+            (&["--bus", "sytsem"][..], "\"sytsem\" is neither system"),
+            (&["--only", "players,dancers"][..], "\"dancers\" is no part; there are: players"),
+            (&["--log", "agent=loud"][..], "agent=loud"),
+            (&["stray"][..], "stray"),
+        ] {
+            let refused = options(arguments).unwrap_err().to_string();
+            assert!(refused.contains(words), "{arguments:?}: {refused}");
+        }
+    }
+
+    #[test]
+    fn help_and_manual_name_every_option_and_part() {
+        let manual = include_str!("../callarbiter-agent.1").replace("\\-", "-");
+        let options = ["--bus", "--config", "--only", "--log", "--version", "--help"];
+        for word in options.into_iter().chain(Part::ALL.iter().map(|part| part.name())) {
+            assert!(help().contains(word), "{word}");
+            assert!(manual.contains(word), "{word} in the manual page");
+        }
+        assert!(help().lines().all(|line| line.len() <= 110));
+    }
+}

@@ -1,0 +1,68 @@
+//! The user's wishes: `agent.toml`.
+//!
+//! Owns its form and where it lies. A wrong file is refused with its line; no file means the defaults.
+
+use std::{
+    env, fs, io,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result};
+use serde::Deserialize;
+
+/// All of it.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    pub players: Players,
+}
+
+/// `[players]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Players {
+    /// Whether players that were paused for a call go on after the last one.
+    pub resume: bool,
+}
+
+impl Default for Players {
+    fn default() -> Self {
+        Players { resume: true }
+    }
+}
+
+/// Reads the file that was named, which must be there, or the user's own, which need not.
+pub fn load(named: Option<&Path>) -> Result<Config> {
+    let Some(path) = named.map(Path::to_owned).or_else(own) else { return Ok(Config::default()) };
+    let text = match fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) if named.is_none() && error.kind() == io::ErrorKind::NotFound => String::new(),
+        Err(error) => return Err(error).with_context(|| path.display().to_string()),
+    };
+    toml::from_str(&text).with_context(|| path.display().to_string())
+}
+
+fn own() -> Option<PathBuf> {
+    let variable = |name| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let configuration =
+        variable("XDG_CONFIG_HOME").or_else(|| Some(variable("HOME")?.join(".config")))?;
+    Some(configuration.join("callarbiter/agent.toml"))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn what_is_not_said_has_its_default() {
+        assert!(toml::from_str::<Config>("").unwrap().players.resume);
+        assert!(!toml::from_str::<Config>("[players]\nresume = false").unwrap().players.resume);
+    }
+
+    #[test]
+    fn a_mistake_is_named_with_its_line() {
+        let error = toml::from_str::<Config>("[players]\nresum = true").unwrap_err().to_string();
+        assert!(error.contains("line 2") && error.contains("resum"), "{error}");
+    }
+}

@@ -1,0 +1,140 @@
+//! callarbiter-agent: the call arbiter's hands in a user's session.
+//!
+//! Owns how the parts are put together, and the exit status. Each part is told what the arbiter shows and
+//! does one job; none knows this file or another part, and none decides anything about calls.
+
+mod arbiter;
+mod cli;
+mod config;
+mod players;
+mod scene;
+mod trace;
+
+use std::{
+    env,
+    io::{self, IsTerminal, Write},
+    process::ExitCode,
+    time::Duration,
+};
+
+use anyhow::{Context, Result, bail};
+use callarbiter::words::Role;
+use futures_util::future::join_all;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tracing::{error, info};
+use tracing_subscriber::{layer::SubscriberExt, util::SubscriberInitExt};
+use zbus::connection::Builder;
+
+use self::{
+    arbiter::Desk,
+    cli::{Command, Options, Part},
+    config::Config,
+    scene::{Audience, Scenes},
+    trace::Trace,
+};
+
+/// How long somebody in the session may take to answer; a server that the bus has to start included.
+const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+
+/// How long the parts may take to leave the session as it was; systemd waits longer.
+const LEAVE_WITHIN: Duration = Duration::from_secs(3);
+
+fn main() -> ExitCode {
+    let options = match cli::parse(env::args_os().skip(1)) {
+        Ok(Command::Serve(options)) => options,
+        Ok(Command::Help) => return print(&cli::help()),
+        Ok(Command::Version) => {
+            return print(concat!("callarbiter-agent ", env!("CARGO_PKG_VERSION"), "\n"));
+        }
+        Err(error) => {
+            eprintln!("callarbiter-agent: {error}\nTry \"callarbiter-agent --help\".");
+            return ExitCode::from(2);
+        }
+    };
+    let colours = io::stderr().is_terminal();
+    let layer =
+        tracing_subscriber::fmt::layer().compact().with_ansi(colours).with_writer(io::stderr);
+    tracing_subscriber::registry().with(options.log.clone()).with(layer).init();
+    match run(options) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            error!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn print(text: &str) -> ExitCode {
+    match io::stdout().write_all(text.as_bytes()) {
+        // A reader that has left is no reason to fail.
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => ExitCode::FAILURE,
+        _ => ExitCode::SUCCESS,
+    }
+}
+
+fn run(options: Options) -> Result<()> {
+    let config = config::load(options.config.as_deref())?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.context("the event loop cannot be made")?.block_on(serve(options, config))
+}
+
+async fn serve(options: Options, config: Config) -> Result<()> {
+    let mut stop = Stop::catch().context("signals cannot be caught")?;
+    let session = Builder::session().method_timeout(ANSWER_WITHIN).build();
+    let session = session.await.context("the session bus cannot be reached")?;
+    let desk = Desk::open(&options.bus, vec![Role::UserInterface]).await?;
+    let scenes = tokio::select! {
+        scenes = Scenes::open(&options.bus) => scenes?,
+        () = stop.asked() => return Ok(()),
+    };
+
+    let bus = session.server_guid().to_string();
+    let mut audience = Audience::default();
+    let parts: Vec<_> = options
+        .parts
+        .iter()
+        .map(|part| match part {
+            Part::Players => {
+                let (told, trace) = (audience.join(), Trace::of(part.name(), &bus));
+                tokio::spawn(players::run(session.clone(), told, trace, config.players.resume))
+            }
+        })
+        .collect();
+
+    let ended = tokio::select! {
+        () = scenes.tell(&audience, || desk.take_roles()) => Err("the arbiter's bus is gone"),
+        () = desk.closed() => Err("the arbiter's bus is gone"),
+        () = session.closed() => Err("the session bus is gone"),
+        () = stop.asked() => Ok(()),
+    };
+    // A part that is told nothing any more undoes what it did.
+    drop(audience);
+    let left = tokio::time::timeout(LEAVE_WITHIN, join_all(parts)).await;
+    match (ended, left) {
+        (Err(reason), _) => bail!(reason),
+        (Ok(()), Err(_)) => {
+            bail!("the session may not be as it was: somebody in it does not answer")
+        }
+        (Ok(()), Ok(_)) => Ok(()),
+    }
+}
+
+/// SIGTERM and SIGINT.
+struct Stop {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Stop {
+    fn catch() -> io::Result<Stop> {
+        let terminate = signal(SignalKind::terminate())?;
+        Ok(Stop { terminate, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn asked(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => info!("SIGTERM asks for the end"),
+            _ = self.interrupt.recv() => info!("SIGINT asks for the end"),
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! A desk: a session bus with the daemon, the agent and an app that calls.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+
+use anyhow::{Result, bail};
+use harness::{Arbiter, Bus, FakeProvider, Launch, Process, Reported, built, eventually};
+
+/// Every app may provide calls, and every process of the user act for the session.
+const CONFIG: &str = "authorization = \"allow\"\n[agents]\nunits = [\"*\"]\n";
+
+/// The app that calls.
+pub const APP: &str = "org.example.Phone";
+
+pub struct Desk {
+    pub phone: FakeProvider,
+    pub arbiter: Arbiter,
+}
+
+impl Desk {
+    pub async fn new() -> Result<Desk> {
+        let arbiter = Arbiter::on(Bus::session().await?, CONFIG).await?;
+        let phone = FakeProvider::register(&arbiter.bus, APP).await?;
+        Ok(Desk { phone, arbiter })
+    }
+
+    pub fn bus(&self) -> &Bus {
+        &self.arbiter.bus
+    }
+
+    /// The agent with these parts, once it serves.
+    pub async fn agent(&self, parts: &str) -> Result<Process> {
+        let mut agent = self
+            .launch(agent()?)?
+            .arg("--bus")
+            .arg("session")
+            .arg("--only")
+            .arg(parts)
+            .start(self.bus().directory())?;
+        let ready = async || {
+            let serves = agent.log().contains("took the roles");
+            (serves || agent.ended().is_some()).then_some(serves)
+        };
+        if !eventually("the agent takes its roles", ready).await? {
+            bail!("the agent ended: {}", agent.log());
+        }
+        Ok(agent)
+    }
+
+    /// A program in this session, with a home of its own.
+    pub fn launch(&self, program: impl Into<PathBuf>) -> Result<Launch> {
+        let home = self.bus().directory().join("home");
+        fs::create_dir_all(&home)?;
+        fs::set_permissions(&home, Permissions::from_mode(0o700))?;
+        Ok(Launch::new(program)
+            .env("DBUS_SESSION_BUS_ADDRESS", self.bus().address())
+            .env("XDG_RUNTIME_DIR", &home)
+            .env("HOME", &home))
+    }
+
+    /// A call that was answered and has the audio.
+    pub async fn talk(&self, handle: &str) -> Result<Reported> {
+        let call = self.phone.report_incoming(handle).await?;
+        self.phone.peer.answer(&call.path).await?;
+        self.phone.peer.wait_audio("granted").await?;
+        Ok(call)
+    }
+}
+
+pub fn agent() -> Result<PathBuf> {
+    built("callarbiter-agent", "-p callarbiter-agent")
+}

@@ -1,0 +1,7 @@
+//! The agent in a session: real players and a real notification server on a private bus, real daemon, no screen.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
+
+mod desk;
+mod mpris;
+mod players;
+mod program;
