@@ -178,7 +178,8 @@ impl Router {
         if sender.as_str() == BUS {
             return;
         }
-        let (arguments, all) = (message.body().len(), message.data().len());
+        let arguments = message.primary_header().body_len() as usize;
+        let all = message.data().len();
         if arguments > limits::BODY_BYTES || all - arguments > admission::HEADER_BYTES {
             let error = fault::limit(format!(
                 "a message has at most {} bytes of arguments and {} before them, this one has \
