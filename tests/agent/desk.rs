@@ -37,6 +37,8 @@ impl Desk {
             .arg("session")
             .arg("--only")
             .arg(parts)
+            .arg("--log")
+            .arg("trace")
             .start(self.bus().directory())?;
         let ready = async || {
             let serves = agent.log().contains("took the roles");

@@ -2,6 +2,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
 mod desk;
+mod dunst;
 mod mpris;
+mod notifications;
+mod plain;
 mod players;
 mod program;

@@ -4,9 +4,10 @@
 //! Owns taking the roles. What the arbiter shows, the crate `callarbiter` follows.
 
 use anyhow::{Context, Result};
-use callarbiter::words::Role;
-use callarbiter_dbus::{Dict, proxies::ManagerProxy};
+use callarbiter::{Action, ActionResult, TransactionOptions, words::Role};
+use callarbiter_dbus::{Dict, Entries, proxies::ManagerProxy, proxies::TransactionProxy};
 use tracing::{info, warn};
+use uuid::Uuid;
 use zbus::{Connection, ObjectPath, connection::Builder};
 
 /// The connection and its roles.
@@ -40,6 +41,30 @@ impl Desk {
         }
     }
 
+    /// Does what the user asked for, over one restart of the arbiter; an error is for the user to read.
+    pub async fn perform(&self, actions: Vec<Action>) -> Result<(), String> {
+        let actions: Entries = actions.into_iter().map(|action| action.to_wire()).collect();
+        let options = TransactionOptions { wait: true, token: Some(Uuid::new_v4()) }.to_dict();
+        let mut results = self.request(&actions, &options).await;
+        if matches!(&results, Err(zbus::Error::FDO(error)) if matches!(**error, zbus::fdo::Error::NoReply(_)))
+        {
+            // The token makes it the same request.
+            results = self.request(&actions, &options).await;
+        }
+        let results = results.map_err(|error| sentence(&error))?;
+        match results.into_iter().find_map(|result| result.error) {
+            Some(error) => Err(error.to_string()),
+            None => Ok(()),
+        }
+    }
+
+    async fn request(&self, actions: &Entries, options: &Dict) -> zbus::Result<Vec<ActionResult>> {
+        let manager = ManagerProxy::new(&self.connection).await?;
+        let path = manager.request_transaction(actions, options).await?;
+        let transaction = TransactionProxy::builder(&self.connection).path(path).build().await?;
+        Ok(ActionResult::list(&transaction.actions().await?))
+    }
+
     /// Waits until the bus is gone.
     pub async fn closed(&self) {
         self.connection.closed().await;
@@ -49,5 +74,12 @@ impl Desk {
         let manager = ManagerProxy::new(&self.connection).await?;
         let nothing_to_implement = ObjectPath::from_static_str_unchecked("/");
         manager.register_agent(&nothing_to_implement, roles, &Dict::new()).await.map(drop)
+    }
+}
+
+fn sentence(error: &zbus::Error) -> String {
+    match callarbiter_dbus::Error::from_zbus(error) {
+        Some(error) => error.to_string(),
+        None => error.to_string(),
     }
 }

@@ -41,22 +41,26 @@ Exit status: 0 ended as asked, 1 failed with the reason in the log, 2 the comman
 pub enum Part {
     /// Media players pause while a call has the audio.
     Players,
+    /// Calls are shown, with buttons.
+    Notifications,
 }
 
 impl Part {
     /// All of them, in the order in which they are told.
-    pub const ALL: &[Part] = &[Part::Players];
+    pub const ALL: &[Part] = &[Part::Players, Part::Notifications];
 
     /// Its name on the command line.
     pub fn name(self) -> &'static str {
         match self {
             Part::Players => "players",
+            Part::Notifications => "notifications",
         }
     }
 
     fn meaning(self) -> &'static str {
         match self {
             Part::Players => "pauses media players while a call has the audio, resumes them after",
+            Part::Notifications => "shows calls, with Answer, Decline and what else fits",
         }
     }
 }
@@ -182,7 +186,10 @@ mod tests {
         for (arguments, words) in [
             (&["--buss", "system"][..], "--buss"),
             (&["--bus", "sytsem"][..], "\"sytsem\" is neither system"),
-            (&["--only", "players,dancers"][..], "\"dancers\" is no part; there are: players"),
+            (
+                &["--only", "players,dancers"][..],
+                "\"dancers\" is no part; there are: players, notifications",
+            ),
             (&["--log", "agent=loud"][..], "agent=loud"),
             (&["stray"][..], "stray"),
         ] {

@@ -6,6 +6,7 @@
 mod arbiter;
 mod cli;
 mod config;
+mod notifications;
 mod players;
 mod scene;
 mod trace;
@@ -93,10 +94,16 @@ async fn serve(options: Options, config: Config) -> Result<()> {
     let parts: Vec<_> = options
         .parts
         .iter()
-        .map(|part| match part {
-            Part::Players => {
-                let (told, trace) = (audience.join(), Trace::of(part.name(), &bus));
-                tokio::spawn(players::run(session.clone(), told, trace, config.players.resume))
+        .map(|part| {
+            let (told, trace) = (audience.join(), Trace::of(part.name(), &bus));
+            let session = session.clone();
+            match part {
+                Part::Players => {
+                    tokio::spawn(players::run(session, told, trace, config.players.resume))
+                }
+                Part::Notifications => {
+                    tokio::spawn(notifications::run(session, told, trace, desk.clone()))
+                }
             }
         })
         .collect();

@@ -32,7 +32,7 @@ pub async fn run(
                 while let Ok(newer) = told.try_recv() {
                     newest = newer;
                 }
-                players.follow(&newest).await;
+                players.follow(&newest.now).await;
             }
             (owner, status) = players.changed() => players.notice(&owner, &status),
         }

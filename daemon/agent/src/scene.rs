@@ -9,8 +9,12 @@ use callarbiter::{Change, Connection, Error, Events, Snapshot};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tracing::{info, warn};
 
-/// Everything as it is after a change.
-pub type Told = Arc<Snapshot>;
+/// One change, and everything as it was after it.
+#[derive(Clone, Debug)]
+pub struct Told {
+    pub change: Change,
+    pub now: Arc<Snapshot>,
+}
 
 /// Those who are told.
 #[derive(Default)]
@@ -24,8 +28,8 @@ impl Audience {
         receiver
     }
 
-    fn tell(&self, now: &Snapshot) {
-        let told = Arc::new(now.clone());
+    fn tell(&self, change: Change, now: &Snapshot) {
+        let told = Told { change, now: Arc::new(now.clone()) };
         for part in &self.0 {
             // A part that failed is missed by nobody else.
             let _ = part.send(told.clone());
@@ -55,14 +59,14 @@ impl Scenes {
     /// Tells everybody, until the bus is gone; `arrived` is done for each arbiter that is there.
     pub async fn tell(mut self, audience: &Audience, arrived: impl AsyncFn()) {
         arrived().await;
-        audience.tell(self.0.snapshot());
+        audience.tell(Change::Resynced, self.0.snapshot());
         while let Some(change) = self.0.next().await {
             match change {
                 Change::ArbiterGone => info!("the arbiter is gone; calls go on without it"),
                 Change::ArbiterBack => arrived().await,
                 _ => {}
             }
-            audience.tell(self.0.snapshot());
+            audience.tell(change, self.0.snapshot());
         }
     }
 }

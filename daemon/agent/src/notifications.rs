@@ -1,0 +1,186 @@
+//! Notifications: every call that lives is one, with the buttons that fit its state.
+//!
+//! Owns which note stands for which call, and that a pressed button is done and its failure told. The
+//! words are `words`', the server is `server`'s.
+
+mod server;
+mod words;
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use callarbiter::{Call, CallPath, Change, Snapshot};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tracing::{debug, warn};
+use zbus::Connection;
+
+use self::{
+    server::{Server, Word},
+    words::Note,
+};
+use crate::{arbiter::Desk, scene::Told, trace::Trace};
+
+/// Until it is told nothing any more.
+pub async fn run(session: Connection, mut told: UnboundedReceiver<Told>, trace: Trace, desk: Desk) {
+    let server = match Server::follow(&session).await {
+        Ok(server) => server,
+        Err(error) => return warn!(%error, "notifications cannot be shown"),
+    };
+    let (done, mut results) = unbounded_channel();
+    let now = Arc::default();
+    let mut notes = Notes { server, trace, desk, done, now, shown: BTreeMap::new() };
+    notes.take_over().await;
+    loop {
+        tokio::select! {
+            biased;
+            next = told.recv() => {
+                let Some(next) = next else { break };
+                notes.tell(next).await;
+            }
+            Some(result) = results.recv() => notes.finish(result).await,
+            word = notes.server.next() => notes.hear(word).await,
+        }
+    }
+    notes.leave().await;
+}
+
+struct Notes {
+    server: Server,
+    trace: Trace,
+    desk: Desk,
+    done: UnboundedSender<Done>,
+    now: Arc<Snapshot>,
+    shown: BTreeMap<CallPath, Shown>,
+}
+
+/// What is shown of a call.
+#[derive(Default)]
+struct Shown {
+    /// None: it was put away, or no server shows it.
+    id: Option<u32>,
+    /// What was shown last; it is shown again only when it is different.
+    note: Option<Note>,
+    /// Why the last button did not do what it says.
+    failure: Option<String>,
+}
+
+/// What became of a button.
+struct Done {
+    /// As it was when the button was pressed.
+    call: Call,
+    failure: Option<String>,
+}
+
+impl Notes {
+    /// What an agent before this one showed, nobody else would take away.
+    async fn take_over(&mut self) {
+        for id in self.trace.found() {
+            if let Ok(id) = id.parse() {
+                self.server.close(id).await;
+            }
+        }
+        self.trace.keep([]);
+    }
+
+    async fn tell(&mut self, told: Told) {
+        self.now = told.now;
+        if let Change::CallRemoved(call) = &told.change
+            && let Some(note) = words::missed(call, &self.now)
+            && let Err(error) = self.server.show(&note, 0).await
+        {
+            debug!(%error, "a missed call cannot be shown");
+        }
+        self.refresh().await;
+    }
+
+    /// Shows what is not shown yet, and takes away what is over.
+    async fn refresh(&mut self) {
+        let now = self.now.clone();
+        let gone = |call: &CallPath| !now.calls.contains_key(call);
+        let over: Vec<CallPath> = self.shown.keys().copied().filter(gone).collect();
+        for call in over {
+            self.put_away(&call).await;
+        }
+        for call in now.calls.values() {
+            self.show(call).await;
+        }
+        let ids = self.shown.values().filter_map(|shown| shown.id);
+        let ids: Vec<String> = ids.map(|id| id.to_string()).collect();
+        self.trace.keep(ids.iter().map(String::as_str));
+    }
+
+    async fn show(&mut self, call: &Call) {
+        let shown = self.shown.entry(call.object).or_default();
+        let Some(note) = words::note(call, &self.now, shown.failure.as_deref()) else {
+            return self.put_away(&call.object).await;
+        };
+        if shown.note.as_ref() == Some(&note) {
+            return;
+        }
+        match self.server.show(&note, shown.id.unwrap_or(0)).await {
+            Ok(id) => shown.id = Some(id),
+            // Whoever comes as the next server is shown everything.
+            Err(error) => debug!(%error, "a call cannot be shown"),
+        }
+        shown.note = Some(note);
+    }
+
+    async fn put_away(&mut self, call: &CallPath) {
+        if let Some(id) = self.shown.remove(call).and_then(|shown| shown.id) {
+            self.server.close(id).await;
+        }
+    }
+
+    async fn hear(&mut self, word: Word) {
+        match word {
+            Word::Restarted => {
+                self.shown.clear();
+                self.refresh().await;
+            }
+            Word::Closed(id) => {
+                if let Some(shown) = self.shown.values_mut().find(|shown| shown.id == Some(id)) {
+                    shown.id = None;
+                }
+            }
+            Word::Pressed(id, key) => self.press(id, &key),
+        }
+    }
+
+    fn press(&mut self, id: u32, key: &str) {
+        let Some((path, shown)) = self.shown.iter_mut().find(|(_, shown)| shown.id == Some(id))
+        else {
+            return;
+        };
+        let Some(call) = self.now.calls.get(path) else { return };
+        let Some(actions) = words::meaning(key, call, &self.now) else { return };
+        shown.failure = None;
+        let (desk, done, call) = (self.desk.clone(), self.done.clone(), call.clone());
+        tokio::spawn(async move {
+            let failure = desk.perform(actions).await.err();
+            // Nobody listens any more when the agent ends.
+            let _ = done.send(Done { call, failure });
+        });
+    }
+
+    async fn finish(&mut self, done: Done) {
+        if let Some(shown) = self.shown.get_mut(&done.call.object) {
+            shown.failure = done.failure;
+            // Some servers take a note away with its button: it is shown again, if the call is there.
+            shown.note.take_if(|_| shown.id.is_none());
+        } else if let Some(why) = done.failure {
+            let note = words::failed(&done.call, &self.now, &why);
+            if let Err(error) = self.server.show(&note, 0).await {
+                debug!(%error, "what failed cannot be shown");
+            }
+        }
+        self.refresh().await;
+    }
+
+    async fn leave(&mut self) {
+        for shown in std::mem::take(&mut self.shown).into_values() {
+            if let Some(id) = shown.id {
+                self.server.close(id).await;
+            }
+        }
+        self.trace.keep([]);
+    }
+}
