@@ -179,14 +179,13 @@ impl Router {
             return;
         }
         let arguments = message.primary_header().body_len() as usize;
-        let all = message.data().len();
-        if arguments > limits::BODY_BYTES || all - arguments > admission::HEADER_BYTES {
+        let before = message.data().len().saturating_sub(arguments);
+        if arguments > limits::BODY_BYTES || before > admission::HEADER_BYTES {
             let error = fault::limit(format!(
                 "a message has at most {} bytes of arguments and {} before them, this one has \
-                 {arguments} and {}",
+                 {arguments} and {before}",
                 limits::BODY_BYTES,
                 admission::HEADER_BYTES,
-                all - arguments
             ));
             self.refuse(now, sender, error_reply(message, &error), out);
             return;

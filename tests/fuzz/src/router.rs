@@ -3,15 +3,18 @@
 //!
 //! Owns that bus. Bodies are of the types that the contract says, of others, and of none that can be read.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+mod messages;
+mod restart;
+
+use std::collections::{BTreeSet, HashMap};
 
 use callarbiter_core::{AuthorizationPolicy, Emergency, Millis, Now, Settings, Time};
-use callarbiter_dbus::{names, xml};
-use callarbiterd::{
-    bus::{Access, Permissions, Router},
-    store::Records as _,
-};
+use callarbiter_dbus::names;
+use callarbiterd::bus::{Access, Permissions, Router};
 use zbus::{Message, Signature, Variant, message::Flags, message::Type};
+
+use messages::{methods, parsed, raw, revision, signature, typed};
+use restart::Records;
 
 use crate::{
     bytes::Bytes,
@@ -41,8 +44,6 @@ pub fn run(data: &[u8]) {
     }
     bus.rest();
 }
-
-type Records = BTreeMap<Vec<u8>, Vec<u8>>;
 
 /// How an administrator may have set it up.
 struct Rules(u8);
@@ -293,57 +294,6 @@ impl Bus {
         self.deliver(&gone);
     }
 
-    /// The daemon is killed and another one goes on with what it wrote; some of that may be damaged.
-    fn restart(&mut self, bytes: &mut Bytes<'_>) {
-        let mut records = whole(&self.router);
-        for key in records.keys().chain(self.stored.keys()) {
-            let (is, was) = (records.get(key), self.stored.get(key));
-            assert_eq!(is, was, "a change of {key:?} that was not written");
-        }
-        let mut sound = true;
-        if bytes.one_in(3) && !records.is_empty() {
-            for _ in 0..1 + bytes.below(3) {
-                sound &= !damage(bytes, &mut records);
-            }
-        }
-        let mut router = self.rules.router(self.now);
-        self.open.clear();
-        if let Err(why) = router.restore(records, self.now) {
-            assert!(!sound, "what it wrote itself is refused: {why}");
-            assert!(!why.to_string().contains(char::is_control), "{why}");
-            router = self.rules.router(self.now);
-        }
-        if !sound {
-            // Of another state, or of none: numbers begin somewhere else.
-            self.revisions.clear();
-            self.known = Known::default();
-        }
-        self.router = router;
-        self.store();
-        if !sound {
-            self.stored = whole(&self.router);
-        }
-        let mut out = Vec::new();
-        let present = self.here.iter().map(|name| (*name).to_owned()).collect();
-        self.router.restarted(self.now, &present, &mut out);
-        self.sent(out);
-    }
-
-    /// What the keeper does between a turn and its messages.
-    fn store(&mut self) {
-        let mut keys = Vec::new();
-        self.router.take_unsaved(self.now, &mut keys);
-        for key in keys {
-            let (mut name, mut value) = (Vec::new(), Vec::new());
-            self.router.write_key(key, &mut name);
-            if self.router.write_value(key, &mut value) {
-                self.stored.insert(name, value);
-            } else {
-                self.stored.remove(&name);
-            }
-        }
-    }
-
     fn pass(&mut self, ms: u32) {
         let end = self.now.mono + Millis(ms);
         for _ in 0..10_000 {
@@ -485,148 +435,6 @@ impl Bus {
     }
 }
 
-fn whole(router: &Router) -> Records {
-    let mut keys = Vec::new();
-    router.keys_after(None, usize::MAX, &mut keys);
-    let record = |key| {
-        let (mut name, mut value) = (Vec::new(), Vec::new());
-        router.write_key(key, &mut name);
-        assert!(router.write_value(key, &mut value), "{key:?} is there and has no value");
-        (name, value)
-    };
-    keys.into_iter().map(record).collect()
-}
-
-/// Changes one record; false if it is as before.
-fn damage(bytes: &mut Bytes<'_>, records: &mut Records) -> bool {
-    let at = bytes.below(records.len().max(1));
-    let Some((key, value)) = records.iter().nth(at).map(|(k, v)| (k.clone(), v.clone())) else {
-        return false;
-    };
-    let mut new = value.clone();
-    let at = bytes.below(new.len().max(1));
-    match bytes.below(6) {
-        0 => {
-            records.remove(&key);
-            return true;
-        }
-        1 => new.truncate(at),
-        2 => new.insert(at.min(new.len()), bytes.byte()),
-        _ => {
-            if let Some(changed) = new.get_mut(at) {
-                *changed = bytes.byte();
-            }
-        }
-    }
-    let changed = new != value;
-    records.insert(key, new);
-    changed
-}
-
-/// A body of any bytes. A socket brings the same: the daemon's connection does not look into bodies.
-#[allow(unsafe_code)]
-fn raw(
-    call: zbus::message::Builder<'_>,
-    bytes: &mut Bytes<'_>,
-    types: &Signature,
-) -> zbus::Result<Message> {
-    let length = bytes.below(64);
-    // SAFETY: what is built may be invalid, as what a socket brings may be; zbus checks it where it is read.
-    unsafe { call.build_raw_body(bytes.take(length), types.clone(), Vec::new()) }
-}
-
-#[allow(unsafe_code)]
-fn parsed(data: zbus::wire::serialized::Data<'static, 'static>) -> Option<Message> {
-    // SAFETY: as above; what zbus does not take for a message is none.
-    unsafe { Message::from_bytes(data) }.ok()
-}
-
 fn known(name: &str) -> Option<&'static str> {
     PEOPLE.iter().map(|(known, ..)| *known).find(|known| *known == name)
-}
-
-/// The number that a signal carries, if it does.
-fn revision(signal: &Message, member: &str) -> Option<u64> {
-    let body = signal.body();
-    match member {
-        "Transition" => body.deserialize::<(String, String, String, u64)>().ok().map(|b| b.3),
-        "Notice" => {
-            let (_, _, _, revision): (String, zbus::OwnedObjectPath, String, u64) =
-                body.deserialize().ok()?;
-            Some(revision)
-        }
-        "PropertiesChanged" => {
-            let (_, changed, _): (String, HashMap<String, zbus::OwnedVariant>, Vec<String>) =
-                body.deserialize().ok()?;
-            u64::try_from(changed.get("Revision")?.try_clone().ok()?).ok()
-        }
-        _ => None,
-    }
-}
-
-/// An error that a program can act on: a name of the contract or of D-Bus itself, and a sentence.
-fn typed(name: &str, error: &Message, broken: bool) {
-    let ours = name.starts_with("org.callarbiter.Calls1.Error.");
-    let standard = [
-        "UnknownMethod",
-        "UnknownInterface",
-        "UnknownObject",
-        "UnknownProperty",
-        "PropertyReadOnly",
-        "InvalidArgs",
-        "LimitsExceeded",
-    ];
-    let standard = standard.iter().any(|s| name == format!("org.freedesktop.DBus.Error.{s}"));
-    let said = name == "org.example.Error.No";
-    assert!(ours || standard || said, "{error:?}");
-    let sentence: String = error.body().deserialize().unwrap();
-    // What an app says when it fails is its own.
-    assert!(!sentence.is_empty() || !standard, "{name} without a word");
-    assert!(broken || !sentence.contains(char::is_control), "{sentence:?} is no sentence");
-    assert!(sentence.len() < 4096, "a sentence of {} bytes", sentence.len());
-}
-
-fn signature(types: &str) -> Signature {
-    Signature::try_from(types).unwrap()
-}
-
-/// Every method of the contract and of the standard interfaces, with what it takes.
-fn methods() -> &'static [(String, String, Signature)] {
-    static METHODS: std::sync::OnceLock<Vec<(String, String, Signature)>> =
-        std::sync::OnceLock::new();
-    METHODS.get_or_init(|| {
-        let standard = [
-            ("org.freedesktop.DBus.Properties", "Get", "(ss)"),
-            ("org.freedesktop.DBus.Properties", "Set", "(ssv)"),
-            ("org.freedesktop.DBus.Properties", "GetAll", "s"),
-            ("org.freedesktop.DBus.ObjectManager", "GetManagedObjects", ""),
-            ("org.freedesktop.DBus.Introspectable", "Introspect", ""),
-            ("org.freedesktop.DBus.Peer", "Ping", ""),
-        ];
-        let standard = standard.map(|(of, name, types)| (of.into(), name.into(), signature(types)));
-        let mut methods = standard.to_vec();
-        for interface in names::SERVED {
-            let file = xml::element(interface).unwrap();
-            for method in file.split("<method ").skip(1) {
-                let method = method.split("<method ").next().unwrap();
-                let method = method.split("</method>").next().unwrap();
-                let (head, arguments) = method.split_once('>').unwrap();
-                let arguments = if head.ends_with('/') { "" } else { arguments };
-                let types: String = arguments
-                    .split("<arg ")
-                    .filter(|arg| arg.contains("direction=\"in\""))
-                    .filter_map(|arg| attribute(arg, "type"))
-                    .collect();
-                let types =
-                    if Signature::try_from(&*types).is_ok() { types } else { String::new() };
-                let name = attribute(head, "name").unwrap();
-                methods.push((interface.to_string(), name.to_owned(), signature(&types)));
-            }
-        }
-        methods
-    })
-}
-
-fn attribute<'a>(tag: &'a str, name: &str) -> Option<&'a str> {
-    tag.split_once(&format!("{name}=\""))?.1.split('"').next()
 }
