@@ -93,6 +93,13 @@ impl Dunst {
         Ok(self.remote.call_at(NAME, PATH, CONTROL, "ContextMenuCall", &()).await?)
     }
 
+    /// Do-not-disturb, as dunst has it.
+    pub async fn set_paused(&self, paused: bool) -> Result<()> {
+        let properties = "org.freedesktop.DBus.Properties";
+        let set = (CONTROL, "paused", zbus::Variant::from(paused));
+        Ok(self.remote.call_at(NAME, PATH, properties, "Set", &set).await?)
+    }
+
     /// A picture of the screen for people, in `target/agent`, once something is drawn.
     pub async fn picture(&self, name: &str) -> Result<()> {
         let directory = source("target/agent");

@@ -8,3 +8,4 @@ mod notifications;
 mod plain;
 mod players;
 mod program;
+mod quiet;

@@ -1,18 +1,23 @@
-//! A notification server that can do nothing but show text.
+//! A notification server that can do nothing but show text, and be inhibited as Plasma's.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use anyhow::Result;
 use futures_util::StreamExt;
 use harness::{Bus, eventually};
 use tokio::task::JoinHandle;
-use zbus::{Connection, Message, MessageStream, OwnedVariant};
+use zbus::{Connection, Message, MessageStream, OwnedVariant, Variant};
+
+const NAME: &str = "org.freedesktop.Notifications";
 
 /// The number that it gives to everything.
 const ID: u32 = 7;
 
 pub struct PlainServer {
+    connection: Connection,
+    inhibited: Arc<AtomicBool>,
     shown: Arc<Mutex<Vec<Shown>>>,
     server: JoinHandle<()>,
 }
@@ -29,10 +34,24 @@ impl PlainServer {
     pub async fn start(bus: &Bus) -> Result<PlainServer> {
         let address = bus.address();
         let connection = zbus::connection::Builder::address(address.as_str()).build().await?;
-        let (shown, stream) = (Arc::default(), MessageStream::from(&connection));
-        let server = tokio::spawn(serve(connection.clone(), stream, Arc::clone(&shown)));
-        connection.request_name("org.freedesktop.Notifications").await?;
-        Ok(PlainServer { shown, server })
+        let (shown, inhibited) = (Arc::default(), Arc::default());
+        let stream = MessageStream::from(&connection);
+        let serve = serve(connection.clone(), stream, Arc::clone(&shown), Arc::clone(&inhibited));
+        let server = tokio::spawn(serve);
+        connection.request_name(NAME).await?;
+        Ok(PlainServer { connection, inhibited, shown, server })
+    }
+
+    /// Do-not-disturb goes on or off.
+    pub async fn inhibit(&self, on: bool) -> Result<()> {
+        self.inhibited.store(on, Ordering::Relaxed);
+        let changed = HashMap::from([("Inhibited", Variant::from(on))]);
+        let body = (NAME, changed, Vec::<&str>::new());
+        let (path, properties) =
+            ("/org/freedesktop/Notifications", "org.freedesktop.DBus.Properties");
+        let told =
+            self.connection.emit_signal(None::<&str>, path, properties, "PropertiesChanged", &body);
+        Ok(told.await?)
     }
 
     /// The `nth` that it showed, counted from 1.
@@ -54,7 +73,12 @@ impl Drop for PlainServer {
     }
 }
 
-async fn serve(connection: Connection, mut stream: MessageStream, shown: Arc<Mutex<Vec<Shown>>>) {
+async fn serve(
+    connection: Connection,
+    mut stream: MessageStream,
+    shown: Arc<Mutex<Vec<Shown>>>,
+    inhibited: Arc<AtomicBool>,
+) {
     while let Some(Ok(message)) = stream.next().await {
         let header = message.header();
         let answered = match header.member().map(|member| member.as_str()) {
@@ -62,6 +86,12 @@ async fn serve(connection: Connection, mut stream: MessageStream, shown: Arc<Mut
             Some("Notify") => {
                 shown.lock().unwrap().extend(read(&message));
                 connection.reply(&header, &ID).await
+            }
+            Some("GetAll") => {
+                let of: String = message.body().deserialize().unwrap_or_default();
+                let on = Variant::from(inhibited.load(Ordering::Relaxed));
+                let all = (of == NAME).then_some(("Inhibited", on));
+                connection.reply(&header, &HashMap::<_, _>::from_iter(all)).await
             }
             Some("CloseNotification") => connection.reply(&header, &()).await,
             _ => Ok(()),

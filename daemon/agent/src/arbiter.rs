@@ -5,7 +5,9 @@
 
 use anyhow::{Context, Result};
 use callarbiter::{Action, ActionResult, TransactionOptions, words::Role};
-use callarbiter_dbus::{Dict, Entries, proxies::ManagerProxy, proxies::TransactionProxy};
+use callarbiter_dbus::{
+    Dict, DoNotDisturbOptions, Entries, proxies::ManagerProxy, proxies::TransactionProxy,
+};
 use tracing::{info, warn};
 use uuid::Uuid;
 use zbus::{Connection, ObjectPath, connection::Builder};
@@ -39,6 +41,13 @@ impl Desk {
                 warn!("the arbiter gave no role, so this is a controller as any: {error}")
             }
         }
+    }
+
+    /// Says what the desktop shows; with role `dnd`.
+    pub async fn set_do_not_disturb(&self, on: bool, silently: bool) -> zbus::Result<()> {
+        let manager = ManagerProxy::new(&self.connection).await?;
+        let options = DoNotDisturbOptions { quiet: silently }.to_dict();
+        manager.set_do_not_disturb(on, &options).await
     }
 
     /// Does what the user asked for, over one restart of the arbiter; an error is for the user to read.

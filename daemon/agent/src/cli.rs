@@ -43,17 +43,20 @@ pub enum Part {
     Players,
     /// Calls are shown, with buttons.
     Notifications,
+    /// The arbiter is told of do-not-disturb.
+    DoNotDisturb,
 }
 
 impl Part {
     /// All of them, in the order in which they are told.
-    pub const ALL: &[Part] = &[Part::Players, Part::Notifications];
+    pub const ALL: &[Part] = &[Part::Players, Part::Notifications, Part::DoNotDisturb];
 
     /// Its name on the command line.
     pub fn name(self) -> &'static str {
         match self {
             Part::Players => "players",
             Part::Notifications => "notifications",
+            Part::DoNotDisturb => "do-not-disturb",
         }
     }
 
@@ -61,6 +64,7 @@ impl Part {
         match self {
             Part::Players => "pauses media players while a call has the audio, resumes them after",
             Part::Notifications => "shows calls, with Answer, Decline and what else fits",
+            Part::DoNotDisturb => "tells the arbiter of do-not-disturb (dunst, Plasma)",
         }
     }
 }
@@ -68,7 +72,7 @@ impl Part {
 /// [`HELP`] with the parts that there are.
 pub fn help() -> String {
     let parts: Vec<String> =
-        Part::ALL.iter().map(|part| format!("  {:<14} {}", part.name(), part.meaning())).collect();
+        Part::ALL.iter().map(|part| format!("  {:<15} {}", part.name(), part.meaning())).collect();
     HELP.replace("@PARTS@", &format!("Parts:\n{}", parts.join("\n")))
 }
 
@@ -188,7 +192,7 @@ mod tests {
             (&["--bus", "sytsem"][..], "\"sytsem\" is neither system"),
             (
                 &["--only", "players,dancers"][..],
-                "\"dancers\" is no part; there are: players, notifications",
+                "\"dancers\" is no part; there are: players, notifications, do-not-disturb",
             ),
             (&["--log", "agent=loud"][..], "agent=loud"),
             (&["stray"][..], "stray"),

@@ -15,6 +15,8 @@ use serde::Deserialize;
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     pub players: Players,
+    #[serde(rename = "do-not-disturb")]
+    pub do_not_disturb: DoNotDisturb,
 }
 
 /// `[players]`
@@ -23,6 +25,20 @@ pub struct Config {
 pub struct Players {
     /// Whether players that were paused for a call go on after the last one.
     pub resume: bool,
+}
+
+/// `[do-not-disturb]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DoNotDisturb {
+    /// Calls are shown without a sound; else they are refused, and nothing tells of them yet.
+    pub quiet: bool,
+}
+
+impl Default for DoNotDisturb {
+    fn default() -> Self {
+        DoNotDisturb { quiet: true }
+    }
 }
 
 impl Default for Players {

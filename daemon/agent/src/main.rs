@@ -8,6 +8,7 @@ mod cli;
 mod config;
 mod notifications;
 mod players;
+mod quiet;
 mod scene;
 mod trace;
 
@@ -83,7 +84,11 @@ async fn serve(options: Options, config: Config) -> Result<()> {
     let mut stop = Stop::catch().context("signals cannot be caught")?;
     let session = Builder::session().method_timeout(ANSWER_WITHIN).build();
     let session = session.await.context("the session bus cannot be reached")?;
-    let desk = Desk::open(&options.bus, vec![Role::UserInterface]).await?;
+    let mut roles = vec![Role::UserInterface];
+    if options.parts.contains(&Part::DoNotDisturb) {
+        roles.push(Role::DoNotDisturb);
+    }
+    let desk = Desk::open(&options.bus, roles).await?;
     let scenes = tokio::select! {
         scenes = Scenes::open(&options.bus) => scenes?,
         () = stop.asked() => return Ok(()),
@@ -103,6 +108,10 @@ async fn serve(options: Options, config: Config) -> Result<()> {
                 }
                 Part::Notifications => {
                     tokio::spawn(notifications::run(session, told, trace, desk.clone()))
+                }
+                Part::DoNotDisturb => {
+                    let quiet = config.do_not_disturb.quiet;
+                    tokio::spawn(quiet::run(session, told, desk.clone(), quiet))
                 }
             }
         })
