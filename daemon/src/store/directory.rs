@@ -39,6 +39,9 @@ const SET_ASIDE: u32 = 4;
 /// Longer than any state may be; such a file is not read.
 const LONGEST: u64 = 2 * super::MOST;
 
+/// Never through a link, and never waiting: a pipe has nobody at its other end.
+const FLAGS: OFlags = OFlags::NOFOLLOW.union(OFlags::NONBLOCK);
+
 /// A directory that only this process uses.
 #[derive(Debug)]
 pub struct Directory {
@@ -98,9 +101,16 @@ impl Directory {
         let mut bytes = Vec::new();
         let file = OpenOptions::new()
             .read(true)
-            .custom_flags(OFlags::NOFOLLOW.bits().cast_signed())
+            .custom_flags(FLAGS.bits().cast_signed())
             .open(self.file(generation))?;
-        if file.metadata()?.len() > LONGEST {
+        let found = file.metadata()?;
+        if found.is_dir() {
+            return Err(io::ErrorKind::IsADirectory.into());
+        }
+        if !found.is_file() {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
+        }
+        if found.len() > LONGEST {
             return Err(io::ErrorKind::FileTooLarge.into());
         }
         file.take(LONGEST).read_to_end(&mut bytes)?;
@@ -162,6 +172,6 @@ impl Directory {
 /// For the daemon's user alone, and never through somebody's link.
 fn private() -> OpenOptions {
     let mut options = OpenOptions::new();
-    options.write(true).mode(0o600).custom_flags(OFlags::NOFOLLOW.bits().cast_signed());
+    options.write(true).mode(0o600).custom_flags(FLAGS.bits().cast_signed());
     options
 }

@@ -203,6 +203,25 @@ fn what_is_no_file_or_another_one_is_kept_apart() {
     store.append(&[], &Model::default()).unwrap();
 }
 
+/// Opening a pipe to read waits for whoever writes: the daemon would never serve.
+#[test]
+fn a_pipe_for_a_file_is_kept_apart_and_not_waited_for() {
+    let scene = Scene::new();
+    let pipe = scene.directory.path().join("state.1");
+    let kind = rustix::fs::FileType::Fifo;
+    rustix::fs::mknodat(rustix::fs::CWD, &pipe, kind, 0o600.into(), 0).unwrap();
+    let (done, waited) = std::sync::mpsc::channel();
+    std::thread::scope(|scope| {
+        scope.spawn(|| done.send((scene.read(), scene.names())).unwrap());
+        let read = waited.recv_timeout(std::time::Duration::from_secs(10));
+        // Whoever waits after all is let go, so that the test ends.
+        drop(std::fs::OpenOptions::new().read(true).write(true).open(&pipe));
+        let ((state, intact), names) = read.unwrap();
+        assert!(state.is_empty() && !intact);
+        assert!(names.iter().any(|name| name.starts_with("state.damaged")), "{names:?}");
+    });
+}
+
 #[test]
 fn a_second_daemon_is_refused_and_so_is_an_open_directory() {
     let scene = Scene::new();
