@@ -172,6 +172,11 @@ impl Arbiter {
         self.domains().all(Domain::is_ready_to_sleep)
     }
 
+    /// The connections that are registered, and whose domain each is in.
+    pub fn connections(&self) -> impl Iterator<Item = (Peer, Uid)> {
+        self.peers.iter().map(|(peer, uid)| (*peer, *uid))
+    }
+
     /// The rules in force.
     pub fn settings(&self) -> &Settings {
         &self.settings

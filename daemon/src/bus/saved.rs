@@ -12,6 +12,7 @@
 use std::{
     collections::{BTreeMap, HashSet},
     ops::Bound::{Excluded, Unbounded},
+    sync::Arc,
 };
 
 use callarbiter_core::{Arbiter, Change, Input, Now, Peer, ProviderId, Time, TransactionId, Uid};
@@ -24,7 +25,7 @@ use zbus::{Message, OwnedObjectPath};
 use super::{
     delegate::Requests,
     kept::Kept,
-    peers::SavedPeer,
+    peers::{Client, SavedPeer},
     router::Router,
     turn::{Turn, built},
 };
@@ -155,6 +156,14 @@ impl Router {
             return Err(Unusable::OtherBoot);
         }
         self.arbiter = Arbiter::restore(self.arbiter.settings().clone(), core)?;
+        let is_of = |uid| move |client: &Arc<Client>| client.caller.uid == uid;
+        if !self
+            .arbiter
+            .connections()
+            .all(|(at, uid)| self.peers.client(at).is_some_and(is_of(uid)))
+        {
+            return Err(Unusable::Damaged("a user has a connection of another"));
+        }
         self.epoch.clone_from(&life.epoch);
         self.requests = Requests::with(life.requests.clone());
         if life.bus == self.continuity.bus {

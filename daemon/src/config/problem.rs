@@ -1,7 +1,8 @@
 //! What is wrong with a configuration file: where, what, and what would be right.
 
 use std::{
-    fmt, io,
+    fmt::{self, Write as _},
+    io,
     ops::Range,
     path::{Path, PathBuf},
 };
@@ -71,7 +72,12 @@ impl fmt::Display for ConfigError {
         if let Some(Place { line, column }) = self.place {
             write!(f, ":{line}:{column}")?;
         }
-        write!(f, ": {}", self.message)
+        f.write_str(": ")?;
+        // It quotes the file; what is in there is not for a terminal to obey.
+        self.message.chars().try_for_each(|c| match c.is_control() {
+            true => write!(f, "{}", c.escape_default()),
+            false => f.write_char(c),
+        })
     }
 }
 
