@@ -99,9 +99,9 @@ impl Arbiter {
             Input::SetDoNotDisturb { caller, mode } => {
                 self.turn(now, caller.uid, effects, |d| d.set_do_not_disturb(caller, mode))
             }
-            Input::Restarted { lost } => {
+            Input::Restarted { lost, again } => {
                 self.peers.retain(|peer, _| !lost.contains(peer));
-                self.everywhere(now, effects, |d| d.restarted(&lost));
+                self.everywhere(now, effects, |d| d.restarted(&lost, again));
                 Ok(Reply::Done)
             }
             Input::PeerLost { peer } => {

@@ -29,8 +29,9 @@ pub enum Input {
     /// The holder of role `dnd` says what the desktop shows.
     SetDoNotDisturb { caller: Caller, mode: DoNotDisturb },
     /// The arbiter was restored, and this is the first that it hears: these connections are gone, and all
-    /// others are still there.
-    Restarted { lost: Vec<Peer> },
+    /// others are still there. `again`: soon after another restart, so that nobody is given more time once
+    /// more; a deadline must not be put off for ever.
+    Restarted { lost: Vec<Peer>, again: bool },
     /// A connection left the bus.
     PeerLost { peer: Peer },
     /// The seats on which this user has sessions; none: a domain that is always in the foreground.

@@ -16,7 +16,7 @@ pub(crate) const LEAST: Millis = Millis::secs(5);
 
 impl Domain {
     /// These connections are gone; all others are still there.
-    pub(crate) fn restarted(&mut self, lost: &[Peer]) {
+    pub(crate) fn restarted(&mut self, lost: &[Peer], again: bool) {
         let there = |p: &crate::Provider| p.peer.is_some_and(|peer| !lost.contains(&peer));
         let there: Vec<ProviderId> =
             self.providers.values().filter(|p| there(p)).map(|p| p.id).collect();
@@ -28,7 +28,9 @@ impl Domain {
         // A configuration that allows less meets what an older one let in.
         self.tombstones.shrink(self.settings.limits.tombstones);
         self.tokens.shrink(self.settings.limits.tokens);
-        self.give_time();
+        if !again {
+            self.give_time();
+        }
         self.lose(lost);
         self.authorize_again();
         for id in there {

@@ -351,3 +351,18 @@ fn a_second_restart_in_the_middle_of_the_first_asks_under_the_same_number() {
     let fresh = w.ignore(a, "AudioActivated").request;
     assert!(fresh > second.request && fresh > request, "numbers never come again");
 }
+
+#[test]
+fn restarts_one_after_the_other_put_no_deadline_off_for_ever() {
+    let mut w = World::default();
+    let a = w.app(ALICE, "a");
+    w.incoming(a, 1).unwrap();
+    w.pass(Millis::secs(57));
+    w.restart(&[]);
+    for _ in 0..3 {
+        assert_eq!(w.state_of(ALICE, 1), CallState::Ringing);
+        w.pass(Millis::secs(2));
+        w.restart_again();
+    }
+    assert!(w.find(ALICE, 1).is_none_or(|call| call.state == CallState::Ending));
+}

@@ -264,7 +264,7 @@ fn goes_on(rng: &mut Rng, arbiter: Arbiter) {
     w.now.mono = Time(120_000_000);
     let peers = w.arbiter.domains().flat_map(|d| d.providers()).filter_map(|p| p.peer);
     let lost: Vec<Peer> = peers.filter(|_| rng.one_in(4)).collect();
-    w.handle(Input::Restarted { lost }).unwrap();
+    w.handle(Input::Restarted { lost, again: false }).unwrap();
     for turn in 0..500 {
         let uids: Vec<Uid> = w.arbiter.domains().map(|d| d.uid()).collect();
         let asked = uids.iter().find_map(|uid| Some((*uid, w.take(*uid, |_| true)?)));

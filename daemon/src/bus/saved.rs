@@ -15,7 +15,9 @@ use std::{
     sync::Arc,
 };
 
-use callarbiter_core::{Arbiter, Change, Input, Now, Peer, ProviderId, Time, TransactionId, Uid};
+use callarbiter_core::{
+    Arbiter, Change, Input, Millis, Now, Peer, ProviderId, Time, TransactionId, Uid,
+};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use thiserror::Error;
 use tracing::info;
@@ -32,6 +34,9 @@ use super::{
 use crate::{log::ids, store::Records};
 
 const VERSION: u8 = 1;
+
+/// A daemon that lived no longer than this gave everybody time that nobody had: the next gives none.
+const SOON: Millis = Millis::secs(10);
 
 /// The name of a record. New kinds come last: their order is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -59,7 +64,7 @@ pub struct Life {
     pub epoch: String,
     /// What request ids begin with.
     pub requests: String,
-    /// The clocks at the start of a daemon on this bus.
+    /// The clocks at the start of the daemon that wrote it.
     pub since: (Time, u64),
 }
 
@@ -166,10 +171,6 @@ impl Router {
         }
         self.epoch.clone_from(&life.epoch);
         self.requests = Requests::with(life.requests.clone());
-        if life.bus == self.continuity.bus {
-            self.continuity.since = life.since;
-            self.continuity.written = true;
-        }
         self.continuity.before = Some(life);
         Ok(())
     }
@@ -218,7 +219,8 @@ impl Router {
             "the state of before the restart is back"
         );
         let mut turn = Turn::new(now);
-        self.tell(&mut turn, Input::Restarted { lost });
+        let again = now.mono < before.since.0 + SOON;
+        self.tell(&mut turn, Input::Restarted { lost, again });
         self.finish(turn, out);
         self.tell_again(now, out);
     }

@@ -47,7 +47,9 @@ fn records(bytes: &mut Bytes<'_>) {
     let written = whole(&arbiter);
     Arbiter::restore(arbiter.settings().clone(), written).expect("what it wrote itself");
     let mut now = now;
-    arbiter.handle(now, Input::Restarted { lost: Vec::new() }, &mut Vec::new()).expect("accepted");
+    arbiter
+        .handle(now, Input::Restarted { lost: Vec::new(), again: false }, &mut Vec::new())
+        .expect("accepted");
     for _ in 0..WAKES {
         let Some((at, _)) = arbiter.next_deadline() else { return };
         let passed = at.0.saturating_sub(now.mono.0);

@@ -249,7 +249,8 @@ impl Harness {
             }
         }
         self.laws.restarted();
-        let _ = self.input(None, Input::Restarted { lost: lost.into_iter().collect() });
+        let _ =
+            self.input(None, Input::Restarted { lost: lost.into_iter().collect(), again: false });
     }
 
     fn say(&mut self, app: u8, said: Said) {

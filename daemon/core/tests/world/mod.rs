@@ -423,6 +423,15 @@ impl World {
     /// The arbiter ends and comes back with what it wrote; these apps went away meanwhile. What the others were
     /// asked before never reached them.
     pub fn restart(&mut self, lost: &[App]) {
+        self.restarted(lost, false);
+    }
+
+    /// The same, soon after another restart.
+    pub fn restart_again(&mut self) {
+        self.restarted(&[], true);
+    }
+
+    fn restarted(&mut self, lost: &[App], again: bool) {
         let mut keys = Vec::new();
         self.arbiter.keys_after(None, usize::MAX, &mut keys);
         let record = |key: Key| {
@@ -435,7 +444,7 @@ impl World {
         self.open.clear();
         self.effects.clear();
         let lost = lost.iter().map(|app| app.caller.peer).collect();
-        self.handle(Input::Restarted { lost }).unwrap();
+        self.handle(Input::Restarted { lost, again }).unwrap();
     }
 
     /// Where apps said that a call is not where the arbiter had it.
