@@ -5,17 +5,16 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use harness::{
-    ALLOW, Action, App, Bus, Daemon, Known, NAME, Options, Peer, ROOT, Refused, Witness, action,
+    ALLOW, Action, App, Bus, Daemon, Known, NAME, Options, Peer, ROOT, Refused, Witness,
     eventually, interface, options,
 };
 use uuid::Uuid;
 use zbus::{ObjectPath, OwnedObjectPath};
 
-use crate::scenario::{Act, Line, Scenario, Step};
+use crate::scenario::{Act, Line, Scenario, Step, action_of, uuid_of};
 
 /// The apps of every scenario.
 const APPS: usize = 2;
@@ -192,7 +191,7 @@ impl Desk {
                                 let _ = app.catch_up().await;
                                 let _ = app.work().await;
                             }
-                            tokio::time::sleep(Duration::from_millis(2)).await;
+                            tokio::task::yield_now().await;
                         }
                     };
                     let ended = tokio::select! {
@@ -419,7 +418,6 @@ impl Desk {
                 return Ok(());
             }
             ensure!(tokio::time::Instant::now() < end, "for ever: {pending:#?}");
-            tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
 
@@ -494,33 +492,3 @@ impl Desk {
 
 /// More than the 64 KiB at which a state file is written anew.
 const GROWTH: usize = 120;
-
-fn action_of(act: Act) -> Action {
-    let on = |name, line: Line| action(name, [("call", uuid_of(line).into())]);
-    let held = |line: Line, held: bool| {
-        action("SetHeld", [("call", uuid_of(line).into()), ("held", held.into())])
-    };
-    match act {
-        Act::Answer(line) => on("Answer", line),
-        Act::End(line) => on("End", line),
-        Act::Silence(line) => on("Silence", line),
-        Act::Hold(line) => held(line, true),
-        Act::Unhold(line) => held(line, false),
-        Act::Mute(line) => {
-            action("SetMuted", [("call", uuid_of(line).into()), ("muted", true.into())])
-        }
-        Act::Tones(line) => {
-            action("PlayDtmf", [("call", uuid_of(line).into()), ("digits", "1".into())])
-        }
-        Act::Join(line, with) => {
-            action("SetGroup", [("call", uuid_of(line).into()), ("with", uuid_of(with).into())])
-        }
-        Act::Leave(line) => {
-            action("SetGroup", [("call", uuid_of(line).into()), ("with", "".into())])
-        }
-    }
-}
-
-fn uuid_of(line: Line) -> String {
-    Uuid::from_u128(0xca11 << 64 | (line.0 as u128) << 8 | u128::from(line.1)).to_string()
-}

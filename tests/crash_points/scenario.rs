@@ -2,7 +2,12 @@
 //!
 //! Owns the list. A step is over when nothing is pending, so that every point of a scenario lies within one step.
 
-use harness::Mood::{self, *};
+use harness::{
+    Action,
+    Mood::{self, *},
+    action,
+};
+use uuid::Uuid;
 
 /// A call: the app that has it, and its number there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -195,3 +200,35 @@ pub const SCENARIOS: &[Scenario] = &[
         &[(A, "held")],
     ),
 ];
+
+/// What the arbiter is asked.
+pub fn action_of(act: Act) -> Action {
+    let on = |name, line: Line| action(name, [("call", uuid_of(line).into())]);
+    let held = |line: Line, held: bool| {
+        action("SetHeld", [("call", uuid_of(line).into()), ("held", held.into())])
+    };
+    match act {
+        Act::Answer(line) => on("Answer", line),
+        Act::End(line) => on("End", line),
+        Act::Silence(line) => on("Silence", line),
+        Act::Hold(line) => held(line, true),
+        Act::Unhold(line) => held(line, false),
+        Act::Mute(line) => {
+            action("SetMuted", [("call", uuid_of(line).into()), ("muted", true.into())])
+        }
+        Act::Tones(line) => {
+            action("PlayDtmf", [("call", uuid_of(line).into()), ("digits", "1".into())])
+        }
+        Act::Join(line, with) => {
+            action("SetGroup", [("call", uuid_of(line).into()), ("with", uuid_of(with).into())])
+        }
+        Act::Leave(line) => {
+            action("SetGroup", [("call", uuid_of(line).into()), ("with", "".into())])
+        }
+    }
+}
+
+/// The call of a line.
+pub fn uuid_of(line: Line) -> String {
+    Uuid::from_u128(0xca11 << 64 | (line.0 as u128) << 8 | u128::from(line.1)).to_string()
+}
