@@ -13,6 +13,8 @@ use crate::{
 
 /// Whatever was open while the arbiter was away has at least this long from then on.
 pub(crate) const LEAST: Millis = Millis::secs(5);
+/// Further away than any deadline is: what was saved may be damaged.
+const MOST: Millis = Millis::secs(3600);
 
 impl Domain {
     /// These connections are gone; all others are still there.
@@ -28,9 +30,7 @@ impl Domain {
         // A configuration that allows less meets what an older one let in.
         self.tombstones.shrink(self.settings.limits.tombstones);
         self.tokens.shrink(self.settings.limits.tokens);
-        if !again {
-            self.give_time();
-        }
+        self.give_time(again);
         self.lose(lost);
         self.authorize_again();
         for id in there {
@@ -38,25 +38,28 @@ impl Domain {
         }
     }
 
-    /// What passed while nobody looked is not over before the apps had their chance.
-    fn give_time(&mut self) {
+    /// What passed while nobody looked is not over before the apps had their chance. `again`: they had it.
+    fn give_time(&mut self, again: bool) {
         let least = self.now.mono + LEAST.max(self.settings.deadlines.other);
-        let early: Vec<Due> =
-            self.timers.all().filter(|(_, at)| *at < least).map(|(due, _)| due).collect();
-        for due in early {
-            match due {
-                Due::Ring(id) => {
-                    let wall = self.now.wall_at(least);
-                    if let Some(call) = self.call_mut(id) {
-                        call.ring_deadline = Some(least);
-                        call.ring_deadline_wall = wall;
-                    }
+        let most = self.now.mono + MOST;
+        let moved = |(due, at): (Due, Time)| match due {
+            // No rule makes such a one.
+            _ if at > most => Some((due, most)),
+            // Those wait for the app's word, or for nothing.
+            Due::Request(_) | Due::Forget(_) => None,
+            _ if at < least && !again => Some((due, least)),
+            _ => None,
+        };
+        let moved: Vec<(Due, Time)> = self.timers.all().filter_map(moved).collect();
+        for (due, at) in moved {
+            if let Due::Ring(id) = due {
+                let wall = self.now.wall_at(at);
+                if let Some(call) = self.call_mut(id) {
+                    call.ring_deadline = Some(at);
+                    call.ring_deadline_wall = wall;
                 }
-                Due::Progress(_) | Due::Grace(_) => {}
-                // Those wait for the app's word; these for nothing.
-                Due::Request(_) | Due::Forget(_) => continue,
             }
-            self.timers.arm(due, least);
+            self.timers.arm(due, at);
         }
     }
 
