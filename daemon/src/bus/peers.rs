@@ -14,6 +14,7 @@ use std::{
 };
 
 use callarbiter_core::{AppIdSource, Caller, Peer, Uid};
+use callarbiter_identity::{Identity, Sandbox, identify};
 use serde::{Deserialize, Serialize};
 use tracing::{debug, warn};
 use zbus::{
@@ -22,7 +23,6 @@ use zbus::{
 };
 
 use super::{admission, kept::Kept, parked::Accounts};
-use crate::platform::identity::{Identity, Sandbox, identify};
 
 /// What the administrator allows beyond the rules for everybody.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -328,7 +328,8 @@ fn client(
     access: &Access,
 ) -> Client {
     let sandboxed = identity.sandboxed();
-    let app = identity.app_id().map(|(app, source)| (Arc::from(app), source));
+    let source = if sandboxed { AppIdSource::Sandbox } else { AppIdSource::Unit };
+    let app = identity.app.as_deref().map(|app| (Arc::from(app), source));
     let listed = identity.unit.as_ref().is_some_and(|unit| access.agent_units.contains(unit));
     let permitted = identity.app.as_ref().is_some_and(|app| access.controllers.contains(app));
     let caller = Caller {
@@ -355,7 +356,7 @@ pub fn body_types(message: &Message) -> String {
 mod tests {
     #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
     use super::*;
-    use crate::platform::identity::Sandbox;
+    use callarbiter_identity::Sandbox;
 
     fn message(n: usize) -> Message {
         Message::method_call("/", "Ping").sender(":1.5").build(&vec![0u8; n]).unwrap()

@@ -3,7 +3,6 @@
 //! Owns every contact with them except the bus. Knows nothing about calls.
 
 pub mod clock;
-pub mod identity;
 pub mod notify;
 pub mod runtime;
 pub mod signals;

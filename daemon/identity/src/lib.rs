@@ -1,7 +1,7 @@
 //! Who a process is: its user unit, its sandbox, its app id, from the kernel's own words.
 //!
-//! Owns reading `/proc/PID`, which needs `ProtectProc=default`. What the words mean is in `cgroup`;
-//! what an identity may do is decided elsewhere.
+//! Owns reading `/proc/PID`, which needs `ProtectProc=default`; for the daemon and for the agent, which
+//! may read more of it. What the words mean is in `cgroup`; what an identity may do is decided elsewhere.
 
 mod cgroup;
 
@@ -9,10 +9,10 @@ use std::{
     fs::File,
     io::{self, Read},
     os::fd::{BorrowedFd, OwnedFd},
+    path::Path,
     sync::OnceLock,
 };
 
-use callarbiter_core::AppIdSource;
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     fs::{CWD, Mode, OFlags, openat},
@@ -27,7 +27,8 @@ pub struct Identity {
     pub unit: Option<String>,
     /// The sandbox around it.
     pub sandbox: Option<Sandbox>,
-    /// Its app id, from its sandbox or from the name of its unit.
+    /// Its app id, from its sandbox or else from the name of its unit. That is inherited by everything
+    /// that the app starts: a program run in a terminal may bear the terminal's.
     pub app: Option<String>,
 }
 
@@ -83,6 +84,9 @@ pub enum IdentityError {
     },
 }
 
+/// Where the kernel tells of processes.
+pub const PROC: &str = "/proc";
+
 /// Fourteen hierarchies of cgroup v1, each with a path of `PATH_MAX`, fit.
 const LONGEST: u64 = 64 * 1024;
 
@@ -95,13 +99,6 @@ impl Identity {
     /// Whether there is a wall around it.
     pub fn sandboxed(&self) -> bool {
         self.sandbox.is_some()
-    }
-
-    /// The derived app id and where it comes from. One from a unit is inherited by everything that
-    /// the app starts: a program run in a terminal may bear the terminal's.
-    pub fn app_id(&self) -> Option<(&str, AppIdSource)> {
-        let source = if self.sandboxed() { AppIdSource::Sandbox } else { AppIdSource::Unit };
-        Some((self.app.as_deref()?, source))
     }
 }
 
@@ -116,39 +113,57 @@ pub fn identify(
     uid: u32,
     pidfd: Option<BorrowedFd<'_>>,
 ) -> Result<Identity, IdentityError> {
-    let process = Process::open(pid)?;
-    let groups = process.read("cgroup")?;
-    let status = process.read("status")?;
-    if !runs_as(&status, uid) {
-        return Err(IdentityError::OtherUser { pid, uid });
+    let process = Process::open(Path::new(PROC), pid)?;
+    let identity = process.identity()?;
+    process.must_run_as(uid)?;
+    match pidfd.is_some_and(ended) {
+        true => Err(IdentityError::Gone { pid }),
+        false => Ok(identity),
     }
-    if pidfd.is_some_and(ended) {
-        return Err(IdentityError::Gone { pid });
-    }
-    Ok(cgroup::identity(&groups, own_container()))
 }
 
 /// One process, by an open directory.
-struct Process {
+#[derive(Debug)]
+pub struct Process {
     pid: u32,
     dir: OwnedFd,
 }
 
 impl Process {
-    fn open(pid: u32) -> Result<Process, IdentityError> {
+    /// The process with this number below [`PROC`], or below what stands for it.
+    pub fn open(proc: &Path, pid: u32) -> Result<Process, IdentityError> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let dir = openat(CWD, format!("/proc/{pid}"), flags, Mode::empty())
+        let dir = openat(CWD, proc.join(pid.to_string()), flags, Mode::empty())
             .map_err(|error| IdentityError::Unreadable { pid, file: "", source: error.into() })?;
         Ok(Process { pid, dir })
     }
 
-    fn read(&self, file: &'static str) -> Result<String, IdentityError> {
+    /// What its cgroup says.
+    pub fn identity(&self) -> Result<Identity, IdentityError> {
+        Ok(cgroup::identity(&self.read("cgroup")?, own_container()))
+    }
+
+    /// Refuses a process of anybody else.
+    pub fn must_run_as(&self, uid: u32) -> Result<(), IdentityError> {
+        match runs_as(&self.read("status")?, uid) {
+            true => Ok(()),
+            false => Err(IdentityError::OtherUser { pid: self.pid, uid }),
+        }
+    }
+
+    /// One of its files. What lies below its `root` it may have made itself: a pipe is not waited for.
+    pub fn read(&self, file: &'static str) -> Result<String, IdentityError> {
         let pid = self.pid;
         let unreadable = |source| IdentityError::Unreadable { pid, file, source };
-        let opened = openat(&self.dir, file, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
+        let opened = openat(&self.dir, file, flags, Mode::empty())
             .map_err(|error| unreadable(error.into()))?;
+        let opened = File::from(opened);
+        if !opened.metadata().map_err(unreadable)?.is_file() {
+            return Err(unreadable(io::Error::other("it is no file")));
+        }
         let mut text = Vec::new();
-        File::from(opened).take(LONGEST + 1).read_to_end(&mut text).map_err(unreadable)?;
+        opened.take(LONGEST + 1).read_to_end(&mut text).map_err(unreadable)?;
         if text.len() as u64 > LONGEST {
             return Err(IdentityError::TooLong { pid, file });
         }
@@ -175,7 +190,8 @@ fn ended(pidfd: BorrowedFd<'_>) -> bool {
 fn own_container() -> Option<&'static str> {
     static OWN: OnceLock<Option<String>> = OnceLock::new();
     OWN.get_or_init(|| {
-        let groups = Process::open(std::process::id()).and_then(|own| own.read("cgroup")).ok()?;
+        let own = Process::open(Path::new(PROC), std::process::id());
+        let groups = own.and_then(|own| own.read("cgroup")).ok()?;
         match cgroup::identity(&groups, None).sandbox {
             Some(Sandbox::Container(name)) => Some(name),
             _ => None,
