@@ -25,6 +25,8 @@ pub const OPAQUE_ID_BYTES: usize = 128;
 pub const SCHEMES: usize = 16;
 /// One scheme.
 pub const SCHEME_BYTES: usize = 32;
+/// Handles that ring in spite of do-not-disturb: favourites, and not a whole address book.
+pub const ALLOWED_HANDLES: usize = 256;
 /// Keys of one dictionary: four times what any of them knows, so that later versions have room.
 pub const DICT_KEYS: usize = 64;
 /// Tones of one PlayDtmf: a calling-card number, a PIN and pauses.
@@ -51,6 +53,7 @@ pub const PUBLISHED: &[(&str, u32)] = &[
     ("opaque-id-bytes", OPAQUE_ID_BYTES as u32),
     ("schemes", SCHEMES as u32),
     ("scheme-bytes", SCHEME_BYTES as u32),
+    ("allowed-handles", ALLOWED_HANDLES as u32),
     ("dict-keys", DICT_KEYS as u32),
     ("digits-bytes", DIGITS_BYTES as u32),
     ("ring-timeout-min-ms", RING_TIMEOUT_MIN_MS),

@@ -130,21 +130,48 @@ impl fmt::Debug for EndOptions {
 }
 
 /// Options of `Manager.SetDoNotDisturb`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct DoNotDisturbOptions {
     /// Show calls silently instead of refusing them.
     pub quiet: bool,
+    /// Handles of people who ring all the same.
+    pub allow: Vec<String>,
 }
 
 impl DoNotDisturbOptions {
     /// `a{sv}`.
     pub fn to_dict(&self) -> Dict {
-        Writer::default().flag("quiet", self.quiet).done()
+        let allow = Some(self.allow.clone()).filter(|allow| !allow.is_empty());
+        Writer::default().flag("quiet", self.quiet).put("allow", allow).done()
     }
 
     /// From a caller.
     pub fn from_dict(dict: &Dict) -> Result<Self, Error> {
-        Ok(DoNotDisturbOptions { quiet: Fields::bounded(dict)?.flag("quiet")?.unwrap_or(false) })
+        let fields = Fields::bounded(dict)?;
+        let allow = fields.texts("allow")?.unwrap_or_default();
+        if allow.len() > limits::ALLOWED_HANDLES {
+            return Err(Error::invalid_argument(format!(
+                "`allow` has {} handles; at most {} are read",
+                allow.len(),
+                limits::ALLOWED_HANDLES
+            )));
+        }
+        if !allow.iter().all(|handle| limits::text_fits(handle, limits::HANDLE_BYTES)) {
+            return Err(Error::invalid_argument(format!(
+                "each handle of `allow` must have at most {} bytes and no control characters",
+                limits::HANDLE_BYTES
+            )));
+        }
+        Ok(DoNotDisturbOptions {
+            quiet: fields.flag("quiet")?.unwrap_or(false),
+            allow: allow.into_iter().map(str::to_owned).collect(),
+        })
+    }
+}
+
+impl fmt::Debug for DoNotDisturbOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        debug_keys(f, "DoNotDisturbOptions", &self.to_dict())
     }
 }
 

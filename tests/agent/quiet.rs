@@ -41,15 +41,19 @@ async fn inhibited_as_plasma_says_it_and_refused_if_the_user_wants_that() -> Res
     fs::create_dir_all(&home)?;
     fs::write(home.join("agent.toml"), "[do-not-disturb]\nquiet = false\n")?;
     let server = PlainServer::start(desk.bus()).await?;
-    let agent = desk.agent("do-not-disturb").await?;
+    let agent = desk.agent("do-not-disturb,notifications").await?;
     says(&agent, "on=false", 1).await?;
     server.inhibit(true).await?;
     says(&agent, "on=true", 1).await?;
     let refused = desk.phone.report_incoming("sip:ada@example.org").await.unwrap_err();
     assert!(refused.to_string().contains("FilteredByDoNotDisturb"), "{refused}");
+    let note = server.wait_shown(1).await?;
+    assert_eq!((note.summary.as_str(), note.body.as_str()), ("sip:ada@example.org", "Missed call"));
+    assert!(note.actions.is_empty(), "{:?}", note.actions);
     server.inhibit(false).await?;
     says(&agent, "on=false", 2).await?;
-    desk.phone.report_incoming("sip:ada@example.org").await?;
+    let call = desk.phone.report_incoming("sip:ada@example.org").await?;
+    assert_eq!(silenced(&desk, &call.path).await?, "");
     Ok(())
 }
 

@@ -46,7 +46,7 @@ impl Desk {
     /// Says what the desktop shows; with role `dnd`.
     pub async fn set_do_not_disturb(&self, on: bool, silently: bool) -> zbus::Result<()> {
         let manager = ManagerProxy::new(&self.connection).await?;
-        let options = DoNotDisturbOptions { quiet: silently }.to_dict();
+        let options = DoNotDisturbOptions { quiet: silently, ..Default::default() }.to_dict();
         manager.set_do_not_disturb(on, &options).await
     }
 

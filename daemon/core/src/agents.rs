@@ -1,12 +1,8 @@
-//! Agents: which connections hold which roles, and what they say of the desktop.
+//! Agents: which connections hold which roles.
 //!
-//! Owns roles, whose wish a request is by them, and do-not-disturb as it was last told. What it does to
-//! a call that is reported is [`crate::report`]'s.
+//! Owns roles, and whose wish a request is by them.
 
-use crate::{
-    CallState, Caller, DoNotDisturb, Domain, Effect, Error, Origin, Peer, Refusal, Reply, Result,
-    Role, Silenced,
-};
+use crate::{Caller, Domain, Effect, Error, Origin, Peer, Refusal, Reply, Result, Role};
 
 /// Connections that may show calls at once: a desktop has a few, more is a program in a loop.
 pub(crate) const SHELLS: usize = 64;
@@ -46,34 +42,9 @@ impl Domain {
         for holders in self.roles.values_mut() {
             holders.retain(|p| *p != peer);
         }
-        // Nobody could say any more that it is over, and calls would be refused for ever.
         if self.roles.get(&Role::Dnd).is_none_or(Vec::is_empty) {
-            self.do_not_disturb = DoNotDisturb::Off;
+            self.disturb_again();
         }
-    }
-
-    /// `SetDoNotDisturb`.
-    pub(crate) fn set_do_not_disturb(
-        &mut self,
-        caller: Caller,
-        mode: DoNotDisturb,
-    ) -> Result<Reply> {
-        if !self.holds(caller, Role::Dnd) {
-            let why = "only the holder of role `dnd` says what the desktop's do-not-disturb is";
-            return Err(Refusal::new(Error::AccessDenied, why));
-        }
-        self.do_not_disturb = mode;
-        if mode == DoNotDisturb::Off {
-            return Ok(Reply::Done);
-        }
-        let aloud =
-            |c: &&crate::Call| c.state == CallState::Ringing && c.silenced != Silenced::User;
-        for id in self.calls.values().filter(aloud).map(|c| c.id).collect::<Vec<_>>() {
-            if let Some(call) = self.call_mut(id) {
-                call.silenced = Silenced::DoNotDisturb;
-            }
-        }
-        Ok(Reply::Done)
     }
 
     /// Whose wish this caller's requests are: derived, never declared.
@@ -89,7 +60,7 @@ impl Domain {
         }
     }
 
-    fn holds(&self, caller: Caller, role: Role) -> bool {
+    pub(crate) fn holds(&self, caller: Caller, role: Role) -> bool {
         self.roles.get(&role).is_some_and(|holders| holders.contains(&caller.peer))
     }
 }

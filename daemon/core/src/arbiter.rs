@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{
-    CallId, Caller, Domain, Due, Effect, Input, Now, Peer, Phase, PlannedStep, ProviderId,
+    CallId, Caller, Domain, Due, Effect, Input, Now, Peer, Phase, PlannedStep, ProviderId, Refusal,
     Requested, Result, Settings, Time, TransactionId, Uid,
 };
 
@@ -26,6 +26,8 @@ pub enum Reply {
     Call(CallId),
     /// The transaction that was accepted, and the call of its first `Start`, if there is one.
     Transaction(TransactionId, Option<(CallId, Uuid)>),
+    /// The call that was reported is over already: its provider is refused, and whoever shows calls was told.
+    Filtered(CallId, Refusal),
 }
 
 /// The whole state.
@@ -96,8 +98,8 @@ impl Arbiter {
                 }
                 reply
             }
-            Input::SetDoNotDisturb { caller, mode } => {
-                self.turn(now, caller.uid, effects, |d| d.set_do_not_disturb(caller, mode))
+            Input::SetDoNotDisturb { caller, mode, allow } => {
+                self.turn(now, caller.uid, effects, |d| d.set_do_not_disturb(caller, mode, &allow))
             }
             Input::Restarted { lost, again } => {
                 self.peers.retain(|peer, _| !lost.contains(peer));

@@ -26,8 +26,8 @@ pub enum Input {
     Cancel { caller: Caller, transaction: TransactionId },
     /// An agent takes roles, from others where a role has one holder.
     TakeRoles { caller: Caller, roles: Vec<Role> },
-    /// The holder of role `dnd` says what the desktop shows.
-    SetDoNotDisturb { caller: Caller, mode: DoNotDisturb },
+    /// The holder of role `dnd` says what the desktop shows; these handles ring all the same.
+    SetDoNotDisturb { caller: Caller, mode: DoNotDisturb, allow: Vec<Private> },
     /// The arbiter was restored, and this is the first that it hears: these connections are gone, and all
     /// others are still there. `again`: soon after another restart, so that nobody is given more time once
     /// more; a deadline must not be put off for ever.

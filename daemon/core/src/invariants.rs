@@ -321,7 +321,8 @@ impl Domain {
         let last = |last: Option<u64>| last.is_none_or(|last| last < u64::MAX / 2);
         let ages = last(self.past.last_key_value().map(|(n, _)| *n))
             && last(self.tombstones.kept.last_key_value().map(|(n, _)| *n))
-            && last(self.tokens.kept.last_key_value().map(|(n, _)| *n));
+            && last(self.tokens.kept.last_key_value().map(|(n, _)| *n))
+            && last(self.suppressed.last_key_value().map(|(n, _)| *n));
         must(ages, "no numbers are left")
     }
 
@@ -335,6 +336,7 @@ impl Domain {
         let tombstones = self.tombstones.len() <= most(own.tombstones, usual.tombstones);
         must(tombstones, "too many tombstones")?;
         must(self.tokens.len() <= most(own.tokens, usual.tokens), "too many tokens")?;
+        must(self.suppressed.len() <= crate::quiet::SUPPRESSED, "too many suppressed")?;
         let queue = 2 * most(own.requests_per_call, usual.requests_per_call);
         must(self.calls.values().all(|c| c.requests.len() <= queue), "too many requests")?;
         let shells = self.roles.values().all(|peers| peers.len() <= crate::agents::SHELLS);

@@ -93,6 +93,30 @@ impl<K: Ord + Copy, V> Kept<K, V> {
     }
 }
 
+/// One thing that survives the arbiter as a whole, and is written where it may have changed.
+#[derive(Debug, Default)]
+pub(crate) struct Whole<T> {
+    value: T,
+    changed: bool,
+}
+
+impl<T> Whole<T> {
+    pub fn get(&self) -> &T {
+        &self.value
+    }
+
+    /// It is about to change.
+    pub fn get_mut(&mut self) -> &mut T {
+        self.changed = true;
+        &mut self.value
+    }
+
+    /// Whether it may have changed since this was last asked.
+    pub fn take_changed(&mut self) -> bool {
+        std::mem::take(&mut self.changed)
+    }
+}
+
 /// The same entry is often changed several times in a row.
 fn mark<K: PartialEq>(changed: &mut Vec<K>, key: K) {
     if changed.last() != Some(&key) {

@@ -48,3 +48,21 @@ pub(crate) mod stored {
         <&str>::deserialize(from).map(Private::from)
     }
 }
+
+/// [`stored`] for a list.
+pub(crate) mod stored_list {
+    use serde::{Deserialize, Deserializer, Serializer, ser::SerializeSeq};
+
+    use super::Private;
+
+    pub fn serialize<S: Serializer>(texts: &[Private], to: S) -> Result<S::Ok, S::Error> {
+        let mut list = to.serialize_seq(Some(texts.len()))?;
+        texts.iter().try_for_each(|text| list.serialize_element(text.reveal()))?;
+        list.end()
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Private>, D::Error> {
+        let texts = Vec::<&str>::deserialize(from)?;
+        Ok(texts.into_iter().map(Private::from).collect())
+    }
+}

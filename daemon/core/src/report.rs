@@ -71,9 +71,10 @@ impl Domain {
             return Ok(Reply::Call(id));
         }
         self.may_report(id, uuid, true)?;
-        if self.do_not_disturb == DoNotDisturb::Refuse {
-            let why = "the user does not want to be disturbed; tell the far end `busy`";
-            return Err(Refusal::new(Error::FilteredByDoNotDisturb, why));
+        let handle = update.handle.clone().unwrap_or_default();
+        let disturbance = self.disturbance(id, &handle);
+        if disturbance == DoNotDisturb::Refuse {
+            return Ok(self.suppress(id, uuid, &update));
         }
         let birth = Birth {
             uuid,
@@ -83,7 +84,7 @@ impl Domain {
             reason: "reported",
         };
         let call = self.new_call(birth, &update);
-        if self.do_not_disturb == DoNotDisturb::Quiet
+        if disturbance == DoNotDisturb::Quiet
             && let Some(call) = self.calls.get_mut(&call)
         {
             call.silenced = Silenced::DoNotDisturb;

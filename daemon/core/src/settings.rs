@@ -52,6 +52,8 @@ pub struct Deadlines {
     pub late_push: Millis,
     /// A finished transaction can be read this long.
     pub transaction: Millis,
+    /// Who calls again so soon after a call that do-not-disturb kept away rings: it is urgent.
+    pub repeated: Millis,
 }
 
 impl Default for Deadlines {
@@ -73,6 +75,7 @@ impl Default for Deadlines {
             memory: Millis::secs(3600),
             late_push: Millis::secs(120),
             transaction: Millis::secs(60),
+            repeated: Millis::secs(180),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! A call's life: facts, UUIDs, tombstones, deadlines, mute, do-not-disturb.
+//! A call's life: facts, UUIDs, tombstones, deadlines, mute.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
@@ -9,12 +9,6 @@ use world::*;
 
 fn live(w: &mut World, app: App, n: u128, direction: Direction, state: CallState) -> Result<Reply> {
     w.say(app, Word::Live { uuid: uuid(n), direction, state, update: Update::default() })
-}
-
-fn do_not_disturb(w: &mut World, mode: DoNotDisturb) {
-    let caller = w.caller(ALICE);
-    w.handle(Input::TakeRoles { caller, roles: vec![Role::Dnd] }).unwrap();
-    w.handle(Input::SetDoNotDisturb { caller, mode }).unwrap();
 }
 
 #[test]
@@ -302,52 +296,6 @@ fn an_unmute_that_is_on_its_way_is_not_undone_by_a_grant() {
     w.request(ALICE, vec![mute(1, false)]).unwrap();
     w.fulfil_all(&[a]);
     assert!(!w.find(ALICE, 1).unwrap().muted);
-}
-
-#[test]
-fn do_not_disturb_shows_quietly_or_refuses() {
-    let mut w = World::default();
-    let a = w.app(ALICE, "a");
-    do_not_disturb(&mut w, DoNotDisturb::Quiet);
-    w.incoming(a, 1).unwrap();
-    assert_eq!(w.find(ALICE, 1).unwrap().silenced, Silenced::DoNotDisturb);
-    do_not_disturb(&mut w, DoNotDisturb::Refuse);
-    let word = Word::Incoming { uuid: uuid(2), update: Update::default() };
-    w.refused_word(a, word, Error::FilteredByDoNotDisturb, "disturbed");
-    w.incoming(a, 1).expect("a live call is the same call");
-    live(&mut w, a, 3, Direction::Outgoing, CallState::Dialing).expect("a fact is never refused");
-}
-
-#[test]
-fn do_not_disturb_silences_what_already_rings() {
-    for mode in [DoNotDisturb::Quiet, DoNotDisturb::Refuse] {
-        let mut w = World::default();
-        let a = w.app(ALICE, "a");
-        w.incoming(a, 1).unwrap();
-        w.incoming(a, 2).unwrap();
-        w.request(ALICE, vec![Action::Silence { call: of(2) }]).unwrap();
-        do_not_disturb(&mut w, mode);
-        assert_eq!(w.find(ALICE, 1).unwrap().silenced, Silenced::DoNotDisturb);
-        assert_eq!(w.find(ALICE, 2).unwrap().silenced, Silenced::User);
-        assert_eq!(w.state_of(ALICE, 1), CallState::Ringing, "silenced, not refused");
-    }
-}
-
-#[test]
-fn do_not_disturb_is_over_with_the_agent_that_told_it() {
-    let mut w = World::default();
-    let a = w.app(ALICE, "a");
-    let agents = [w.caller(ALICE), w.caller(ALICE)];
-    for caller in agents {
-        w.handle(Input::TakeRoles { caller, roles: vec![Role::Dnd] }).unwrap();
-    }
-    let [replaced, caller] = agents;
-    w.handle(Input::SetDoNotDisturb { caller, mode: DoNotDisturb::Refuse }).unwrap();
-    w.handle(Input::PeerLost { peer: replaced.peer }).unwrap();
-    let word = Word::Incoming { uuid: uuid(1), update: Update::default() };
-    w.refused_word(a, word, Error::FilteredByDoNotDisturb, "disturbed");
-    w.handle(Input::PeerLost { peer: caller.peer }).unwrap();
-    w.incoming(a, 1).expect("nobody says that the user does not want to be disturbed");
 }
 
 #[test]

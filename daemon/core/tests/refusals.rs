@@ -260,7 +260,7 @@ fn shells_are_bounded_and_take_all_their_roles_or_none() {
     let both = Input::TakeRoles { caller, roles };
     w.refused(both.clone(), Error::LimitExceeded, "`ui`");
     let mode = DoNotDisturb::Quiet;
-    w.refused(Input::SetDoNotDisturb { caller, mode }, Error::AccessDenied, "`dnd`");
+    w.refused(Input::SetDoNotDisturb { caller, mode, allow: vec![] }, Error::AccessDenied, "`dnd`");
     w.handle(Input::TakeRoles { caller: first.unwrap(), roles: vec![Role::Ui] }).expect("its own");
     w.handle(Input::PeerLost { peer: first.unwrap().peer }).unwrap();
     w.handle(both).expect("there is room again");

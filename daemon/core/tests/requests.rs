@@ -119,8 +119,12 @@ fn a_second_agent_takes_a_single_role_over_and_the_first_is_told() {
     let lost = Effect::RoleLost { uid: ALICE, peer: first.peer, role: Role::Dnd };
     assert_eq!(w.effects.iter().filter(|e| **e == lost).count(), 1);
     let mode = DoNotDisturb::Quiet;
-    w.refused(Input::SetDoNotDisturb { caller: first, mode }, Error::AccessDenied, "dnd");
-    w.handle(Input::SetDoNotDisturb { caller: second, mode }).unwrap();
+    w.refused(
+        Input::SetDoNotDisturb { caller: first, mode, allow: vec![] },
+        Error::AccessDenied,
+        "dnd",
+    );
+    w.handle(Input::SetDoNotDisturb { caller: second, mode, allow: vec![] }).unwrap();
 }
 
 #[test]

@@ -216,7 +216,7 @@ fn what_is_remembered_is_remembered() {
     let shell = w.caller(ALICE);
     w.handle(Input::TakeRoles { caller: shell, roles: vec![Role::Ui, Role::Dnd] }).unwrap();
     let mode = DoNotDisturb::Quiet;
-    w.handle(Input::SetDoNotDisturb { caller: shell, mode }).unwrap();
+    w.handle(Input::SetDoNotDisturb { caller: shell, mode, allow: vec![] }).unwrap();
     w.talking(a, 1);
     w.ended(a, 1, EndReason::RemoteEnded).unwrap();
     let token = Some(uuid(77));

@@ -33,7 +33,7 @@ fn everything() -> World {
     let roles = vec![Role::Ui, Role::Dnd, Role::Headset];
     w.handle(Input::TakeRoles { caller: shell, roles }).unwrap();
     let mode = DoNotDisturb::Quiet;
-    w.handle(Input::SetDoNotDisturb { caller: shell, mode }).unwrap();
+    w.handle(Input::SetDoNotDisturb { caller: shell, mode, allow: vec![] }).unwrap();
     w.handle(Input::Seats { uid: ALICE, seats: vec!["seat0".into()] }).unwrap();
     w.handle(Input::Foreground { seat: "seat0".into(), uid: Some(ALICE) }).unwrap();
     w.ended(a, 99, EndReason::RemoteEnded).unwrap();

@@ -84,7 +84,7 @@ fn operations() -> Vec<Op> {
         Foreground { user: Some(1) },
         Suspend { asleep: true },
         Suspend { asleep: false },
-        Disturb { by: By::Shell, mode: DoNotDisturb::Refuse },
+        Disturb { by: By::Shell, mode: DoNotDisturb::Refuse, allow: false },
         Op::Rules { rules: Rules::Eager },
         Op::Rules { rules: Rules::Tight },
     ]

@@ -4,9 +4,10 @@
 use std::collections::HashMap;
 
 use callarbiter_dbus::{
-    Action, ActionResult, AnswerPlan, CallRef, CallUpdate, Configuration, Dict, EndDetails,
-    EndOptions, Error, ErrorKind, ErrorName, Fields, PerformOptions, PlanStep, ReconciledCalls,
-    RegistrationState, StartOptions, StateDetails, TransactionOptions, Verb, errors, limits,
+    Action, ActionResult, AnswerPlan, CallRef, CallUpdate, Configuration, Dict,
+    DoNotDisturbOptions, EndDetails, EndOptions, Error, ErrorKind, ErrorName, Fields,
+    PerformOptions, PlanStep, ReconciledCalls, RegistrationState, StartOptions, StateDetails,
+    TransactionOptions, Verb, errors, limits,
     names::{self, CallPath, Object},
     words::{Authorization, CallState, EndReason, HoldModel, Origin, Outcome, Records, Ringer},
 };
@@ -199,6 +200,20 @@ fn malformed_actions_are_refused_with_the_key_and_never_the_value() {
     let many: Dict =
         (0..=limits::DICT_KEYS).map(|n| (n.to_string(), OwnedVariant::from(true))).collect();
     assert!(Action::from_wire("Answer", &many).is_err());
+}
+
+#[test]
+fn handles_that_ring_all_the_same_are_bounded() {
+    let allow = |handles: Vec<String>| DoNotDisturbOptions { allow: handles, ..Default::default() };
+    let some = allow(vec!["tel:1".into(), "sip:a@b".into()]);
+    assert_eq!(DoNotDisturbOptions::from_dict(&some.to_dict()), Ok(some.clone()));
+    assert_eq!(format!("{some:?}"), "DoNotDisturbOptions[\"allow\"]");
+    let long = "x".repeat(limits::HANDLE_BYTES + 1);
+    for many in [vec!["1".into(); limits::ALLOWED_HANDLES + 1], vec![long], vec!["a\nb".into()]] {
+        let error = DoNotDisturbOptions::from_dict(&allow(many).to_dict()).unwrap_err();
+        assert!(error.message.contains("`allow`"), "{}", error.message);
+    }
+    assert!(DoNotDisturbOptions::from_dict(&dict("allow", text("tel:1"))).is_err());
 }
 
 #[test]

@@ -48,6 +48,7 @@ pub fn op(bytes: &mut Bytes<'_>, view: &View) -> Op {
         21 => Op::Disturb {
             by: by(bytes),
             mode: bytes.pick(&[DoNotDisturb::Off, DoNotDisturb::Quiet, DoNotDisturb::Refuse]),
+            allow: bytes.one_in(3),
         },
         22 => Op::Seats { user: bytes.byte() % 2, seated: bytes.one_in(2) },
         23 => Op::Foreground { user: bytes.pick(&[None, Some(0), Some(1)]) },

@@ -62,15 +62,19 @@ pub fn note(call: &Call, now: &Snapshot, failure: Option<&str>) -> Option<Note> 
 
 /// What is left of a call that the user missed; none for every other.
 pub fn missed(call: &Call, now: &Snapshot) -> Option<Note> {
-    use EndReason::{Failed, ProviderLost, RemoteEnded, TimedOut, Unanswered};
+    use EndReason::{Failed, Filtered, ProviderLost, RemoteEnded, TimedOut, Unanswered};
     let reason = call.end_reason.as_ref()?;
-    let missed = matches!(reason, Failed | ProviderLost | RemoteEnded | TimedOut | Unanswered);
+    let filtered = *reason == Filtered;
+    let rang = matches!(reason, Failed | ProviderLost | RemoteEnded | TimedOut | Unanswered);
+    let missed = rang || filtered;
     if call.direction != Direction::Incoming || call.connected_at != 0 || !missed {
         return None;
     }
     let lines: Vec<String> = ["Missed call".to_owned(), handle_line(call)].into();
     let lines: Vec<String> = lines.into_iter().filter(|line| !line.is_empty()).collect();
-    Some(Note { body: lines.join("\n"), category: "call.unanswered", ..about(call, now) })
+    let note = Note { body: lines.join("\n"), category: "call.unanswered", ..about(call, now) };
+    // Who does not want to be disturbed finds it later.
+    Some(if filtered { Note { urgency: 0, ..note } } else { note })
 }
 
 /// What is left of a call that is over because what the user wanted of it failed.

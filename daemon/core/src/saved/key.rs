@@ -32,10 +32,13 @@ pub(super) enum Kind {
     Batch = 9,
     Tombstone = 10,
     Token = 11,
+    /// Handles that do-not-disturb lets through.
+    Allowed = 12,
+    Suppressed = 13,
 }
 
 impl Kind {
-    pub const ALL: [Kind; 12] = [
+    pub const ALL: [Kind; 14] = [
         Kind::Arbiter,
         Kind::Course,
         Kind::Desktop,
@@ -48,6 +51,8 @@ impl Kind {
         Kind::Batch,
         Kind::Tombstone,
         Kind::Token,
+        Kind::Allowed,
+        Kind::Suppressed,
     ];
 
     pub fn name(self) -> &'static str {
@@ -64,6 +69,8 @@ impl Kind {
             Kind::Batch => "batch",
             Kind::Tombstone => "tombstone",
             Kind::Token => "token",
+            Kind::Allowed => "allowed handles",
+            Kind::Suppressed => "suppressed call",
         }
     }
 }

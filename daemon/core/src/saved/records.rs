@@ -61,6 +61,10 @@ impl Domain {
         keys.extend(self.batches.drain_changed().map(u64::from).map(numbered(Kind::Batch)));
         keys.extend(self.tombstones.kept.drain_changed().map(numbered(Kind::Tombstone)));
         keys.extend(self.tokens.kept.drain_changed().map(numbered(Kind::Token)));
+        if self.allowed.take_changed() {
+            keys.push(Key::new(uid, Kind::Allowed, 0));
+        }
+        keys.extend(self.suppressed.drain_changed().map(numbered(Kind::Suppressed)));
         keys.extend(self.timers.drain_changed().map(|due| Key::of(uid, due)));
     }
 
@@ -75,6 +79,8 @@ impl Domain {
         self.batches.forget_changed();
         self.tombstones.kept.forget_changed();
         self.tokens.kept.forget_changed();
+        self.allowed.take_changed();
+        self.suppressed.forget_changed();
         self.timers.forget_changed();
     }
 
@@ -113,6 +119,8 @@ impl Domain {
             Kind::Batch => put(self.batches.get(&small(number)), value),
             Kind::Tombstone => put(self.tombstones.kept.get(&number), value),
             Kind::Token => put(self.tokens.kept.get(&number), value),
+            Kind::Allowed => put(self.allowed.get().some(), value),
+            Kind::Suppressed => put(self.suppressed.get(&number), value),
         }
     }
 
@@ -161,6 +169,11 @@ impl Domain {
             Kind::Batch => list.of(&self.batches, after_small, u64::from),
             Kind::Tombstone => list.of(&self.tombstones.kept, after, |number| number),
             Kind::Token => list.of(&self.tokens.kept, after, |number| number),
+            Kind::Allowed => {
+                let some = self.allowed.get().some().filter(|_| after.is_none());
+                list.add(some.map(|_| 0).into_iter());
+            }
+            Kind::Suppressed => list.of(&self.suppressed, after, |number| number),
         }
     }
 }

@@ -15,6 +15,7 @@ use crate::{
     batch::Batch,
     index::Index,
     memory::{Answered, Tombstone},
+    quiet::Suppressed,
     request::{Past, Request},
     timers::Due,
 };
@@ -181,6 +182,14 @@ impl Domain {
             Kind::Batch => self.batches.insert(small()?, decode::<Batch>(value)?).is_none(),
             Kind::Tombstone => self.tombstones.restore(number, decode::<Tombstone>(value)?),
             Kind::Token => self.tokens.restore(number, decode::<Answered>(value)?),
+            Kind::Allowed => {
+                let fresh = self.allowed.get().some().is_none();
+                *self.allowed.get_mut() = decode(value)?;
+                fresh && number == 0 && self.allowed.get().some().is_some()
+            }
+            Kind::Suppressed => {
+                self.suppressed.insert(number, decode::<Suppressed>(value)?).is_none()
+            }
         };
         if fresh { Ok(()) } else { Err(Why::Damaged("it is there twice")) }
     }

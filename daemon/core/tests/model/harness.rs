@@ -146,9 +146,10 @@ impl Harness {
                 let roles = vec![*role];
                 let _ = self.input(Some(caller.uid), Input::TakeRoles { caller, roles });
             }
-            Op::Disturb { by, mode } => {
+            Op::Disturb { by, mode, allow } => {
                 let caller = self.caller(*by);
-                let input = Input::SetDoNotDisturb { caller, mode: *mode };
+                let allow = allow.then(|| "SIPS:someone@EXAMPLE.org".into()).into_iter().collect();
+                let input = Input::SetDoNotDisturb { caller, mode: *mode, allow };
                 let _ = self.input(Some(caller.uid), input);
             }
             Op::Seats { user, seated } => {

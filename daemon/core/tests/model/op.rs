@@ -56,6 +56,8 @@ pub enum Op {
     Disturb {
         by: By,
         mode: DoNotDisturb,
+        /// The far end of all incoming calls rings all the same.
+        allow: bool,
     },
     Seats {
         user: u8,

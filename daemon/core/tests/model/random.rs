@@ -85,6 +85,7 @@ pub fn op(rng: &mut Rng, theme: Theme, view: &View) -> Op {
         87 => Op::Disturb {
             by: by(rng),
             mode: rng.pick(&[DoNotDisturb::Off, DoNotDisturb::Quiet, DoNotDisturb::Refuse]),
+            allow: rng.one_in(3),
         },
         88 => Op::Seats { user: rng.below(2) as u8, seated: !rng.one_in(4) },
         89..92 => Op::Foreground { user: rng.pick(&[Some(0), Some(0), Some(1), None]) },

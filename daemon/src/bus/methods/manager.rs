@@ -1,11 +1,12 @@
 //! `Manager` and `AudioSession`: the root object.
 
 use callarbiter_core::{
-    Action, DoNotDisturb, Effect, Input, Peer, Registration, Reply, Requested, Role, TransactionId,
+    Action, DoNotDisturb, Effect, Input, Peer, Private, Registration, Reply, Requested, Role,
+    TransactionId,
 };
 use callarbiter_dbus::{
-    Configuration, Dict, Entries, Error, ErrorKind, Fields, StartOptions, TransactionOptions,
-    limits, names, words,
+    Configuration, Dict, DoNotDisturbOptions, Entries, Error, ErrorKind, Fields, StartOptions,
+    TransactionOptions, limits, names, words,
 };
 use uuid::Uuid;
 use zbus::OwnedObjectPath;
@@ -80,13 +81,15 @@ impl Router {
             "StartCall" => self.start_call(turn, request, member),
             "SetDoNotDisturb" => {
                 let (on, options): (bool, Dict) = arguments(request, member)?;
-                let quiet = Fields::bounded(&options)?.flag("quiet")?.unwrap_or(false);
-                let mode = match (on, quiet) {
+                let options = DoNotDisturbOptions::from_dict(&options)?;
+                let mode = match (on, options.quiet) {
                     (false, _) => DoNotDisturb::Off,
                     (true, true) => DoNotDisturb::Quiet,
                     (true, false) => DoNotDisturb::Refuse,
                 };
-                self.input(turn, Input::SetDoNotDisturb { caller, mode })?;
+                let allow = options.allow.iter().map(|handle| Private::from(handle.as_str()));
+                let allow = allow.collect();
+                self.input(turn, Input::SetDoNotDisturb { caller, mode, allow })?;
                 Ok(request.done())
             }
             _ => Err(fault::unknown_method(names::MANAGER, member)),

@@ -94,6 +94,7 @@ impl Router {
         }
         match self.input(turn, Input::Provider { caller, provider: id, word })? {
             Reply::Call(call) => Ok(request.path(&self.view(caller.uid).path_of_call(call))),
+            Reply::Filtered(_, why) => Err(fault::refused(&why)),
             _ => Ok(request.done()),
         }
     }

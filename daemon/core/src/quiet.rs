@@ -1,0 +1,127 @@
+//! Do-not-disturb: who is told so, who rings all the same, and what is left of a call that may not.
+//!
+//! Owns the exceptions: handles that the desktop allows, and the caller who tries again at once. A call that is
+//! refused does not vanish: it appears and ends in one turn, so that whoever shows calls can say that it was
+//! missed, and its app hears why.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::{
+    Call, CallState, Caller, Direction, DoNotDisturb, Domain, EndReason, Error, Private,
+    ProviderId, Refusal, Reply, Result, Role, Silenced, Time, Update, handle, life::Birth,
+    memory::next_of,
+};
+
+/// Suppressed calls that are remembered for who tries again: within three minutes nobody is called by so many
+/// people, and a flood only makes its own later calls ring.
+pub(crate) const SUPPRESSED: usize = 64;
+
+/// Handles that ring all the same, each as [`handle::key`] has it.
+#[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Allowed(#[serde(with = "crate::private::stored_list")] pub(crate) Vec<Private>);
+
+impl Allowed {
+    /// If there are any.
+    pub(crate) fn some(&self) -> Option<&Allowed> {
+        Some(self).filter(|allowed| !allowed.0.is_empty())
+    }
+}
+
+/// A call that was not to disturb.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Suppressed {
+    app: Arc<str>,
+    #[serde(with = "crate::private::stored")]
+    key: Private,
+    /// Until then another one is urgent.
+    until: Time,
+}
+
+impl Domain {
+    /// `SetDoNotDisturb`.
+    pub(crate) fn set_do_not_disturb(
+        &mut self,
+        caller: Caller,
+        mode: DoNotDisturb,
+        allow: &[Private],
+    ) -> Result<Reply> {
+        if !self.holds(caller, Role::Dnd) {
+            let why = "only the holder of role `dnd` says what the desktop's do-not-disturb is";
+            return Err(Refusal::new(Error::AccessDenied, why));
+        }
+        let mut keys: Vec<Private> = allow.iter().map(handle::key).collect();
+        keys.retain(|key| !key.is_empty());
+        self.disturb(mode, keys);
+        if mode == DoNotDisturb::Off {
+            return Ok(Reply::Done);
+        }
+        let aloud = |c: &&Call| {
+            let rings = c.state == CallState::Ringing && c.silenced != Silenced::User;
+            rings && !self.is_allowed(&handle::key(&c.handle))
+        };
+        for id in self.calls.values().filter(aloud).map(|c| c.id).collect::<Vec<_>>() {
+            if let Some(call) = self.call_mut(id) {
+                call.silenced = Silenced::DoNotDisturb;
+            }
+        }
+        Ok(Reply::Done)
+    }
+
+    /// Nobody could say any more that it is over, and calls would be refused for ever.
+    pub(crate) fn disturb_again(&mut self) {
+        self.disturb(DoNotDisturb::Off, Vec::new());
+    }
+
+    fn disturb(&mut self, mode: DoNotDisturb, allowed: Vec<Private>) {
+        self.do_not_disturb = mode;
+        if self.allowed.get().0 != allowed {
+            self.allowed.get_mut().0 = allowed;
+        }
+    }
+
+    /// What do-not-disturb makes of a call that its app reports now.
+    pub(crate) fn disturbance(&mut self, provider: ProviderId, handle: &Private) -> DoNotDisturb {
+        if self.do_not_disturb == DoNotDisturb::Off {
+            return DoNotDisturb::Off;
+        }
+        let key = handle::key(handle);
+        if key.is_empty() {
+            return self.do_not_disturb;
+        }
+        let Some(app) = self.providers.get(&provider).map(|p| p.app.clone()) else {
+            return self.do_not_disturb;
+        };
+        let again = |s: &Suppressed| s.app == app && s.key == key && s.until > self.now.mono;
+        if self.is_allowed(&key) || self.suppressed.values().any(again) {
+            return DoNotDisturb::Off;
+        }
+        let until = self.now.mono + self.settings.deadlines.repeated;
+        self.suppressed.insert(next_of(&self.suppressed), Suppressed { app, key, until });
+        if self.suppressed.len() > SUPPRESSED {
+            self.suppressed.pop_first();
+        }
+        self.do_not_disturb
+    }
+
+    /// Nobody is told of it while it lives: it is over before it rang.
+    pub(crate) fn suppress(&mut self, provider: ProviderId, uuid: Uuid, update: &Update) -> Reply {
+        let birth = Birth {
+            uuid,
+            provider,
+            direction: Direction::Incoming,
+            state: CallState::Screening,
+            reason: "reported",
+        };
+        let call = self.new_call(birth, update);
+        self.end_call(call, EndReason::Filtered, "do-not-disturb is on");
+        let why = "the user does not want to be disturbed; tell the far end `busy`";
+        Reply::Filtered(call, Refusal::new(Error::FilteredByDoNotDisturb, why))
+    }
+
+    fn is_allowed(&self, key: &Private) -> bool {
+        !key.is_empty() && self.allowed.get().0.contains(key)
+    }
+}
