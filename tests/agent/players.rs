@@ -1,8 +1,10 @@
-//! Players pause for a call and go on after it: a real mpv, and small players for each trap.
+//! Players pause for a call and go on after it: a real mpv, a real cmus, and small players for each trap.
 
 use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
 
-use anyhow::Result;
+use anyhow::{Context, Result, ensure};
 use harness::{Peer, Process, eventually};
 
 use crate::desk::{APP, Desk};
@@ -27,6 +29,30 @@ async fn mpv_pauses_for_a_call_and_goes_on_after_it() -> Result<()> {
     desk.talk("sip:rabbit@example.org").await?;
     wait_mpv(&ears, &playing, "Paused").await?;
     wait_mpv(&ears, &paused, "Paused").await
+}
+
+#[tokio::test]
+async fn cmus_pauses_for_a_call_and_goes_on_after_it() -> Result<()> {
+    let desk = Desk::new().await?;
+    let ears = desk.bus().connect().await?;
+    let cmus = cmus(&desk)?;
+    wait_player(&ears, "cmus", None, "Stopped").await?;
+    cmus.remote(&["--file", &tone(&desk)?.to_string_lossy()])?;
+    wait_player(&ears, "cmus", None, "Playing").await?;
+    let _agent = desk.agent("players").await?;
+
+    let call = desk.talk("sip:rabbit@example.org").await?;
+    wait_player(&ears, "cmus", None, "Paused").await?;
+    ears.end(&call.path).await?;
+    wait_player(&ears, "cmus", None, "Playing").await?;
+
+    cmus.remote(&["--pause"])?;
+    wait_player(&ears, "cmus", None, "Paused").await?;
+    let call = desk.talk("sip:rabbit@example.org").await?;
+    ears.end(&call.path).await?;
+    // It would be told to go on before the audio of this one is granted.
+    desk.talk("sip:rabbit@example.org").await?;
+    wait_player(&ears, "cmus", None, "Paused").await
 }
 
 #[tokio::test]
@@ -160,31 +186,73 @@ async fn the_arbiter_restarts_and_the_music_stays_paused() -> Result<()> {
 
 /// A real player without a loudspeaker.
 fn mpv(desk: &Desk, args: &[&str]) -> Result<Process> {
-    let tone = desk.bus().directory().join("tone.wav");
-    fs::write(&tone, silence())?;
     let mut mpv = desk.launch("mpv")?;
     for arg in ["--no-video", "--ao=null", "--no-terminal", "--loop=inf"].iter().chain(args) {
         mpv = mpv.arg(*arg);
     }
-    mpv.arg(tone).start(desk.bus().directory())
+    mpv.arg(tone(desk)?).start(desk.bus().directory())
+}
+
+/// Another one, which wants a terminal.
+struct Cmus {
+    _terminal: Process,
+    socket: PathBuf,
+}
+
+fn cmus(desk: &Desk) -> Result<Cmus> {
+    let home = desk.bus().directory().join("home");
+    let socket = home.join("cmus.socket");
+    fs::create_dir_all(home.join("cmus"))?;
+    fs::write(home.join(".libao"), "default_driver=null\n")?;
+    fs::write(
+        home.join("cmus/rc"),
+        "set output_plugin=ao\nset continue=true\nset repeat_current=true\n",
+    )?;
+    let terminal = desk
+        .launch("script")?
+        .env("CMUS_HOME", home.join("cmus"))
+        .env("TERM", "xterm")
+        .arg("--quiet")
+        .arg("--command")
+        .arg(format!("cmus --listen {}", socket.display()))
+        .arg("/dev/null");
+    Ok(Cmus { _terminal: terminal.start(desk.bus().directory())?, socket })
+}
+
+impl Cmus {
+    fn remote(&self, words: &[&str]) -> Result<()> {
+        let mut remote = Command::new("cmus-remote");
+        remote.arg("--server").arg(&self.socket).args(words);
+        let done = remote.output().context("cmus-remote (package cmus)")?;
+        ensure!(done.status.success(), "cmus-remote: {}", String::from_utf8_lossy(&done.stderr));
+        Ok(())
+    }
 }
 
 /// A second of nothing: mono, 8 kHz, 8 bits.
-fn silence() -> Vec<u8> {
+fn tone(desk: &Desk) -> Result<PathBuf> {
     let samples = [128; 8000];
     let mut wav = b"RIFF\x64\x1f\0\0WAVEfmt \x10\0\0\0\x01\0\x01\0".to_vec();
     wav.extend(b"\x40\x1f\0\0\x40\x1f\0\0\x01\0\x08\0data\x40\x1f\0\0");
     wav.extend(samples);
-    wav
+    let tone = desk.bus().directory().join("tone.wav");
+    fs::write(&tone, wav)?;
+    Ok(tone)
 }
 
 async fn wait_mpv(ears: &Peer, mpv: &Process, status: &str) -> Result<()> {
-    let what = format!("mpv (package mpv-mpris) is {status}");
+    wait_player(ears, "mpv", Some(mpv.pid()), status).await
+}
+
+/// Until the player of this name, and of this process if several have it, is in this state.
+async fn wait_player(ears: &Peer, name: &str, process: Option<u32>, status: &str) -> Result<()> {
+    let prefix = format!("org.mpris.MediaPlayer2.{name}");
+    let what = format!("{name} (packages mpv, mpv-mpris, cmus) is {status}");
     eventually(&what, async || {
         let names: Vec<String> = ears.bus("ListNames", &()).await.ok()?;
-        for name in names.iter().filter(|name| name.starts_with("org.mpris.MediaPlayer2.mpv")) {
+        for name in names.iter().filter(|name| name.starts_with(&prefix)) {
             let pid: Result<u32, _> = ears.bus("GetConnectionUnixProcessID", name).await;
-            if pid == Ok(mpv.pid()) {
+            if process.is_none() || pid.ok() == process {
                 return (playback(ears, name).await? == status).then_some(());
             }
         }
