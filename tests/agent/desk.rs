@@ -31,8 +31,14 @@ impl Desk {
 
     /// The agent with these parts, once it serves.
     pub async fn agent(&self, parts: &str) -> Result<Process> {
-        let mut agent = self
-            .launch(agent()?)?
+        self.agent_in(parts, &[]).await
+    }
+
+    /// The same in another environment.
+    pub async fn agent_in(&self, parts: &str, variables: &[(&str, PathBuf)]) -> Result<Process> {
+        let launch = self.launch(agent()?)?;
+        let launch = variables.iter().fold(launch, |launch, (name, value)| launch.env(name, value));
+        let mut agent = launch
             .arg("--bus")
             .arg("session")
             .arg("--only")

@@ -9,3 +9,5 @@ mod plain;
 mod players;
 mod program;
 mod quiet;
+mod ringing;
+mod speakers;

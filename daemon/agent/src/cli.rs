@@ -43,19 +43,22 @@ pub enum Part {
     Players,
     /// Calls are shown, with buttons.
     Notifications,
+    /// Calls that ring are heard.
+    Ring,
     /// The arbiter is told of do-not-disturb.
     DoNotDisturb,
 }
 
 impl Part {
     /// All of them, in the order in which they are told.
-    pub const ALL: &[Part] = &[Part::Players, Part::Notifications, Part::DoNotDisturb];
+    pub const ALL: &[Part] = &[Part::Players, Part::Notifications, Part::Ring, Part::DoNotDisturb];
 
     /// Its name on the command line.
     pub fn name(self) -> &'static str {
         match self {
             Part::Players => "players",
             Part::Notifications => "notifications",
+            Part::Ring => "ring",
             Part::DoNotDisturb => "do-not-disturb",
         }
     }
@@ -64,6 +67,7 @@ impl Part {
         match self {
             Part::Players => "pauses media players while a call has the audio, resumes them after",
             Part::Notifications => "shows calls, with Answer, Decline and what else fits",
+            Part::Ring => "rings, with the ringtone of the app or of the sound theme",
             Part::DoNotDisturb => "tells the arbiter of do-not-disturb (dunst, Plasma)",
         }
     }
@@ -192,7 +196,7 @@ mod tests {
             (&["--bus", "sytsem"][..], "\"sytsem\" is neither system"),
             (
                 &["--only", "players,dancers"][..],
-                "\"dancers\" is no part; there are: players, notifications, do-not-disturb",
+                "\"dancers\" is no part; there are: players, notifications, ring, do-not-disturb",
             ),
             (&["--log", "agent=loud"][..], "agent=loud"),
             (&["stray"][..], "stray"),

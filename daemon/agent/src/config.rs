@@ -17,6 +17,7 @@ pub struct Config {
     pub players: Players,
     #[serde(rename = "do-not-disturb")]
     pub do_not_disturb: DoNotDisturb,
+    pub ring: Ring,
 }
 
 /// `[players]`
@@ -25,6 +26,17 @@ pub struct Config {
 pub struct Players {
     /// Whether players that were paused for a call go on after the last one.
     pub resume: bool,
+}
+
+/// `[ring]`
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Ring {
+    /// The ringtone for every call: the name of a sound of the theme, or the path of a file. Else it is
+    /// the app's, or the theme's.
+    pub sound: Option<String>,
+    /// The sound theme, if not the desktop's.
+    pub theme: Option<String>,
 }
 
 /// `[do-not-disturb]`

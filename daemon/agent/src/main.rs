@@ -9,7 +9,9 @@ mod config;
 mod notifications;
 mod players;
 mod quiet;
+mod ring;
 mod scene;
+mod settings;
 mod trace;
 
 use std::{
@@ -109,6 +111,7 @@ async fn serve(options: Options, config: Config) -> Result<()> {
                 Part::Notifications => {
                     tokio::spawn(notifications::run(session, told, trace, desk.clone()))
                 }
+                Part::Ring => tokio::spawn(ring::run(session, told, config.ring.clone())),
                 Part::DoNotDisturb => {
                     let quiet = config.do_not_disturb.quiet;
                     tokio::spawn(quiet::run(session, told, desk.clone(), quiet))
