@@ -4,16 +4,20 @@
 //! what the user wanted wins about intent.
 
 use crate::{
-    AppIdSource, Ask, Authorization, CallId, CallState, Caller, Claim, Configuration, Direction,
-    Domain, Effect, EndReason, Error, Happening, HeldBy, Object, Peer, Provider, ProviderId,
-    Refusal, Registration, Reply, RequestId, Result, request::Verdict, timers::Due,
+    AppIdSource, Ask, Authorization, Call, CallId, CallState, Caller, Claim, Configuration,
+    Direction, Domain, Effect, EndReason, Error, Happening, HeldBy, Object, Peer, Provider,
+    ProviderId, Refusal, Registration, Reply, RequestId, Result, request::Verdict, timers::Due,
 };
 
 impl Domain {
     /// `RegisterProvider`.
     pub(crate) fn register(&mut self, caller: Caller, wanted: Registration) -> Result<Reply> {
         let same = |p: &&Provider| p.app == wanted.app && p.instance == wanted.instance;
-        let known = self.providers.values().find(same).map(|p| (p.id, p.peer));
+        // One that was started for a call is known by its app alone.
+        let awaited = |p: &&Provider| p.app == wanted.app && self.is_awaited(p);
+        let known = self.providers.values().find(same);
+        let known = known.or_else(|| self.providers.values().find(awaited));
+        let known = known.map(|p| (p.id, p.peer));
         match known {
             Some((id, Some(peer))) if peer == caller.peer => {
                 self.configure(id, wanted.configuration);
@@ -30,49 +34,65 @@ impl Domain {
                 ));
             }
             Some((id, None)) => {
-                self.attach_again(id, caller.peer, wanted.source, wanted.configuration);
+                self.attach_again(id, caller.peer, wanted);
+                self.app_arrived(id);
                 return Ok(Reply::Provider(id));
             }
             None => {}
         }
-        let limit = self.settings.limits.providers;
-        if self.providers.len() >= limit as usize {
-            let why = format!("{limit} providers are registered (limit `providers`)");
-            return Err(Refusal::new(Error::LimitExceeded, why));
-        }
-        let id = self.next.provider();
+        self.room_for_provider()?;
         let provider = Provider {
-            id,
             authorization: self.authorization_of(&wanted.app),
             app: wanted.app,
             source: wanted.source,
             instance: wanted.instance,
             configuration: wanted.configuration,
             peer: Some(caller.peer),
-            responsive: true,
-            revision: 0,
-            reconciling: None,
-            restarted: false,
-            owed_ends: Vec::new(),
+            ..self.new_provider()
         };
+        let id = provider.id;
         self.providers.insert(id, provider);
         self.turn.added(Object::Provider(id));
         self.log(id, None, Happening::Registered);
         Ok(Reply::Provider(id))
     }
 
-    fn attach_again(
-        &mut self,
-        id: ProviderId,
-        peer: Peer,
-        source: AppIdSource,
-        configuration: Configuration,
-    ) {
-        let calls: Vec<_> = self.calls_of(id).map(|c| (c.uuid, c.state)).collect();
+    pub(crate) fn room_for_provider(&self) -> Result<()> {
+        let limit = self.settings.limits.providers;
+        if self.providers.len() < limit as usize {
+            return Ok(());
+        }
+        let why = format!("{limit} providers are registered (limit `providers`)");
+        Err(Refusal::new(Error::LimitExceeded, why))
+    }
+
+    /// One of which nothing is known but its number.
+    pub(crate) fn new_provider(&mut self) -> Provider {
+        Provider {
+            id: self.next.provider(),
+            authorization: Authorization::default(),
+            app: "".into(),
+            source: AppIdSource::Declared,
+            instance: "".into(),
+            configuration: Configuration::default(),
+            peer: None,
+            responsive: true,
+            revision: 0,
+            reconciling: None,
+            restarted: false,
+            owed_ends: Vec::new(),
+        }
+    }
+
+    fn attach_again(&mut self, id: ProviderId, peer: Peer, wanted: Registration) {
+        // Of a call that waited for it, it never heard.
+        let heard = |c: &&Call| c.state != CallState::Launching;
+        let calls: Vec<_> = self.calls_of(id).filter(heard).map(|c| (c.uuid, c.state)).collect();
         let Some(provider) = self.provider_mut(id) else { return };
         provider.peer = Some(peer);
-        provider.source = source;
-        provider.configuration = configuration;
+        provider.instance = wanted.instance;
+        provider.source = wanted.source;
+        provider.configuration = wanted.configuration;
         provider.responsive = true;
         let owed = std::mem::take(&mut provider.owed_ends);
         self.log(id, None, Happening::Registered);

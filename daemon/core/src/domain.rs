@@ -17,6 +17,7 @@ use crate::{
     Millis, Now, Object, Peer, Provider, ProviderId, RequestId, Role, Settings, Transaction,
     TransactionId, Uid,
     batch::Batch,
+    choice::Uses,
     focus::Vacated,
     index::Index,
     kept::{Kept, Whole},
@@ -69,6 +70,7 @@ pub struct Domain {
     /// Derived from the maps above.
     pub(crate) index: Index,
     pub(crate) turn: Turn,
+    pub(crate) uses: Uses,
     pub(crate) written: Written,
 }
 

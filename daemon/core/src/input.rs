@@ -295,6 +295,8 @@ pub enum Role {
     Dnd,
     /// Reads headset buttons; one.
     Headset,
+    /// Starts apps for calls; one.
+    Launch,
 }
 
 impl Role {
@@ -304,6 +306,7 @@ impl Role {
             Role::Ui => "ui",
             Role::Dnd => "dnd",
             Role::Headset => "headset",
+            Role::Launch => "launch",
         }
     }
 }

@@ -59,7 +59,9 @@ impl Domain {
         must(same == 1, "two calls of one app with one UUID")?;
         let provider = self.providers.get(&call.provider);
         let gone = provider.ok_or("a call without its provider")?.peer.is_none();
-        must(!gone || call.orphaned, "a call of a lost provider is not orphaned")?;
+        let launching = call.state == CallState::Launching;
+        must(!launching || gone, "a call waits for an app that is there")?;
+        must(!gone || call.orphaned != launching, "a call of a lost provider is not orphaned")?;
         must(call.held_by.is_known(), "held by nobody that is known")?;
         let held = call.state == CallState::Held;
         must(held != call.held_by.is_empty(), "held by nobody, or not held at all")?;
@@ -80,10 +82,10 @@ impl Domain {
         let asked = || !call.requests.is_empty() || self.is_target(call);
         let waits = match call.state {
             CallState::Ringing => self.timers.at(Due::Ring(call.id)).is_some(),
-            s if s.is_dialing() => self.timers.at(Due::Progress(call.id)).is_some(),
+            s if s.is_dialing() || launching => self.timers.at(Due::Progress(call.id)).is_some(),
             CallState::Ending => !call.requests.is_empty(),
             CallState::Starting | CallState::Answering => call.orphaned || asked(),
-            CallState::Screening | CallState::Launching => false,
+            CallState::Screening => false,
             _ => true,
         };
         must(waits, "a call waits for ever")?;
@@ -235,7 +237,10 @@ impl Domain {
         }
         must(!decided, "decided, and not finished")?;
         let queued = transaction.focus && self.lane.running != Some(Job::Transaction(id));
-        must(!queued || self.lane.queue.contains(&id), "a transaction that nobody continues")?;
+        let waits = self.waits_for_app(id);
+        must(!waits || queued, "it has a turn and waits for an app")?;
+        let in_lane = self.lane.queue.contains(&id);
+        must(!queued || in_lane != waits, "a transaction that nobody continues")?;
         let mut first = true;
         for (at, step) in transaction.actions.iter().enumerate() {
             let undecided = step.outcome.is_none() && !matches!(step.stage, Stage::Bundled);
@@ -272,7 +277,10 @@ impl Domain {
             let known = match due {
                 Due::Request(id) => self.requests.get(&id).is_some_and(|r| r.sent),
                 Due::Ring(id) => self.calls.get(&id).is_some_and(|c| c.state == CallState::Ringing),
-                Due::Progress(id) => self.calls.get(&id).is_some_and(|c| c.state.is_dialing()),
+                Due::Progress(id) => {
+                    let waits = |s: CallState| s.is_dialing() || s == CallState::Launching;
+                    self.calls.get(&id).is_some_and(|c| waits(c.state))
+                }
                 Due::Grace(id) => self.providers.contains_key(&id),
                 Due::Forget(id) => self.transactions.get(&id).is_some_and(|t| t.finished),
             };
@@ -287,7 +295,9 @@ impl Domain {
             let asked = first.is_some_and(|(r, _)| self.timers.at(Due::Request(r)).is_some());
             must(!provider.restarted || asked, "an app is waited for that was not asked")?;
             let grace = self.timers.at(Due::Grace(provider.id)).is_some();
-            must(provider.peer.is_some() || grace, "a lost provider is kept for ever")?;
+            let awaited = || self.calls_of(provider.id).any(|c| c.state == CallState::Launching);
+            let kept = provider.peer.is_some() || grace || awaited();
+            must(kept, "a lost provider is kept for ever")?;
         }
         Ok(())
     }
@@ -337,6 +347,7 @@ impl Domain {
         must(tombstones, "too many tombstones")?;
         must(self.tokens.len() <= most(own.tokens, usual.tokens), "too many tokens")?;
         must(self.suppressed.len() <= crate::quiet::SUPPRESSED, "too many suppressed")?;
+        must(self.uses.len() <= crate::choice::USES, "too many uses")?;
         let queue = 2 * most(own.requests_per_call, usual.requests_per_call);
         must(self.calls.values().all(|c| c.requests.len() <= queue), "too many requests")?;
         let shells = self.roles.values().all(|peers| peers.len() <= crate::agents::SHELLS);

@@ -14,6 +14,7 @@ use crate::{
     HeldBy, Object, Outcome, Refusal, Reply, Requested, Result, Step, Transaction, TransactionId,
     Update,
     batch::BatchWaiter,
+    choice::Through,
     life::Birth,
     plan::Target,
     request::{Verdict, Waiter},
@@ -68,8 +69,8 @@ impl Domain {
         {
             let call = match target {
                 Target::Call(call) => call,
-                Target::New(provider) => {
-                    let call = self.new_outgoing(provider, &action, accepted.emergency);
+                Target::New(way) => {
+                    let call = self.new_outgoing(way, &action, accepted.emergency);
                     started = started.or(self.calls.get(&call).map(|c| (call, c.uuid)));
                     call
                 }
@@ -96,7 +97,9 @@ impl Domain {
         self.unfinished += 1;
         self.note_transaction(id);
         self.turn.added(Object::Transaction(id));
-        if accepted.emergency {
+        if self.waits_for_app(id) {
+            // It has its turn when the app is there.
+        } else if accepted.emergency {
             self.give_way();
             self.lane.queue.push_front(id);
         } else if accepted.focus {
@@ -112,18 +115,17 @@ impl Domain {
         Ok(reply)
     }
 
-    fn new_outgoing(
-        &mut self,
-        provider: crate::ProviderId,
-        action: &Action,
-        emergency: bool,
-    ) -> CallId {
+    fn new_outgoing(&mut self, way: Through, action: &Action, emergency: bool) -> CallId {
         let Action::Start { uuid, handle, video, .. } = action else { return CallId(0) };
+        let (provider, state) = match way {
+            Through::Here(provider) => (provider, CallState::Starting),
+            Through::Launched(app) => (self.expect_app(app), CallState::Launching),
+        };
         let birth = Birth {
             uuid: *uuid,
             provider,
             direction: Direction::Outgoing,
-            state: CallState::Starting,
+            state,
             reason: "requested",
         };
         let update =
@@ -132,11 +134,14 @@ impl Domain {
         if let Some(call) = self.calls.get_mut(&id) {
             call.emergency = emergency;
         }
+        if state == CallState::Launching {
+            self.ask_to_launch(id);
+        }
         id
     }
 
     /// An emergency call waits for nobody: what runs in the lane stops here.
-    fn give_way(&mut self) {
+    pub(crate) fn give_way(&mut self) {
         match self.lane.running {
             Some(Job::Transaction(id)) => self.stop(id, "an emergency call goes first"),
             Some(Job::Resume(group)) => {
@@ -269,6 +274,9 @@ impl Domain {
         match self.calls.get(&call).map(|c| c.state) {
             Some(CallState::Answering) => {
                 self.transition(call, CallState::Ringing, "could not be answered yet");
+            }
+            Some(CallState::Launching) => {
+                self.end_call(call, EndReason::Failed, "it could not be placed now");
             }
             Some(CallState::Starting) if !asked => {
                 self.end_call(call, EndReason::Failed, "it could not be placed now");

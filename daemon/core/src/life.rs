@@ -96,8 +96,11 @@ impl Domain {
         if old == Some(CallState::Ringing) {
             self.timers.disarm(Due::Ring(id));
         }
-        if old.is_some_and(CallState::is_dialing) {
+        if old.is_some_and(|old| old.is_dialing() || old == CallState::Launching) {
             self.timers.disarm(Due::Progress(id));
+        }
+        if state == CallState::Launching {
+            self.timers.arm(Due::Progress(id), now.mono + self.settings.deadlines.launching);
         }
         if state.is_dialing() {
             self.timers.arm(Due::Progress(id), now.mono + self.settings.deadlines.dialing);
@@ -179,6 +182,7 @@ impl Domain {
     fn give_group(&mut self, id: CallId) {
         let Some(call) = self.calls.get(&id).filter(|c| c.group.is_none()) else { return };
         let provider = call.provider;
+        self.remember_use(id);
         let group = self.new_group(provider, vec![id]);
         if let Some(call) = self.calls.get_mut(&id) {
             call.group = Some(group);
@@ -354,6 +358,7 @@ impl Domain {
     /// A call that was being set up made no progress.
     pub(crate) fn no_progress(&mut self, id: CallId) {
         let reason = match self.calls.get(&id).map(|c| c.state) {
+            Some(CallState::Launching) => return self.launch_timed_out(id),
             Some(CallState::Alerting) => EndReason::Unanswered,
             _ => EndReason::Failed,
         };

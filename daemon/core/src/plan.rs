@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use crate::{
     Action, AnswerPlan, Call, CallId, CallRef, CallState, Caller, Domain, Error, GroupId, Private,
-    ProviderId, Refusal, Requested, Result, WhenBusy, rights,
+    ProviderId, Refusal, Requested, Result, WhenBusy, choice::Through, rights,
 };
 
 /// A step of a plan, asked for or implied.
@@ -63,10 +63,10 @@ impl Draft {
 }
 
 /// What an action is about.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Target {
     Call(CallId),
-    New(ProviderId),
+    New(Through),
 }
 
 impl Domain {
@@ -111,10 +111,14 @@ impl Domain {
         let Action::Start { uuid, handle, provider, video } = action else {
             return Err(Refusal::new(Error::InvalidArgument, "the action names no call"));
         };
-        let provider = self.start_through(caller, handle, provider.as_deref())?;
-        let emergency = self.is_emergency(provider, handle);
+        let way = self.start_through(caller, handle, provider.as_deref())?;
+        let app = match &way {
+            Through::Here(id) => self.providers.get(id).map(|p| &p.app),
+            Through::Launched(app) => Some(app),
+        };
+        let emergency = app.is_some_and(|app| self.is_emergency(app, handle));
         draft.accepted.emergency |= emergency;
-        self.may_start(provider, *uuid, *video, emergency)?;
+        self.may_start(&way, *uuid, *video, emergency)?;
         if emergency && let Some(other) = self.calls.values().find(|c| c.emergency) {
             return Err(protected(other));
         }
@@ -127,9 +131,11 @@ impl Domain {
         }
         if draft.next {
             draft.note(&self.room(CallId(0), None, emergency, &draft.ahead)?);
-            self.group_room(provider.id, CallId(0), emergency, &draft.ahead)?;
+            if let Through::Here(id) = way {
+                self.group_room(id, CallId(0), emergency, &draft.ahead)?;
+            }
         }
-        Ok(Target::New(provider.id))
+        Ok(Target::New(way))
     }
 
     /// An action on a call that is there.
@@ -311,7 +317,10 @@ impl Domain {
         let stays = |c: &&Call| {
             let state = *ahead.get(&c.id).unwrap_or(&c.state);
             let counts = match state {
-                CallState::Ended | CallState::Ringing | CallState::Screening => false,
+                CallState::Ended
+                | CallState::Ringing
+                | CallState::Screening
+                | CallState::Launching => false,
                 CallState::Starting | CallState::Answering => self.is_asked_to_connect(c),
                 _ => true,
             };

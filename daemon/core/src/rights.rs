@@ -5,7 +5,7 @@
 
 use crate::{
     Action, Authorization, Call, CallRef, CallState, Caller, Domain, EndReason, Error, Origin,
-    Private, Provider, Refusal, Result,
+    Provider, Refusal, Result,
 };
 
 impl Domain {
@@ -159,7 +159,7 @@ impl Domain {
     }
 
     /// Whether a caller's word counts beyond the provider that it registered.
-    fn may_act_for_others(&self, caller: Caller) -> Result<()> {
+    pub(crate) fn may_act_for_others(&self, caller: Caller) -> Result<()> {
         let why = if !caller.control {
             "a sandboxed program acts on its own calls, and places calls through itself, only, \
              unless the administrator lists it under `control` or grants it by polkit"
@@ -170,76 +170,6 @@ impl Domain {
             return Ok(());
         };
         Err(Refusal::new(Error::AccessDenied, why))
-    }
-
-    /// The provider through which a call would go.
-    pub(crate) fn start_through(
-        &self,
-        caller: Caller,
-        handle: &Private,
-        app: Option<&str>,
-    ) -> Result<&Provider> {
-        let attached = || self.providers.values().filter(|p| p.peer.is_some());
-        let own = |p: &&Provider| p.peer == Some(caller.peer);
-        let scheme = handle.reveal().split_once(':').map_or("", |(scheme, _)| scheme);
-        let takes = |p: &&Provider| {
-            let schemes = &p.configuration.schemes;
-            schemes.is_empty() || schemes.iter().any(|s| s.eq_ignore_ascii_case(scheme))
-        };
-        let allowed = |p: &&Provider| p.authorization == Authorization::Authorized;
-        let provider = match app {
-            Some(app) => {
-                let named = || attached().filter(|p| &*p.app == app);
-                named().find(own).or_else(|| named().next()).ok_or_else(|| {
-                    let why = format!("{app} is not registered; start the app first");
-                    Refusal::new(Error::UnknownProvider, why)
-                })?
-            }
-            None => {
-                let fitting = || attached().filter(takes).filter(allowed);
-                fitting().find(own).or_else(|| fitting().next()).ok_or_else(|| {
-                    let why = format!("no registered app places calls to `{scheme}:` addresses");
-                    Refusal::new(Error::UnknownProvider, why)
-                })?
-            }
-        };
-        if !own(&provider) {
-            self.may_act_for_others(caller)?;
-        }
-        if !takes(&provider) {
-            let why = format!("{} does not place calls to `{scheme}:` addresses", provider.app);
-            return Err(Refusal::new(Error::NotSupported, why));
-        }
-        Ok(provider)
-    }
-
-    pub(crate) fn is_emergency(&self, provider: &Provider, handle: &Private) -> bool {
-        let emergency = &self.settings.policy.emergency;
-        let dialed = handle.reveal();
-        let bare = dialed.split_once(':').map_or(dialed, |(_, rest)| rest);
-        emergency.providers.contains(&provider.app)
-            && emergency.handles.iter().any(|h| &**h == dialed || &**h == bare)
-    }
-
-    pub(crate) fn may_start(
-        &self,
-        provider: &Provider,
-        uuid: uuid::Uuid,
-        video: bool,
-        emergency: bool,
-    ) -> Result<()> {
-        self.is_authorized(provider)?;
-        self.is_fresh(provider, uuid)?;
-        if video && !provider.configuration.supports_video {
-            let why = format!("{} has no video; start without `has-video`", provider.app);
-            return Err(Refusal::new(Error::NotSupported, why));
-        }
-        let limit = self.settings.limits.calls;
-        if !emergency && self.calls.len() >= limit as usize {
-            let why = format!("{limit} calls are live (limit `calls`); end one first");
-            return Err(Refusal::new(Error::LimitExceeded, why));
-        }
-        Ok(())
     }
 
     pub(crate) fn is_authorized(&self, provider: &Provider) -> Result<()> {

@@ -36,6 +36,8 @@ pub struct Deadlines {
     pub ringing: Millis,
     /// The least that a call rings again after an answer that could not be carried out.
     pub ringing_again: Millis,
+    /// An app that is started for a call must have registered.
+    pub launching: Millis,
     /// Dialing to connected without any progress.
     pub dialing: Millis,
     /// Calls of a provider that is gone wait this long for it.
@@ -67,6 +69,7 @@ impl Default for Deadlines {
             other: Millis::secs(5),
             ringing: Millis::secs(60),
             ringing_again: Millis::secs(10),
+            launching: Millis::secs(30),
             dialing: Millis::secs(120),
             grace: Millis::secs(10),
             audio_release: Millis::secs(2),

@@ -100,6 +100,7 @@ pub(crate) fn provider_differences(was: &Provider, now: &Provider) -> Names {
         "DisplayName": a.display_name != b.display_name,
         "Configuration": a != b,
         "AppIdSource": was.source != now.source,
+        "Instance": was.instance != now.instance,
         "Authorization": was.authorization != now.authorization,
         "Attached": was.peer.is_some() != now.peer.is_some(),
         "Responsive": was.responsive != now.responsive,

@@ -350,6 +350,12 @@ impl Domain {
             self.end_and_tell(id, EndReason::LocalEnded, "ended while its app was away");
             return false;
         }
+        if state == CallState::Launching {
+            let why = Refusal::new(Error::AlreadyEnded, "the call has ended meanwhile");
+            let outcome = Outcome::Cancelled(why);
+            self.launch_over(id, outcome, reason, "cancelled before its app was there");
+            return false;
+        }
         let unasked = self.asked(id, |a| matches!(a, Ask::Start { .. })).is_none();
         if state == CallState::Starting && unasked {
             self.end_call(id, reason, "cancelled before it was placed");

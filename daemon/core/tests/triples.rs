@@ -122,7 +122,9 @@ fn begin(situation: &[Op]) -> Harness {
     for app in [PLAIN, WIDE, STIFF, SOS, BOBS] {
         harness.apply(&Register { app });
     }
-    harness.apply(&TakeRole { by: By::Shell, role: Role::Dnd });
+    for role in [Role::Dnd, Role::Launch] {
+        harness.apply(&TakeRole { by: By::Shell, role });
+    }
     for op in situation {
         harness.apply(op);
         harness.obey();

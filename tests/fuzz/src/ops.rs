@@ -1,7 +1,7 @@
 //! From bytes to what happens. Owns the encoding: a byte says what, the next ones its parts, so that changing
 //! one byte changes one thing. Half of the bytes draw what fits the calls that are there, from a seed.
 
-use callarbiter_core::{CallState, DoNotDisturb, EndReason, Role};
+use callarbiter_core::{CallState, DoNotDisturb, EndReason};
 
 use crate::{
     bytes::Bytes,
@@ -42,9 +42,7 @@ pub fn op(bytes: &mut Bytes<'_>, view: &View) -> Op {
         17 => Op::LosePrograms { user: bytes.byte() % 2 },
         18 => Op::ReplyLate { nth: bytes.byte() % 8, how: how(bytes) },
         19 => Op::Cancel { by: by(bytes), nth: bytes.byte() % 4 },
-        20 => {
-            Op::TakeRole { by: by(bytes), role: bytes.pick(&[Role::Ui, Role::Dnd, Role::Headset]) }
-        }
+        20 => Op::TakeRole { by: by(bytes), role: bytes.pick(&ROLES) },
         21 => Op::Disturb {
             by: by(bytes),
             mode: bytes.pick(&[DoNotDisturb::Off, DoNotDisturb::Quiet, DoNotDisturb::Refuse]),

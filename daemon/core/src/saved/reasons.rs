@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer, Serializer};
 /// A word of the set; by its own name, because serde takes a `&str` for borrowed.
 pub(crate) type Reason = &'static str;
 
-const WORDS: [Reason; 23] = [
+const WORDS: [Reason; 24] = [
     "answered",
     "answered at its app",
     "answered here",
@@ -21,6 +21,7 @@ const WORDS: [Reason; 23] = [
     "held by its network",
     "held late",
     "its app is back",
+    "its app is there",
     "its app says so",
     "placed",
     "reported",

@@ -50,6 +50,10 @@ impl Harness {
                 Effect::Publish { revision, change, .. } => {
                     let domain = self.world.arbiter.domain(uid).expect("a domain");
                     self.observers.entry(uid).or_default().see(domain, *revision, change);
+                    if let Change::Transition { old: CallState::Launching, new, .. } = change {
+                        let came = *new == CallState::Starting;
+                        self.counts.entry("Launching").or_default()[usize::from(!came)] += 1;
+                    }
                     if let Change::Transition { call, new: CallState::Ended, reason, .. } = change {
                         let uuid = domain.call(*call).expect("what has just ended").uuid;
                         self.ends.push((uuid.as_u128(), reason));

@@ -219,8 +219,10 @@ pub fn name_of_action(action: &Action) -> &'static str {
     }
 }
 
-/// All of the names above: a test shows that histories are accepted and refused in each of them.
-pub const NAMES: [&str; 31] = [
+/// All of the names above, and calls that waited for their apps: a test shows that histories are accepted and
+/// refused in each of them.
+pub const NAMES: [&str; 32] = [
+    "Launching",
     "Register",
     "Incoming",
     "Live",
@@ -253,6 +255,9 @@ pub const NAMES: [&str; 31] = [
     "SetVideo",
     "Silence",
 ];
+
+/// Every role.
+pub const ROLES: [Role; 4] = [Role::Ui, Role::Dnd, Role::Headset, Role::Launch];
 
 /// Every state, sensible or not.
 pub const STATES: [CallState; 12] = [

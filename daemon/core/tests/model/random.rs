@@ -57,6 +57,11 @@ pub fn opening(rng: &mut Rng) -> (Theme, Vec<Op>) {
     let theme = if rng.one_in(3) { Theme::Wild } else { Theme::Calm };
     let mut ops: Vec<Op> = (0..BOBS).map(|app| Op::Register { app }).collect();
     if rng.one_in(4) {
+        // Apps that are not there are started.
+        ops.truncate(2);
+        ops.push(Op::TakeRole { by: By::Shell, role: Role::Launch });
+    }
+    if rng.one_in(4) {
         ops.push(Op::Register { app: BOBS });
         ops.extend([0, 1].map(|user| Op::Seats { user, seated: true }));
         ops.push(Op::Foreground { user: Some(0) });
@@ -68,6 +73,10 @@ pub fn opening(rng: &mut Rng) -> (Theme, Vec<Op>) {
 }
 
 pub fn op(rng: &mut Rng, theme: Theme, view: &View) -> Op {
+    let awaited = view.calls.iter().find(|(.., state)| *state == CallState::Launching);
+    if let Some((app, ..)) = awaited.filter(|_| rng.one_in(4)) {
+        return Op::Register { app: *app };
+    }
     let rare = theme == Theme::Wild || rng.one_in(6);
     match rng.below(if rare { 100 } else { 70 }) {
         0..22 => Op::Reply { nth: rng.below(6) as u8, how: how(rng, theme) },
@@ -81,7 +90,7 @@ pub fn op(rng: &mut Rng, theme: Theme, view: &View) -> Op {
         79 => Op::LosePrograms { user: rng.below(2) as u8 },
         80..83 => Op::ReplyLate { nth: rng.below(8) as u8, how: how(rng, theme) },
         83..86 => Op::Cancel { by: by(rng), nth: rng.below(4) as u8 },
-        86 => Op::TakeRole { by: by(rng), role: rng.pick(&[Role::Ui, Role::Dnd, Role::Headset]) },
+        86 => Op::TakeRole { by: by(rng), role: rng.pick(&ROLES) },
         87 => Op::Disturb {
             by: by(rng),
             mode: rng.pick(&[DoNotDisturb::Off, DoNotDisturb::Quiet, DoNotDisturb::Refuse]),
