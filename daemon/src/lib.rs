@@ -10,6 +10,7 @@ mod crash;
 #[cfg(feature = "embedded")]
 pub mod embedded;
 pub mod keeper;
+pub mod line;
 pub mod log;
 pub mod logind;
 pub mod platform;

@@ -14,7 +14,7 @@ use anyhow::{Context, Result, anyhow};
 use callarbiter_dbus::names::BUS_NAME;
 use tokio::sync::mpsc;
 use tracing::{error, info, warn};
-use zbus::{Connection, connection::Builder};
+use zbus::Address;
 
 #[cfg(feature = "embedded")]
 use callarbiterd::embedded;
@@ -22,10 +22,10 @@ use callarbiterd::{
     cli::{self, Bus, Command, Options, State},
     config::{Config, Sources},
     keeper::{Keeper, Place},
+    line::Line,
     log::{self, ids},
     platform::{
         notify,
-        runtime::EventLoop,
         signals::{Request, Signals},
     },
     run::{self, Control, Surrounding},
@@ -67,10 +67,7 @@ fn print(text: &str) -> ExitCode {
 /// One thread: the order in which the bus delivers is the order in which everything happens.
 fn arbitrate(options: Options) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    // A task like the one that reads the socket: what that one hands over is taken in the same round of
-    // the event loop, without a look at the sockets in between.
-    let serving = async { tokio::spawn(serve(options)).await? };
-    runtime.context("the event loop cannot be made")?.block_on(serving)
+    runtime.context("the event loop cannot be made")?.block_on(serve(options))
 }
 
 async fn serve(options: Options) -> Result<()> {
@@ -84,9 +81,9 @@ async fn serve(options: Options) -> Result<()> {
     let listener = tokio::spawn(obey(signals, sources, control));
     // polkit and logind are on the system bus, and a session bus has one user.
     let system = options.bus == Bus::System;
-    let connection = bus.connection.clone();
+    let line = bus.line.clone();
     let around = Surrounding { polkit: system, logind: system, keeper, found };
-    let served = run::serve(connection, config, around, commands, || bus.announce()).await;
+    let served = run::serve(line, config, around, commands, || bus.announce()).await;
     listener.abort();
     Ok(served?)
 }
@@ -122,9 +119,9 @@ fn sources(options: &Options) -> Sources {
     }
 }
 
-/// The bus, and what must live as long as the connection to it.
+/// The bus, and what must live as long as the line to it.
 struct Reached {
-    connection: Connection,
+    line: Line,
     #[cfg(feature = "embedded")]
     own: Option<embedded::EmbeddedBus>,
 }
@@ -132,22 +129,24 @@ struct Reached {
 async fn reach(bus: &Bus) -> Result<Reached> {
     #[cfg(feature = "embedded")]
     let mut own = None;
-    let (builder, name) = match bus {
-        Bus::System => (Builder::system(), "the system bus".to_owned()),
-        Bus::Session => (Builder::session(), "the session bus".to_owned()),
-        Bus::At(address) => (Builder::address(address.clone()), format!("the bus at {address}")),
+    let (address, name) = match bus {
+        Bus::System => (Address::system(), "the system bus".to_owned()),
+        Bus::Session => (Address::session(), "the session bus".to_owned()),
+        Bus::At(address) => (Ok(address.clone()), format!("the bus at {address}")),
         #[cfg(feature = "embedded")]
         Bus::Embedded => {
             let bus = own.insert(embedded::EmbeddedBus::start().await?);
-            (Builder::address(bus.address().clone()), "the embedded bus".to_owned())
+            (Ok(bus.address().clone()), "the embedded bus".to_owned())
         }
     };
+    let line = match address {
+        Ok(address) => Line::connect(&address).await,
+        Err(error) => Err(error),
+    };
     // Not as a context: this error tells its causes itself.
-    let builder = builder.runtime(EventLoop::current());
-    let connection =
-        builder.build().await.map_err(|error| anyhow!("{name} cannot be reached: {error}"))?;
+    let line = line.map_err(|error| anyhow!("{name} cannot be reached: {error}"))?;
     Ok(Reached {
-        connection,
+        line,
         #[cfg(feature = "embedded")]
         own,
     })

@@ -6,23 +6,23 @@
 mod alarm;
 mod arrival;
 
-use std::{collections::VecDeque, future::pending, io, num::NonZeroUsize};
+use std::{collections::VecDeque, future::pending, io};
 
 use callarbiter_dbus::names::BUS_NAME;
-use futures_util::{FutureExt, StreamExt};
 use thiserror::Error;
 use tokio::{
     sync::mpsc::UnboundedReceiver,
     time::{Interval, MissedTickBehavior, interval},
 };
 use tracing::debug;
-use zbus::{Connection, Message, MessageStream};
+use zbus::Message;
 
 use crate::{
     bus::{Fatal, Permissions, Router},
     config::Config,
     crash,
     keeper::Keeper,
+    line::Line,
     platform::{clock, notify},
     store::Found,
 };
@@ -60,7 +60,7 @@ pub enum ServeError {
     Disconnected,
     /// The bus does not take what we send.
     #[error("the bus takes no messages: {0}")]
-    Send(zbus::Error),
+    Send(io::Error),
     /// Deadlines cannot be kept.
     #[error("no timer: {0}")]
     Timer(#[from] io::Error),
@@ -77,11 +77,6 @@ const MESSAGES_PER_TURN: usize = 32;
 /// snapshots to be put together.
 const BYTES_PER_TURN: usize = 64 * 1024;
 
-/// Messages that may wait for the loop; beyond them the connection stops reading. Each may bring sixteen
-/// files, whether they are wanted or not, and one file more than systemd lets a service have (1,024) ends
-/// the connection.
-const QUEUE: NonZeroUsize = NonZeroUsize::new(48).unwrap();
-
 /// What is beside the loop.
 #[derive(Debug)]
 pub struct Surrounding {
@@ -97,15 +92,14 @@ pub struct Surrounding {
 
 /// Serves until it is told to stop. `ready` is called when calls can come.
 pub async fn serve(
-    mut connection: Connection,
+    line: Line,
     config: Config,
     around: Surrounding,
     control: UnboundedReceiver<Control>,
     ready: impl FnOnce(),
 ) -> Result<(), ServeError> {
     let Surrounding { polkit, logind, mut keeper, found } = around;
-    connection.set_max_queued(QUEUE);
-    let mut arrival = Arrival::on(connection);
+    let mut arrival = Arrival::on(line.clone());
     let router = || {
         let Config { settings, access } = config.clone();
         Router::new(settings, access, polkit.then(Permissions::default), machine_id())
@@ -140,13 +134,12 @@ pub async fn serve(
     if logind {
         router.watch_logind(clock::now(), &mut out);
     }
-    let (connection, messages, early) = arrival.done();
-    Loop { connection, messages, early, router, keeper, control, alarm, out }.run().await
+    let early = arrival.done();
+    Loop { line, early, router, keeper, control, alarm, out }.run().await
 }
 
 struct Loop {
-    connection: Connection,
-    messages: MessageStream,
+    line: Line,
     /// Messages that came while the daemon arrived.
     early: VecDeque<Message>,
     router: Router,
@@ -157,7 +150,7 @@ struct Loop {
 }
 
 enum Next {
-    Message(Option<zbus::Result<Message>>),
+    Message(zbus::Result<Message>),
     Deadline(io::Result<()>),
     Command(Option<Control>),
     Feed,
@@ -180,7 +173,7 @@ impl Loop {
                 command = self.control.recv() => Next::Command(command),
                 rung = self.alarm.rings() => Next::Deadline(rung),
                 () = feed(&mut watchdog) => Next::Feed,
-                message = self.messages.next() => Next::Message(message),
+                message = self.line.next() => Next::Message(message),
             };
             match next {
                 Next::Message(message) => self.receive(message)?,
@@ -202,19 +195,15 @@ impl Loop {
 
     /// The message, and those that are there already: their replies leave in one write, unless they are
     /// large.
-    fn receive(&mut self, first: Option<zbus::Result<Message>>) -> Result<(), ServeError> {
+    fn receive(&mut self, first: zbus::Result<Message>) -> Result<(), ServeError> {
         let mut next = first;
         let mut taken = 0;
         let (mut bytes, mut counted) = (0, self.out.len());
         loop {
-            let message = match next {
-                Some(Ok(message)) => message,
-                Some(Err(error)) => {
-                    debug!(%error, "the connection broke");
-                    return Err(ServeError::Disconnected);
-                }
-                None => return Err(ServeError::Disconnected),
-            };
+            let message = next.map_err(|error| {
+                debug!(%error, "the connection broke");
+                ServeError::Disconnected
+            })?;
             self.router.receive(clock::now(), &message, &mut self.out)?;
             taken += 1;
             bytes += self.out.iter().skip(counted).map(|it| it.data().len()).sum::<usize>();
@@ -222,7 +211,7 @@ impl Loop {
             if taken == MESSAGES_PER_TURN || bytes > BYTES_PER_TURN {
                 return Ok(());
             }
-            match self.messages.next().now_or_never() {
+            match self.line.next_at_once() {
                 Some(message) => next = message,
                 None => return Ok(()),
             }
@@ -233,15 +222,11 @@ impl Loop {
         if crash::is_fine() {
             for message in std::mem::take(&mut self.out) {
                 crash::point();
-                self.connection.send(&message).await.map_err(ServeError::Send)?;
+                self.line.send(&[message]).await.map_err(ServeError::Send)?;
             }
             crash::point();
         }
-        let sent = match self.out.as_slice() {
-            [] => return Ok(()),
-            [one] => self.connection.send(one).await,
-            all => self.connection.send_all(all).await,
-        };
+        let sent = self.line.send(&self.out).await;
         self.out.clear();
         sent.map_err(ServeError::Send)
     }
@@ -257,7 +242,7 @@ impl Loop {
         }
         self.send().await?;
         self.router.write_journal();
-        self.connection.close().await.map_err(ServeError::Send)
+        self.line.close().map_err(ServeError::Send)
     }
 }
 

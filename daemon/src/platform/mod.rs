@@ -4,5 +4,4 @@
 
 pub mod clock;
 pub mod notify;
-pub mod runtime;
 pub mod signals;

@@ -1,17 +1,17 @@
 //! How the daemon arrives on a bus: first it looks who is there, the name comes last.
 //!
 //! Owns the questions to the bus before the loop runs, and every message that comes meanwhile: it is for the
-//! loop, in its order. The connection is read all the time; one that is not would take no replies either.
+//! loop, in its order. It is read all the time; a bus whose messages are not read would not answer either.
 
 use std::collections::{HashSet, VecDeque};
 
 use callarbiter_dbus::names::BUS_NAME;
-use futures_util::StreamExt;
 use serde::Serialize;
 use tracing::debug;
-use zbus::{Connection, DynamicType, Message, MessageStream, message::Type};
+use zbus::{DynamicType, Message, message::Type};
 
 use super::ServeError;
+use crate::line::Line;
 
 const BUS: &str = "org.freedesktop.DBus";
 
@@ -24,10 +24,9 @@ const DO_NOT_QUEUE: u32 = 4;
 /// RequestName: it is ours.
 const PRIMARY_OWNER: u32 = 1;
 
-/// A connection on which nothing is served yet.
+/// A line on which nothing is served yet.
 pub struct Arrival {
-    connection: Connection,
-    messages: MessageStream,
+    line: Line,
     early: VecDeque<Message>,
 }
 
@@ -79,10 +78,9 @@ impl Question {
 }
 
 impl Arrival {
-    /// Begins to read.
-    pub fn on(connection: Connection) -> Arrival {
-        let messages = MessageStream::from(&connection);
-        Arrival { connection, messages, early: VecDeque::new() }
+    /// Nobody has been asked yet.
+    pub fn on(line: Line) -> Arrival {
+        Arrival { line, early: VecDeque::new() }
     }
 
     /// Asks to be told of everybody who leaves.
@@ -113,9 +111,9 @@ impl Arrival {
         if name.answer::<u32>()? == PRIMARY_OWNER { Ok(()) } else { Err(ServeError::NameTaken) }
     }
 
-    /// The connection, its messages, and those of them that came already.
-    pub fn done(self) -> (Connection, MessageStream, VecDeque<Message>) {
-        (self.connection, self.messages, self.early)
+    /// The messages that came already.
+    pub fn done(self) -> VecDeque<Message> {
+        self.early
     }
 
     async fn ask<const N: usize>(
@@ -123,16 +121,12 @@ impl Arrival {
         mut questions: [Question; N],
     ) -> Result<[Question; N], ServeError> {
         let messages: Vec<Message> = questions.iter().map(|q| q.message.clone()).collect();
-        self.connection.send_all(&messages).await.map_err(ServeError::Send)?;
+        self.line.send(&messages).await.map_err(ServeError::Send)?;
         while questions.iter().any(|question| question.answer.is_none()) {
-            let message = match self.messages.next().await {
-                Some(Ok(message)) => message,
-                Some(Err(error)) => {
-                    debug!(%error, "the connection broke");
-                    return Err(ServeError::Disconnected);
-                }
-                None => return Err(ServeError::Disconnected),
-            };
+            let message = self.line.next().await.map_err(|error| {
+                debug!(%error, "the connection broke");
+                ServeError::Disconnected
+            })?;
             match questions.iter_mut().find(|question| question.is_answered_by(&message)) {
                 Some(question) => question.answer = Some(message),
                 None => self.early.push_back(message),

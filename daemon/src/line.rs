@@ -1,0 +1,298 @@
+//! The line to the bus: its socket, read and written by the loop itself.
+//!
+//! Owns the socket and what has been read of it. zbus makes the connection (it introduces itself, and hears what its
+//! name is) and is let go then: a task that reads and a queue behind it would cost each message a round of the event
+//! loop. One read takes what is there, and one that got less than it had room for has emptied the socket: it is waited
+//! for without a second look. A write is simply tried, and only one that would block is waited for.
+
+mod incoming;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    future::poll_fn,
+    io::{self, IoSlice},
+    mem::MaybeUninit,
+    os::{
+        fd::{AsFd, BorrowedFd, OwnedFd},
+        linux::net::SocketAddrExt,
+        unix::net::SocketAddr,
+    },
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+    task::{Context, Poll, Waker, ready},
+};
+
+use rustix::{
+    io::Errno,
+    net::{
+        RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
+        SendAncillaryMessage, SendFlags, Shutdown, recvmsg, sendmsg, shutdown,
+    },
+};
+use tokio::{
+    io::{Interest, unix::AsyncFd},
+    net::UnixStream,
+};
+use zbus::{
+    Address, Message,
+    address::{Transport, transport::UnixSocket},
+    connection::{
+        Builder,
+        socket::{ReadHalf, Socket, Split, WriteHalf},
+    },
+    export::async_trait::async_trait,
+};
+
+use incoming::Incoming;
+
+/// Messages and bytes that are written at once, at most. The kernel keeps larger writes in larger pieces, which cost
+/// more than a second write.
+const MESSAGES_PER_WRITE: usize = 32;
+const BYTES_PER_WRITE: usize = 16 * 1024;
+
+/// Files that can come with one write, at most: the kernel's own limit.
+const FILES: usize = 253;
+
+/// A connection to a bus.
+#[derive(Clone, Debug)]
+pub struct Line(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    /// Watched for reading only: each message that the bus takes would wake the daemon for nothing.
+    socket: AsyncFd<OwnedFd>,
+    /// Only once a write would have blocked.
+    writing: OnceLock<AsyncFd<OwnedFd>>,
+    incoming: Mutex<Incoming>,
+}
+
+impl Line {
+    /// Connects to a bus and says hello.
+    pub async fn connect(address: &Address) -> zbus::Result<Line> {
+        let failed = |error| zbus::Error::Connection(Arc::new(error), Box::new(address.clone()));
+        let place = match address.transport() {
+            Transport::Unix(unix) => match unix.path() {
+                UnixSocket::File(path) => SocketAddr::from_pathname(path),
+                UnixSocket::Abstract(name) => {
+                    SocketAddr::from_abstract_name(name.as_encoded_bytes())
+                }
+                _ => return Err(zbus::Error::Unsupported),
+            },
+            // Whoever is behind another kind of socket has no user.
+            _ => return Err(zbus::Error::Unsupported),
+        };
+        let place = place.map_err(failed)?;
+        let stream = UnixStream::connect_addr(&place.into()).await.map_err(failed)?;
+        let line = Line::over(OwnedFd::from(stream.into_std()?))?;
+        let connection = Builder::socket(line.clone()).build().await?;
+        if address.guid().is_some_and(|guid| *guid != **connection.server_guid()) {
+            return Err(zbus::Error::Handshake(
+                "the bus is not the one of this address".to_owned(),
+            ));
+        }
+        Ok(line)
+    }
+
+    /// Over a socket that does not block.
+    fn over(socket: OwnedFd) -> io::Result<Line> {
+        let socket = watched(socket, Interest::READABLE)?;
+        let (writing, incoming) = (OnceLock::new(), Mutex::default());
+        Ok(Line(Arc::new(Inner { socket, writing, incoming })))
+    }
+
+    /// The next message, as soon as there is one.
+    pub async fn next(&self) -> zbus::Result<Message> {
+        poll_fn(|cx| self.poll_next(cx)).await
+    }
+
+    /// The next message, if it is there.
+    pub fn next_at_once(&self) -> Option<zbus::Result<Message>> {
+        match self.poll_next(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(message) => Some(message),
+            Poll::Pending => None,
+        }
+    }
+
+    /// Sends messages, in order; none of them has files with it.
+    pub async fn send(&self, mut messages: &[Message]) -> io::Result<()> {
+        while !messages.is_empty() {
+            let mut buffers = [IoSlice::new(&[]); MESSAGES_PER_WRITE];
+            let (mut count, mut bytes) = (0, 0);
+            for (buffer, message) in buffers.iter_mut().zip(messages) {
+                if bytes >= BYTES_PER_WRITE {
+                    break;
+                }
+                *buffer = IoSlice::new(message.data());
+                bytes += message.data().len();
+                count += 1;
+            }
+            let mut left = buffers.get_mut(..count).unwrap_or_default();
+            while !left.is_empty() {
+                let written = self.write(left, &[]).await?;
+                IoSlice::advance_slices(&mut left, written);
+            }
+            messages = messages.get(count..).unwrap_or_default();
+        }
+        Ok(())
+    }
+
+    /// Nothing more is read or written.
+    pub fn close(&self) -> io::Result<()> {
+        Ok(shutdown(self.0.socket.get_ref(), Shutdown::Both)?)
+    }
+
+    fn incoming(&self) -> MutexGuard<'_, Incoming> {
+        self.0.incoming.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn poll_next(&self, cx: &mut Context<'_>) -> Poll<zbus::Result<Message>> {
+        let mut incoming = self.incoming();
+        loop {
+            if let Some(message) = incoming.take()? {
+                return Poll::Ready(Ok(message));
+            }
+            let (bytes, files) = ready!(self.poll_read(cx, incoming.room()))?;
+            incoming.came(bytes, files)?;
+        }
+    }
+
+    /// Reads what there is.
+    fn poll_read(
+        &self,
+        cx: &mut Context<'_>,
+        room: &mut [u8],
+    ) -> Poll<io::Result<(usize, Vec<OwnedFd>)>> {
+        loop {
+            let mut ready = ready!(self.0.socket.poll_read_ready(cx))?;
+            match receive(self.0.socket.get_ref().as_fd(), room) {
+                Err(Errno::AGAIN) => ready.clear_ready(),
+                Err(Errno::INTR) => {}
+                Err(error) => return Poll::Ready(Err(error.into())),
+                Ok(Received { bytes: 0, .. }) => {
+                    return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
+                }
+                Ok(Received { bytes, files, cut_short }) => {
+                    // The kernel ends a read behind files; any other goes on until the socket is empty.
+                    if bytes < room.len() && files.is_empty() && !cut_short {
+                        ready.clear_ready();
+                    }
+                    return Poll::Ready(Ok((bytes, files)));
+                }
+            }
+        }
+    }
+
+    async fn write(&self, buffers: &[IoSlice<'_>], files: &[BorrowedFd<'_>]) -> io::Result<usize> {
+        loop {
+            match transmit(self.0.socket.get_ref().as_fd(), buffers, files) {
+                Err(Errno::AGAIN) => {}
+                Err(Errno::INTR) => continue,
+                written => return Ok(written?),
+            }
+            let mut ready = self.writing()?.writable().await?;
+            match transmit(self.0.socket.get_ref().as_fd(), buffers, files) {
+                Err(Errno::AGAIN) => ready.clear_ready(),
+                Err(Errno::INTR) => {}
+                written => return Ok(written?),
+            }
+        }
+    }
+
+    fn writing(&self) -> io::Result<&AsyncFd<OwnedFd>> {
+        if let Some(writing) = self.0.writing.get() {
+            return Ok(writing);
+        }
+        // A duplicate: an epoll instance takes a descriptor only once.
+        let writing = watched(self.0.socket.get_ref().try_clone()?, Interest::WRITABLE)?;
+        Ok(self.0.writing.get_or_init(|| writing))
+    }
+}
+
+fn watched(socket: OwnedFd, interest: Interest) -> io::Result<AsyncFd<OwnedFd>> {
+    #[expect(
+        deprecated,
+        reason = "it is unsound for types that may close what they lend; OwnedFd does not"
+    )]
+    AsyncFd::with_interest(socket, interest)
+}
+
+struct Received {
+    bytes: usize,
+    files: Vec<OwnedFd>,
+    /// There were files that could not be taken.
+    cut_short: bool,
+}
+
+fn receive(socket: BorrowedFd<'_>, room: &mut [u8]) -> Result<Received, Errno> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(FILES))];
+    let mut beside = RecvAncillaryBuffer::new(&mut space);
+    let mut room = [io::IoSliceMut::new(room)];
+    let received = recvmsg(socket, &mut room, &mut beside, RecvFlags::CMSG_CLOEXEC)?;
+    let mut files = Vec::new();
+    for message in beside.drain() {
+        if let RecvAncillaryMessage::ScmRights(these) = message {
+            files.extend(these);
+        }
+    }
+    let cut_short = received.flags.contains(ReturnFlags::CTRUNC);
+    Ok(Received { bytes: received.bytes, files, cut_short })
+}
+
+fn transmit(
+    socket: BorrowedFd<'_>,
+    buffers: &[IoSlice<'_>],
+    files: &[BorrowedFd<'_>],
+) -> Result<usize, Errno> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(FILES))];
+    let mut beside = SendAncillaryBuffer::new(&mut space);
+    if !files.is_empty() && !beside.push(SendAncillaryMessage::ScmRights(files)) {
+        return Err(Errno::INVAL);
+    }
+    sendmsg(socket, buffers, &mut beside, SendFlags::NOSIGNAL)
+}
+
+/// For zbus, while it introduces itself.
+impl Socket for Line {
+    type ReadHalf = Line;
+    type WriteHalf = Line;
+
+    fn split(self) -> Split<Line, Line> {
+        Split::new(self.clone(), self)
+    }
+}
+
+#[async_trait]
+impl ReadHalf for Line {
+    async fn receive_message(
+        &mut self,
+        _: u64,
+        early: &mut Vec<u8>,
+        early_files: &mut Vec<OwnedFd>,
+    ) -> zbus::Result<Message> {
+        self.incoming().begins_with(std::mem::take(early), std::mem::take(early_files));
+        self.next().await
+    }
+
+    async fn recvmsg(&mut self, room: &mut [u8]) -> io::Result<(usize, Vec<OwnedFd>)> {
+        poll_fn(|cx| self.poll_read(cx, room)).await
+    }
+
+    fn can_pass_unix_fd(&self) -> bool {
+        true
+    }
+}
+
+#[async_trait]
+impl WriteHalf for Line {
+    async fn sendmsg(&mut self, bytes: &[u8], files: &[BorrowedFd<'_>]) -> io::Result<usize> {
+        self.write(&[IoSlice::new(bytes)], files).await
+    }
+
+    async fn close(&mut self) -> io::Result<()> {
+        Line::close(self)
+    }
+
+    fn can_pass_unix_fd(&self) -> bool {
+        true
+    }
+}

@@ -1,0 +1,141 @@
+//! The line over a pair of sockets: messages in pieces, many in one, with files, long ones, and writes that block.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
+use std::{
+    io::{IoSlice, Read, Write},
+    os::{fd::AsFd, unix::net::UnixStream as Stream},
+};
+
+use zbus::{Fd, Message};
+
+use super::*;
+
+/// The line, and a bus that does nothing by itself.
+fn pair() -> (Line, Stream) {
+    let (ours, theirs) = Stream::pair().unwrap();
+    ours.set_nonblocking(true).unwrap();
+    (Line::over(ours.into()).unwrap(), theirs)
+}
+
+fn message(text: &str) -> Message {
+    Message::signal("/a", "a.b", "C").build(&text).unwrap()
+}
+
+fn text(message: &Message) -> String {
+    message.body().deserialize().unwrap()
+}
+
+fn write_with_file(bus: &Stream, bytes: &[u8], file: BorrowedFd<'_>) {
+    let written = transmit(bus.as_fd(), &[IoSlice::new(bytes)], &[file]).unwrap();
+    assert_eq!(written, bytes.len());
+}
+
+#[tokio::test]
+async fn messages_come_in_their_order_however_they_were_cut() {
+    let (line, mut bus) = pair();
+    let texts: Vec<String> = (0..100).map(|n| "x".repeat(n * 7)).collect();
+    let bytes: Vec<u8> = texts.iter().flat_map(|text| message(text).data().to_vec()).collect();
+    for size in [1, 7, 16, 1000, 100_000] {
+        let bytes = bytes.clone();
+        let writer = tokio::task::spawn_blocking(move || {
+            bytes.chunks(size).for_each(|piece| bus.write_all(piece).unwrap());
+            bus
+        });
+        for expected in &texts {
+            assert_eq!(text(&line.next().await.unwrap()), *expected, "{size} bytes at a time");
+        }
+        assert!(line.next_at_once().is_none());
+        bus = writer.await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_socket_that_was_emptied_is_waited_for() {
+    let (line, mut bus) = pair();
+    for round in 0..3 {
+        for n in 0..3 {
+            bus.write_all(message(&format!("{round}.{n}")).data()).unwrap();
+        }
+        for n in 0..3 {
+            assert_eq!(text(&line.next().await.unwrap()), format!("{round}.{n}"));
+        }
+        assert!(line.next_at_once().is_none());
+    }
+    drop(bus);
+    assert!(line.next().await.is_err());
+}
+
+#[tokio::test]
+async fn a_long_message_is_whole_and_its_room_is_given_back() {
+    let (line, mut bus) = pair();
+    let long = "y".repeat(5 * 1024 * 1024);
+    let writer = tokio::task::spawn_blocking(move || {
+        bus.write_all(message(&long).data()).unwrap();
+        bus.write_all(message("after").data()).unwrap();
+        bus
+    });
+    assert_eq!(text(&line.next().await.unwrap()).len(), 5 * 1024 * 1024);
+    assert_eq!(text(&line.next().await.unwrap()), "after");
+    assert!(line.incoming().room().len() < 1024 * 1024);
+    drop(writer.await.unwrap());
+}
+
+#[tokio::test]
+async fn files_belong_to_the_messages_that_count_them() {
+    let (line, bus) = pair();
+    let names = ["/dev/null", "/dev/zero", "/dev/full"];
+    let files = names.map(|name| std::fs::File::open(name).unwrap());
+    let with = |file: &std::fs::File| {
+        Message::signal("/a", "a.b", "F").build(&Fd::from(file.as_fd())).unwrap()
+    };
+    // One without before it in the same write, and one that follows in the next.
+    let mut first = message("without").data().to_vec();
+    first.extend_from_slice(with(&files[0]).data());
+    write_with_file(&bus, &first, files[0].as_fd());
+    write_with_file(&bus, with(&files[1]).data(), files[1].as_fd());
+    let (begin, rest) = {
+        let bytes = with(&files[2]).data().to_vec();
+        (bytes[..20].to_vec(), bytes[20..].to_vec())
+    };
+    write_with_file(&bus, &begin, files[2].as_fd());
+    (&bus).write_all(&rest).unwrap();
+    (&bus).write_all(message("after").data()).unwrap();
+
+    assert_eq!(text(&line.next().await.unwrap()), "without");
+    for file in &files {
+        let message = line.next().await.unwrap();
+        let came: zbus::OwnedFd = message.body().deserialize().unwrap();
+        let came = std::fs::File::from(std::os::fd::OwnedFd::from(came));
+        let device =
+            |file: &std::fs::File| std::os::unix::fs::MetadataExt::rdev(&file.metadata().unwrap());
+        assert_eq!(device(&came), device(file));
+    }
+    assert_eq!(text(&line.next().await.unwrap()), "after");
+    assert!(line.next_at_once().is_none());
+}
+
+#[tokio::test]
+async fn what_is_no_message_ends_the_line() {
+    for bytes in [&[b'x'; 16][..], &[b'l', 4, 0, 1, 255, 255, 255, 255, 0, 0, 0, 1, 0, 0, 0, 0]] {
+        let (line, mut bus) = pair();
+        bus.write_all(bytes).unwrap();
+        assert!(line.next().await.is_err());
+    }
+}
+
+#[tokio::test]
+async fn a_write_that_is_taken_at_once_is_not_watched_for_and_one_that_blocks_is_waited_for() {
+    let (line, mut bus) = pair();
+    line.send(&[message("short")]).await.unwrap();
+    assert!(line.0.writing.get().is_none());
+    let messages: Vec<Message> = (0..1000).map(|n| message(&"z".repeat(n * 10))).collect();
+    let expected: Vec<u8> = messages.iter().flat_map(|message| message.data().to_vec()).collect();
+    let mut read = vec![0; message("short").data().len() + expected.len()];
+    let reader = std::thread::spawn(move || {
+        bus.read_exact(&mut read).unwrap();
+        read
+    });
+    line.send(&messages).await.unwrap();
+    assert!(reader.join().unwrap().ends_with(&expected));
+    assert!(line.0.writing.get().is_some());
+}
