@@ -47,11 +47,14 @@ pub enum Part {
     Ring,
     /// The arbiter is told of do-not-disturb.
     DoNotDisturb,
+    /// The machine stays awake.
+    Power,
 }
 
 impl Part {
     /// All of them, in the order in which they are told.
-    pub const ALL: &[Part] = &[Part::Players, Part::Notifications, Part::Ring, Part::DoNotDisturb];
+    pub const ALL: &[Part] =
+        &[Part::Players, Part::Notifications, Part::Ring, Part::DoNotDisturb, Part::Power];
 
     /// Its name on the command line.
     pub fn name(self) -> &'static str {
@@ -60,6 +63,7 @@ impl Part {
             Part::Notifications => "notifications",
             Part::Ring => "ring",
             Part::DoNotDisturb => "do-not-disturb",
+            Part::Power => "power",
         }
     }
 
@@ -69,6 +73,7 @@ impl Part {
             Part::Notifications => "shows calls, with Answer, Decline and what else fits",
             Part::Ring => "rings, with the ringtone of the app or of the sound theme",
             Part::DoNotDisturb => "tells the arbiter of do-not-disturb (dunst, Plasma)",
+            Part::Power => "keeps the machine awake and the screen on while a call rings or is active",
         }
     }
 }
@@ -196,7 +201,7 @@ mod tests {
             (&["--bus", "sytsem"][..], "\"sytsem\" is neither system"),
             (
                 &["--only", "players,dancers"][..],
-                "\"dancers\" is no part; there are: players, notifications, ring, do-not-disturb",
+                "\"dancers\" is no part; there are: players, notifications, ring, do-not-disturb, power",
             ),
             (&["--log", "agent=loud"][..], "agent=loud"),
             (&["stray"][..], "stray"),

@@ -18,6 +18,7 @@ pub struct Config {
     #[serde(rename = "do-not-disturb")]
     pub do_not_disturb: DoNotDisturb,
     pub ring: Ring,
+    pub power: Power,
 }
 
 /// `[players]`
@@ -45,6 +46,20 @@ pub struct Ring {
 pub struct DoNotDisturb {
     /// Calls are shown without a sound; else they are refused, and nothing tells of them yet.
     pub quiet: bool,
+}
+
+/// `[power]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Power {
+    /// Whether a call goes on when the lid is closed.
+    pub lid: bool,
+}
+
+impl Default for Power {
+    fn default() -> Self {
+        Power { lid: true }
+    }
 }
 
 impl Default for DoNotDisturb {

@@ -8,6 +8,7 @@ mod cli;
 mod config;
 mod notifications;
 mod players;
+mod power;
 mod quiet;
 mod ring;
 mod scene;
@@ -116,6 +117,7 @@ async fn serve(options: Options, config: Config) -> Result<()> {
                     let quiet = config.do_not_disturb.quiet;
                     tokio::spawn(quiet::run(session, told, desk.clone(), quiet))
                 }
+                Part::Power => tokio::spawn(power::run(told, config.power.lid)),
             }
         })
         .collect();
