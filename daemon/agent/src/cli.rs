@@ -73,7 +73,9 @@ impl Part {
             Part::Notifications => "shows calls, with Answer, Decline and what else fits",
             Part::Ring => "rings, with the ringtone of the app or of the sound theme",
             Part::DoNotDisturb => "tells the arbiter of do-not-disturb (dunst, Plasma)",
-            Part::Power => "keeps the machine awake and the screen on while a call rings or is active",
+            Part::Power => {
+                "keeps the machine awake and the screen on while a call rings or is active"
+            }
         }
     }
 }

@@ -17,7 +17,8 @@ const MANAGER: &str = "org.freedesktop.login1.Manager";
 /// Holds the locks whenever they are wanted. `lid`: also against a lid that is closed, which `sleep` alone
 /// does not stop.
 pub async fn run(mut wanted: watch::Receiver<bool>, lid: bool) {
-    let against = if lid { &["sleep", "idle", "handle-lid-switch"][..] } else { &["sleep", "idle"] };
+    let against =
+        if lid { &["sleep", "idle", "handle-lid-switch"][..] } else { &["sleep", "idle"] };
     while turns(&mut wanted, true).await.is_some() {
         // Whatever it held is released with it.
         tokio::select! {
@@ -59,8 +60,7 @@ async fn take(system: &Connection, against: &[&str]) -> Vec<OwnedFd> {
     let mut locks = vec![];
     for what in against {
         let arguments = (*what, WHO, WHY, "block");
-        let lock =
-            system.call_method(Some(NAME), PATH, Some(MANAGER), "Inhibit", &arguments).await;
+        let lock = system.call_method(Some(NAME), PATH, Some(MANAGER), "Inhibit", &arguments).await;
         match lock.and_then(|lock| lock.body().deserialize::<OwnedFd>()) {
             Ok(lock) => locks.push(lock),
             Err(error) => info!(what, "logind gives no lock: {error}"),
