@@ -3,12 +3,12 @@
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
-use std::process::{Command, ExitStatus};
 
 use anyhow::{Context, Result};
-use harness::{Launch, Peer, Process, eventually, source};
+use harness::{Peer, Process, eventually};
 
 use crate::desk::Desk;
+use crate::screen::Screen;
 
 const NAME: &str = "org.freedesktop.Notifications";
 const PATH: &str = "/org/freedesktop/Notifications";
@@ -19,7 +19,7 @@ const CONTROL: &str = "org.dunstproject.cmd0";
 const CONFIG: &str = "[global]\n\
     width = 460\nheight = 300\norigin = top-right\noffset = 24x24\nfont = DejaVu Sans 12\n\
     padding = 14\nhorizontal_padding = 16\nframe_width = 2\ncorner_radius = 8\nmarkup = full\n\
-    format = \"<b>%s</b>\\n%b\\n<i>%a</i>\"\nsort = no\nmouse_left_click = do_action\n\
+    format = \"<b>%s</b>\\n%b\"\nsort = no\nmouse_left_click = do_action\n\
     show_indicators = no\nenable_recursive_icon_lookup = true\nicon_theme = Adwaita\n\
     icon_position = left\nmin_icon_size = 48\nmax_icon_size = 48\ndmenu = @MENU@\n\
     [urgency_normal]\nbackground = \"#f6f5f4\"\nforeground = \"#241f31\"\nframe_color = \"#9a9996\"\n\
@@ -27,7 +27,7 @@ const CONFIG: &str = "[global]\n\
 
 pub struct Dunst {
     process: Process,
-    screen: Process,
+    screen: Screen,
     remote: Peer,
     directory: PathBuf,
 }
@@ -35,13 +35,7 @@ pub struct Dunst {
 impl Dunst {
     pub async fn start(desk: &Desk) -> Result<Dunst> {
         let directory = desk.bus().directory().to_owned();
-        let mut screen = Launch::new("Xvfb");
-        for arg in ["-displayfd", "1", "-screen", "0", "1024x600x24", "-nolisten", "tcp"] {
-            screen = screen.arg(arg);
-        }
-        let screen = screen.start(&directory)?;
-        eventually("Xvfb has a display", async || screen.output().ends_with('\n').then_some(()))
-            .await?;
+        let screen = Screen::x11(desk).await?;
         let menu = directory.join("menu");
         let choice = directory.join("choice");
         fs::write(&menu, format!("#!/bin/sh\ngrep -m 1 -F -f '{}'\n", choice.display()))?;
@@ -100,30 +94,19 @@ impl Dunst {
         Ok(self.remote.call_at(NAME, PATH, properties, "Set", &set).await?)
     }
 
-    /// A picture of the screen for people, in `target/agent`, once something is drawn.
+    /// A picture of the screen, once something is drawn.
     pub async fn picture(&self, name: &str) -> Result<()> {
-        let directory = source("target/agent");
-        fs::create_dir_all(&directory)?;
-        let picture = directory.join(name);
-        eventually("something is drawn (package imagemagick)", async || {
-            let mut import = Command::new("import");
-            import.args(["-window", "root"]).arg(&picture).env("DISPLAY", self.display());
-            import.status().ok().filter(ExitStatus::success)?;
-            let mut identify = Command::new("identify");
-            let colours = identify.args(["-format", "%k"]).arg(&picture).output().ok()?.stdout;
-            let colours: u32 = String::from_utf8(colours).ok()?.parse().ok()?;
-            (colours > 16).then_some(())
-        })
-        .await
+        self.screen.picture(name, 16).await
     }
 
-    fn launch(desk: &Desk, screen: &Process) -> Result<Process> {
+    fn launch(desk: &Desk, screen: &Screen) -> Result<Process> {
         let directory = desk.bus().directory();
+        let (variable, value) = screen.variable();
         // Line by line, so that a test can read what it shows.
         desk.launch("stdbuf")?
             .arg("-oL")
             .arg("dunst")
-            .env("DISPLAY", format!(":{}", screen.output().trim()))
+            .env(variable, value)
             .arg("-print")
             .arg("-conf")
             .arg(directory.join("dunstrc"))
@@ -136,9 +119,5 @@ impl Dunst {
             (self.remote.bus("GetConnectionUnixProcessID", &NAME).await == pid).then_some(())
         })
         .await
-    }
-
-    fn display(&self) -> String {
-        format!(":{}", self.screen.output().trim())
     }
 }

@@ -6,6 +6,7 @@ use harness::{FakeProvider, Reply, Reported, options};
 use crate::desk::{APP, Desk};
 use crate::dunst::Dunst;
 use crate::plain::PlainServer;
+use crate::window::Window;
 
 #[tokio::test]
 async fn a_call_is_answered_muted_and_hung_up_by_its_buttons() -> Result<()> {
@@ -90,7 +91,9 @@ async fn what_callers_call_themselves_is_no_markup() -> Result<()> {
     let dunst = Dunst::start(&desk).await?;
     let _agent = desk.agent("notifications").await?;
     incoming(&desk.phone, "sip:<u>x</u>&@example.org", "<b>Bank</b> & Co").await?;
-    dunst.shows(&["body: 'Incoming call\nsip:&lt;u&gt;x&lt;/u&gt;&amp;@example.org"]).await?;
+    dunst
+        .shows(&["body: 'Incoming call · Phone\nsip:&lt;u&gt;x&lt;/u&gt;&amp;@example.org"])
+        .await?;
     // What is drawn, with the summary that the server escapes itself.
     dunst.shows(&["<b>&lt;b&gt;Bank&lt;/b&gt; &amp; Co</b>"]).await?;
     dunst.picture("markup.png").await
@@ -161,12 +164,62 @@ async fn a_server_without_buttons_and_markup_shows_it_all_the_same() -> Result<(
     assert_eq!((shown.replaces, shown.summary.as_str()), (0, "Ada & Co"));
     assert_eq!(
         (shown.body.as_str(), shown.actions),
-        ("Incoming call\nsip:ada@example.org", vec![])
+        ("Incoming call · Phone\nsip:ada@example.org", vec![])
     );
     desk.phone.peer.answer(&call.path).await?;
     let answered = server.wait_body("In a call").await?;
     assert_eq!(answered.replaces, 7, "in its place");
     Ok(())
+}
+
+#[tokio::test]
+async fn what_callers_call_themselves_hides_and_reorders_nothing() -> Result<()> {
+    let desk = Desk::new().await?;
+    let server = PlainServer::start(desk.bus()).await?;
+    let _agent = desk.agent("notifications").await?;
+    incoming(&desk.phone, "sip:ada@example.org", "\u{202e}knaB\u{2066}\u{200b} ruoY").await?;
+    assert_eq!(server.wait_shown(1).await?.summary, "knaB ruoY");
+    incoming(&desk.phone, "sip:ada@example.org", "\u{202e}\u{200f}").await?;
+    let shown = server.wait_shown(2).await?;
+    let words = (shown.summary.as_str(), shown.body.as_str());
+    assert_eq!(words, ("sip:ada@example.org", "Another call is coming in · Phone"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_click_brings_the_app_to_the_front() -> Result<()> {
+    let desk = Desk::new().await?;
+    let server = PlainServer::able(desk.bus(), &["body", "actions"]).await?;
+    let _agent = desk.agent("notifications").await?;
+    // One that is not on the bus has nothing to click.
+    let call = desk.phone.report_incoming("sip:grace@example.org").await?;
+    let shown = server.wait_shown(1).await?;
+    assert!(!shown.actions.contains(&"default".to_owned()), "{shown:?}");
+    desk.phone.report_ended(&call.uuid, "remote-ended").await?;
+
+    let app = Window::of(&desk, APP).await?;
+    desk.talk("sip:ada@example.org").await?;
+    let shown = server.wait_body("In a call").await?;
+    assert_eq!(shown.actions, ["end", "Hang up", "mute", "Mute", "default", "Open"]);
+    assert_eq!(shown.hints.get("suppress-sound"), Some(&true.into()));
+    server.click("default", "a token").await?;
+    app.wait_raised("activation-token: a token").await
+}
+
+#[tokio::test]
+async fn what_the_user_should_know_of_a_call_is_noted() -> Result<()> {
+    let desk = Desk::new().await?;
+    let dunst = Dunst::start(&desk).await?;
+    let _agent = desk.agent("notifications").await?;
+    let first = incoming(&desk.phone, "sip:ada@example.org", "Ada Lovelace").await?;
+    desk.phone.peer.answer(&first.path).await?;
+    let second = incoming(&desk.phone, "sip:grace@example.org", "Grace Hopper").await?;
+    let failure = Reply::Fail("org.callarbiter.Calls1.Error.ActionFailed", "the line is dead");
+    desk.phone.script("PerformSetHeld", failure);
+    // By a controller, which is told by itself; whoever looks at the screen is told as well.
+    desk.phone.peer.answer(&second.path).await.unwrap_err();
+    dunst.shows(&["Ada Lovelace", "could not be put on hold"]).await?;
+    dunst.picture("notice.png").await
 }
 
 async fn incoming(phone: &FakeProvider, handle: &str, name: &str) -> Result<Reported> {

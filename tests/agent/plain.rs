@@ -1,4 +1,5 @@
-//! A notification server that can do nothing but show text, and be inhibited as Plasma's.
+//! A notification server that shows text and no more if it is told so, that is inhibited as Plasma's, and that
+//! gives tokens with its clicks, which none of the real ones here does.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -22,21 +23,28 @@ pub struct PlainServer {
     server: JoinHandle<()>,
 }
 
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Shown {
     pub replaces: u32,
     pub summary: String,
     pub body: String,
     pub actions: Vec<String>,
+    pub hints: Arc<HashMap<String, OwnedVariant>>,
 }
 
 impl PlainServer {
     pub async fn start(bus: &Bus) -> Result<PlainServer> {
+        PlainServer::able(bus, &["body"]).await
+    }
+
+    /// One with these capabilities.
+    pub async fn able(bus: &Bus, abilities: &'static [&'static str]) -> Result<PlainServer> {
         let address = bus.address();
         let connection = zbus::connection::Builder::address(address.as_str()).build().await?;
         let (shown, inhibited) = (Arc::default(), Arc::default());
         let stream = MessageStream::from(&connection);
-        let serve = serve(connection.clone(), stream, Arc::clone(&shown), Arc::clone(&inhibited));
+        let told = (Arc::clone(&shown), Arc::clone(&inhibited));
+        let serve = serve(connection.clone(), stream, abilities, told);
         let server = tokio::spawn(serve);
         connection.request_name(NAME).await?;
         Ok(PlainServer { connection, inhibited, shown, server })
@@ -52,6 +60,15 @@ impl PlainServer {
         let told =
             self.connection.emit_signal(None::<&str>, path, properties, "PropertiesChanged", &body);
         Ok(told.await?)
+    }
+
+    /// Somebody clicks on what it shows.
+    pub async fn click(&self, key: &str, token: &str) -> Result<()> {
+        for (member, word) in [("ActivationToken", token), ("ActionInvoked", key)] {
+            let path = "/org/freedesktop/Notifications";
+            self.connection.emit_signal(None::<&str>, path, NAME, member, &(ID, word)).await?;
+        }
+        Ok(())
     }
 
     /// The `nth` that it showed, counted from 1.
@@ -76,13 +93,13 @@ impl Drop for PlainServer {
 async fn serve(
     connection: Connection,
     mut stream: MessageStream,
-    shown: Arc<Mutex<Vec<Shown>>>,
-    inhibited: Arc<AtomicBool>,
+    abilities: &[&str],
+    (shown, inhibited): (Arc<Mutex<Vec<Shown>>>, Arc<AtomicBool>),
 ) {
     while let Some(Ok(message)) = stream.next().await {
         let header = message.header();
         let answered = match header.member().map(|member| member.as_str()) {
-            Some("GetCapabilities") => connection.reply(&header, &vec!["body"]).await,
+            Some("GetCapabilities") => connection.reply(&header, &abilities).await,
             Some("Notify") => {
                 shown.lock().unwrap().extend(read(&message));
                 connection.reply(&header, &ID).await
@@ -106,7 +123,7 @@ type Notify =
     (String, u32, String, String, String, Vec<String>, HashMap<String, OwnedVariant>, i32);
 
 fn read(message: &Message) -> Option<Shown> {
-    let (_, replaces, _, summary, body, actions, _, _): Notify =
+    let (_, replaces, _, summary, body, actions, hints, _): Notify =
         message.body().deserialize().ok()?;
-    Some(Shown { replaces, summary, body, actions })
+    Some(Shown { replaces, summary, body, actions, hints: hints.into() })
 }

@@ -1,13 +1,14 @@
-//! Do-not-disturb of the desktop reaches calls: a real dunst, and what Plasma has.
+//! Do-not-disturb of the desktop reaches calls: real dunst, mako, swaync and dconf, and what Plasma has.
 
 use std::fs;
 
-use anyhow::Result;
+use anyhow::{Context, Result, ensure};
 use harness::{Process, eventually};
 
 use crate::desk::Desk;
 use crate::dunst::Dunst;
 use crate::plain::PlainServer;
+use crate::servers::NotificationServer;
 
 #[tokio::test]
 async fn paused_in_dunst_calls_are_quiet() -> Result<()> {
@@ -37,9 +38,7 @@ async fn paused_in_dunst_calls_are_quiet() -> Result<()> {
 #[tokio::test]
 async fn inhibited_as_plasma_says_it_and_refused_if_the_user_wants_that() -> Result<()> {
     let desk = Desk::new().await?;
-    let home = desk.bus().directory().join("home/.config/callarbiter");
-    fs::create_dir_all(&home)?;
-    fs::write(home.join("agent.toml"), "[do-not-disturb]\nquiet = false\n")?;
+    wish(&desk, "quiet = false\n")?;
     let server = PlainServer::start(desk.bus()).await?;
     let agent = desk.agent("do-not-disturb,notifications").await?;
     says(&agent, "on=false", 1).await?;
@@ -48,13 +47,101 @@ async fn inhibited_as_plasma_says_it_and_refused_if_the_user_wants_that() -> Res
     let refused = desk.phone.report_incoming("sip:ada@example.org").await.unwrap_err();
     assert!(refused.to_string().contains("FilteredByDoNotDisturb"), "{refused}");
     let note = server.wait_shown(1).await?;
-    assert_eq!((note.summary.as_str(), note.body.as_str()), ("sip:ada@example.org", "Missed call"));
+    assert_eq!(
+        (note.summary.as_str(), note.body.as_str()),
+        ("sip:ada@example.org", "Missed call: you did not want to be disturbed · Phone")
+    );
     assert!(note.actions.is_empty(), "{:?}", note.actions);
+    assert_eq!(note.hints.get("urgency"), Some(&0_u8.into()));
     server.inhibit(false).await?;
     says(&agent, "on=false", 2).await?;
     let call = desk.phone.report_incoming("sip:ada@example.org").await?;
     assert_eq!(silenced(&desk, &call.path).await?, "");
     Ok(())
+}
+
+#[tokio::test]
+async fn a_mode_of_mako_and_a_handle_that_rings_all_the_same() -> Result<()> {
+    let desk = Desk::new().await?;
+    wish(&desk, "allow = [\"tel:+49 30 123456\"]\n")?;
+    let mako = NotificationServer::mako(&desk).await?;
+    let agent = desk.agent("do-not-disturb").await?;
+    says(&agent, "on=false", 1).await?;
+    let modes = (["default", "do-not-disturb"].as_slice(),);
+    let _: () = mako.ask("/fr/emersion/Mako", "fr.emersion.Mako", "SetModes", &modes).await?;
+    // This mako does not tell: it is asked when a call comes.
+    let call = desk.phone.report_incoming("sip:ada@example.org").await?;
+    says(&agent, "on=true", 1).await?;
+    eventually("the call is silenced", async || {
+        (silenced(&desk, &call.path).await.ok()? == "dnd").then_some(())
+    })
+    .await?;
+    let call = desk.phone.report_incoming("tel:+4930123456").await?;
+    assert_eq!(silenced(&desk, &call.path).await?, "");
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_switch_of_swaync() -> Result<()> {
+    let desk = Desk::new().await?;
+    // It keeps the switch in a setting.
+    let _dconf = dconf(&desk).await?;
+    let swaync = NotificationServer::swaync(&desk).await?;
+    let agent = desk.agent("do-not-disturb").await?;
+    says(&agent, "on=false", 1).await?;
+    for (on, times) in [(true, 1), (false, 2)] {
+        let (path, interface) = ("/org/erikreider/swaync/cc", "org.erikreider.swaync.cc");
+        let _: () = swaync.ask(path, interface, "SetDnd", &on).await?;
+        says(&agent, &format!("on={on}"), times).await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn no_banners_in_gnome_and_nowhere_else() -> Result<()> {
+    let desk = Desk::new().await?;
+    let _dconf = dconf(&desk).await?;
+    let in_gnome = [("XDG_CURRENT_DESKTOP", "ubuntu:GNOME".into())];
+    let agent = desk.agent_in("do-not-disturb", &in_gnome).await?;
+    says(&agent, "on=false", 1).await?;
+    gsettings(&desk, &["set", "org.gnome.desktop.notifications", "show-banners", "false"]).await?;
+    says(&agent, "on=true", 1).await?;
+    gsettings(&desk, &["reset", "org.gnome.desktop.notifications", "show-banners"]).await?;
+    says(&agent, "on=false", 2).await?;
+    gsettings(&desk, &["set", "org.gnome.desktop.notifications", "show-banners", "false"]).await?;
+    says(&agent, "on=true", 2).await?;
+    drop(agent);
+    let agent = desk.agent("do-not-disturb").await?;
+    says(&agent, "on=false", 1).await
+}
+
+/// GNOME's settings, as they are kept and told of.
+async fn dconf(desk: &Desk) -> Result<Process> {
+    let service = fs::read_to_string("/usr/share/dbus-1/services/ca.desrt.dconf.service");
+    let service = service.context("package dconf-service is missing")?;
+    let program = service.lines().find_map(|line| line.strip_prefix("Exec="));
+    let program = program.context("the service file of dconf names no program")?;
+    let process = desk.launch(program)?.start(desk.bus().directory())?;
+    let remote = desk.bus().connect().await?;
+    eventually("dconf serves", async || {
+        remote.owner("ca.desrt.dconf").await.ok().flatten().map(drop)
+    })
+    .await?;
+    Ok(process)
+}
+
+async fn gsettings(desk: &Desk, words: &[&str]) -> Result<()> {
+    let launch = words.iter().fold(desk.launch("gsettings")?, |launch, word| launch.arg(word));
+    let mut gsettings = launch.start(desk.bus().directory())?;
+    let ended = gsettings.end().await?;
+    ensure!(ended.success(), "package libglib2.0-bin: {}", gsettings.log());
+    Ok(())
+}
+
+fn wish(desk: &Desk, words: &str) -> Result<()> {
+    let home = desk.bus().directory().join("home/.config/callarbiter");
+    fs::create_dir_all(&home)?;
+    Ok(fs::write(home.join("agent.toml"), format!("[do-not-disturb]\n{words}"))?)
 }
 
 async fn silenced(desk: &Desk, call: &str) -> Result<String> {

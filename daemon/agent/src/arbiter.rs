@@ -44,10 +44,13 @@ impl Desk {
     }
 
     /// Says what the desktop shows; with role `dnd`.
-    pub async fn set_do_not_disturb(&self, on: bool, silently: bool) -> zbus::Result<()> {
+    pub async fn set_do_not_disturb(
+        &self,
+        on: bool,
+        how: &DoNotDisturbOptions,
+    ) -> zbus::Result<()> {
         let manager = ManagerProxy::new(&self.connection).await?;
-        let options = DoNotDisturbOptions { quiet: silently, ..Default::default() }.to_dict();
-        manager.set_do_not_disturb(on, &options).await
+        manager.set_do_not_disturb(on, &how.to_dict()).await
     }
 
     /// Does what the user asked for, over one restart of the arbiter; an error is for the user to read.

@@ -72,7 +72,9 @@ impl Part {
             Part::Players => "pauses media players while a call has the audio, resumes them after",
             Part::Notifications => "shows calls, with Answer, Decline and what else fits",
             Part::Ring => "rings, with the ringtone of the app or of the sound theme",
-            Part::DoNotDisturb => "tells the arbiter of do-not-disturb (dunst, Plasma)",
+            Part::DoNotDisturb => {
+                "tells the arbiter of do-not-disturb (GNOME, Plasma, dunst, mako, swaync)"
+            }
             Part::Power => {
                 "keeps the machine awake and the screen on while a call rings or is active"
             }

@@ -41,11 +41,15 @@ pub struct Ring {
 }
 
 /// `[do-not-disturb]`
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct DoNotDisturb {
-    /// Calls are shown without a sound; else they are refused, and nothing tells of them yet.
+    /// Calls are shown without a sound; else they are refused, and what they leave is a silent note.
     pub quiet: bool,
+    /// Handles of people who ring all the same.
+    pub allow: Vec<String>,
+    /// Modes of mako that mean it.
+    pub modes: Vec<String>,
 }
 
 /// `[power]`
@@ -64,7 +68,8 @@ impl Default for Power {
 
 impl Default for DoNotDisturb {
     fn default() -> Self {
-        DoNotDisturb { quiet: true }
+        let modes = ["do-not-disturb", "dnd"].map(str::to_owned).to_vec();
+        DoNotDisturb { quiet: true, allow: vec![], modes }
     }
 }
 

@@ -114,8 +114,8 @@ async fn serve(options: Options, config: Config) -> Result<()> {
                 }
                 Part::Ring => tokio::spawn(ring::run(session, told, config.ring.clone())),
                 Part::DoNotDisturb => {
-                    let quiet = config.do_not_disturb.quiet;
-                    tokio::spawn(quiet::run(session, told, desk.clone(), quiet))
+                    let wishes = config.do_not_disturb.clone();
+                    tokio::spawn(quiet::run(session, told, desk.clone(), wishes))
                 }
                 Part::Power => tokio::spawn(power::run(told, config.power.lid)),
             }

@@ -3,21 +3,26 @@
 //! Owns which note stands for which call, and that a pressed button is done and its failure told. The
 //! words are `words`', the server is `server`'s.
 
+mod apps;
 mod server;
 mod words;
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use callarbiter::{Call, CallPath, Change, Snapshot};
+use callarbiter::{Call, CallPath, Change, NoticeKind, Private, Snapshot};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tracing::{debug, warn};
 use zbus::Connection;
 
 use self::{
+    apps::Apps,
     server::{Server, Word},
     words::Note,
 };
 use crate::{arbiter::Desk, scene::Told, trace::Trace};
+
+/// What a click on the note itself does: its app comes to the front.
+const OPEN: (&str, &str) = ("default", "Open");
 
 /// Until it is told nothing any more.
 pub async fn run(session: Connection, mut told: UnboundedReceiver<Told>, trace: Trace, desk: Desk) {
@@ -27,7 +32,8 @@ pub async fn run(session: Connection, mut told: UnboundedReceiver<Told>, trace: 
     };
     let (done, mut results) = unbounded_channel();
     let now = Arc::default();
-    let mut notes = Notes { server, trace, desk, done, now, shown: BTreeMap::new() };
+    let (shown, apps) = (BTreeMap::new(), Apps::of(&session));
+    let mut notes = Notes { server, trace, desk, done, now, shown, pressed: 0, token: None, apps };
     notes.take_over().await;
     loop {
         tokio::select! {
@@ -50,6 +56,11 @@ struct Notes {
     done: UnboundedSender<Done>,
     now: Arc<Snapshot>,
     shown: BTreeMap<CallPath, Shown>,
+    /// Buttons that were pressed and are not done yet.
+    pressed: usize,
+    /// With which the next click may raise a window: of the note with this number.
+    token: Option<(u32, String)>,
+    apps: Apps,
 }
 
 /// What is shown of a call.
@@ -83,13 +94,30 @@ impl Notes {
 
     async fn tell(&mut self, told: Told) {
         self.now = told.now;
-        if let Change::CallRemoved(call) = &told.change
-            && let Some(note) = words::missed(call, &self.now)
-            && let Err(error) = self.server.show(&note, 0).await
-        {
-            debug!(%error, "a missed call cannot be shown");
+        let news = match &told.change {
+            Change::CallRemoved(call) => words::missed(call, &self.now),
+            Change::Notice { kind, call: Some(call), message } => self.notice(kind, call, message),
+            _ => None,
+        };
+        if let Some(note) = news {
+            self.leave_note(note).await;
         }
         self.refresh().await;
+    }
+
+    fn notice(&self, kind: &NoticeKind, call: &CallPath, message: &Private) -> Option<Note> {
+        // Who pressed a button is told by it.
+        let told = *kind == NoticeKind::HoldFailed && self.pressed > 0;
+        let call = self.now.calls.get(call).filter(|_| !told)?;
+        words::notice(kind, call, message.reveal(), &self.now)
+    }
+
+    /// Shows something that the user reads and puts away.
+    async fn leave_note(&mut self, note: Note) {
+        let note = self.apps.complete(note);
+        if let Err(error) = self.server.show(&note, 0).await {
+            debug!(%error, "a note cannot be shown");
+        }
     }
 
     /// Shows what is not shown yet, and takes away what is over.
@@ -113,6 +141,10 @@ impl Notes {
         let Some(note) = words::note(call, &self.now, shown.failure.as_deref()) else {
             return self.put_away(&call.object).await;
         };
+        let mut note = self.apps.complete(note);
+        if self.apps.can_raise(&call.app_id).await {
+            note.buttons.push(OPEN);
+        }
         if shown.note.as_ref() == Some(&note) {
             return;
         }
@@ -141,6 +173,7 @@ impl Notes {
                     shown.id = None;
                 }
             }
+            Word::Token(id, token) => self.token = Some((id, token)),
             Word::Pressed(id, key) => self.press(id, &key),
         }
     }
@@ -151,26 +184,35 @@ impl Notes {
             return;
         };
         let Some(call) = self.now.calls.get(path) else { return };
-        let Some(actions) = words::meaning(key, call, &self.now) else { return };
+        let raises = key == OPEN.0;
+        let actions = words::meaning(key, call, &self.now);
+        if actions.is_none() && !raises {
+            return;
+        }
         shown.failure = None;
+        self.pressed += 1;
+        let token = self.token.take().filter(|(of, _)| *of == id).map(|(_, token)| token);
         let (desk, done, call) = (self.desk.clone(), self.done.clone(), call.clone());
+        let apps = self.apps.clone();
         tokio::spawn(async move {
-            let failure = desk.perform(actions).await.err();
+            let failure = match actions {
+                Some(actions) => desk.perform(actions).await.err(),
+                None => apps.raise(&call.app_id, token).await.err(),
+            };
             // Nobody listens any more when the agent ends.
             let _ = done.send(Done { call, failure });
         });
     }
 
     async fn finish(&mut self, done: Done) {
+        self.pressed -= 1;
         if let Some(shown) = self.shown.get_mut(&done.call.object) {
             shown.failure = done.failure;
             // Some servers take a note away with its button: it is shown again, if the call is there.
             shown.note.take_if(|_| shown.id.is_none());
         } else if let Some(why) = done.failure {
             let note = words::failed(&done.call, &self.now, &why);
-            if let Err(error) = self.server.show(&note, 0).await {
-                debug!(%error, "what failed cannot be shown");
-            }
+            self.leave_note(note).await;
         }
         self.refresh().await;
     }

@@ -42,6 +42,11 @@ impl Watched {
         (!text.is_empty()).then_some(text)
     }
 
+    /// Where it is a flag.
+    pub fn flag(&self) -> Option<bool> {
+        self.value.as_deref()?.parse().ok()
+    }
+
     /// Waits until it is another one.
     pub async fn changed(&mut self) {
         loop {

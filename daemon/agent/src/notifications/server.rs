@@ -25,6 +25,8 @@ pub struct Server {
 pub enum Word {
     /// Another one; nothing that was shown is shown any more.
     Restarted,
+    /// The user is about to press a button of this note, and may see a window for it.
+    Token(u32, String),
     /// A button was pressed.
     Pressed(u32, String),
     /// A notification is gone.
@@ -84,6 +86,8 @@ impl Server {
             ("category", Variant::from(note.category)),
             ("desktop-entry", Variant::from(note.desktop_entry.as_str())),
             ("resident", Variant::from(note.lasting)),
+            // The agent rings, or whoever took that from it.
+            ("suppress-sound", Variant::from(note.lasting && note.category.starts_with("call"))),
         ]);
         let lasts: i32 = if note.lasting { 0 } else { -1 };
         let (app, icon, summary) = (&note.app, &note.icon, &note.summary);
@@ -114,6 +118,10 @@ fn word(message: &Message) -> Option<Word> {
         "ActionInvoked" => {
             let (id, key) = body.deserialize().ok()?;
             Some(Word::Pressed(id, key))
+        }
+        "ActivationToken" => {
+            let (id, token) = body.deserialize().ok()?;
+            Some(Word::Token(id, token))
         }
         "NotificationClosed" => {
             let (id, _why): (u32, u32) = body.deserialize().ok()?;

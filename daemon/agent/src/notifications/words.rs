@@ -4,7 +4,8 @@
 //! call's own `AnswerPlan`.
 
 use callarbiter::{
-    Action, Call, CallRef, CallState, Direction, EndReason, Snapshot, Verb, words::Silenced,
+    Action, Call, CallRef, CallState, Direction, EndReason, NoticeKind, Snapshot, Verb,
+    words::Silenced,
 };
 
 /// A notification, before a server's ways are known.
@@ -48,15 +49,15 @@ pub fn note(call: &Call, now: &Snapshot, failure: Option<&str>) -> Option<Note> 
     }
     let aloud = rings && call.silenced != Silenced::DoNotDisturb;
     let failure = failure.map(did_not_work);
-    let lines = [Some(first), failure, Some(handle_line(call))];
-    let lines: Vec<String> = lines.into_iter().flatten().filter(|line| !line.is_empty()).collect();
+    let about = about(call, now);
+    let more = [failure, Some(handle_line(call))].into_iter().flatten();
     Some(Note {
-        body: lines.join("\n"),
+        body: body(&first, &about.app, more),
         category: if rings { "call.incoming" } else { "call" },
         urgency: if aloud { 2 } else { 1 },
         lasting: true,
         buttons,
-        ..about(call, now)
+        ..about
     })
 }
 
@@ -70,9 +71,13 @@ pub fn missed(call: &Call, now: &Snapshot) -> Option<Note> {
     if call.direction != Direction::Incoming || call.connected_at != 0 || !missed {
         return None;
     }
-    let lines: Vec<String> = ["Missed call".to_owned(), handle_line(call)].into();
-    let lines: Vec<String> = lines.into_iter().filter(|line| !line.is_empty()).collect();
-    let note = Note { body: lines.join("\n"), category: "call.unanswered", ..about(call, now) };
+    let first = match filtered {
+        true => "Missed call: you did not want to be disturbed",
+        false => "Missed call",
+    };
+    let about = about(call, now);
+    let body = body(first, &about.app, [handle_line(call)]);
+    let note = Note { body, category: "call.unanswered", ..about };
     // Who does not want to be disturbed finds it later.
     Some(if filtered { Note { urgency: 0, ..note } } else { note })
 }
@@ -82,8 +87,26 @@ pub fn failed(call: &Call, now: &Snapshot, why: &str) -> Note {
     Note { body: did_not_work(why), ..about(call, now) }
 }
 
+/// What the arbiter wants the user to know; none where there is nothing to add.
+pub fn notice(kind: &NoticeKind, call: &Call, message: &str, now: &Snapshot) -> Option<Note> {
+    let message = plain(message, SENTENCE);
+    let urgency = match kind {
+        // It is heard by nobody, and the far end waits.
+        NoticeKind::ActiveWithoutAudio => 2,
+        _ => 1,
+    };
+    (!message.is_empty()).then(|| Note { body: message, urgency, ..about(call, now) })
+}
+
 fn did_not_work(why: &str) -> String {
-    format!("That did not work: {why}")
+    format!("That did not work: {}", plain(why, SENTENCE))
+}
+
+/// Whatever is said first is said with the app's name: many servers do not show it by themselves.
+fn body(first: &str, app: &str, more: impl IntoIterator<Item = String>) -> String {
+    let (first, rest) = first.split_once('\n').unwrap_or((first, ""));
+    let lines = [format!("{first} · {app}"), rest.to_owned()].into_iter().chain(more);
+    lines.filter(|line| !line.is_empty()).collect::<Vec<_>>().join("\n")
 }
 
 /// What a button does; none for one that there is not.
@@ -111,10 +134,11 @@ fn ringing(call: &Call, now: &Snapshot) -> (String, Vec<(&'static str, &'static 
     let others: Vec<String> = in_the_way(call, now).into_iter().map(who).collect();
     let others = others.join(", ");
     let plan = &call.answer_plan;
-    let mut lines = vec!["Incoming call".to_owned()];
+    let first = if call.waiting { "Another call is coming in" } else { "Incoming call" };
+    let mut lines = vec![first.to_owned()];
     let mut buttons = vec![];
     if let Some(error) = &plan.error {
-        lines.push(format!("It cannot be answered now: {error}"));
+        lines.push(format!("It cannot be answered now: {}", plain(&error.to_string(), SENTENCE)));
     } else if !plan.ends.is_empty() {
         lines.push(format!("Answering ends the call with {others}."));
         buttons.push(("answer", "End & Answer"));
@@ -154,8 +178,8 @@ fn about(call: &Call, now: &Snapshot) -> Note {
     Note {
         summary: who(call),
         body: String::new(),
-        app: if name.is_empty() { call.app_id.clone() } else { name.to_owned() },
-        icon: icon.unwrap_or_else(|| "call-start".to_owned()),
+        app: plain(if name.is_empty() { &call.app_id } else { name }, NAME),
+        icon: icon.unwrap_or_default(),
         desktop_entry: call.app_id.clone(),
         category: "call",
         urgency: 1,
@@ -167,16 +191,59 @@ fn about(call: &Call, now: &Snapshot) -> Note {
 fn who(call: &Call) -> String {
     [call.display_name.reveal(), call.remote_handle.reveal()]
         .into_iter()
+        .map(|name| plain(name, NAME))
         .find(|name| !name.is_empty())
-        .unwrap_or("Unknown caller")
-        .to_owned()
+        .unwrap_or_else(|| "Unknown caller".to_owned())
 }
 
 /// The address of somebody who also has a name, which only the app claims.
 fn handle_line(call: &Call) -> String {
-    if call.display_name.is_empty() {
+    if plain(call.display_name.reveal(), NAME).is_empty() {
         String::new()
     } else {
-        call.remote_handle.reveal().to_owned()
+        plain(call.remote_handle.reveal(), HANDLE)
+    }
+}
+
+/// Letters of a name, an address and a sentence: more is cut off by servers, in the wrong place.
+const NAME: usize = 60;
+const HANDLE: usize = 80;
+const SENTENCE: usize = 240;
+
+/// One line of what somebody else says: nothing in it can reorder or hide what stands beside it.
+fn plain(text: &str, longest: usize) -> String {
+    let shown = |letter: &char| !invisible(*letter);
+    let spaced = text.chars().map(|letter| if letter.is_whitespace() { ' ' } else { letter });
+    let text: String = spaced.filter(shown).collect();
+    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    match text.char_indices().nth(longest) {
+        None => text,
+        Some(_) => text.chars().take(longest - 1).chain(['…']).collect(),
+    }
+}
+
+/// Controls, marks of direction, and letters of no width; but for those that join letters and emoji.
+fn invisible(letter: char) -> bool {
+    letter.is_control()
+        || matches!(letter,
+            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}' | '\u{200e}' | '\u{200f}'
+            | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}'
+            | '\u{e0001}' | '\u{e0020}'..='\u{e007f}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_others_say_is_one_line_of_what_can_be_seen() {
+        assert_eq!(plain("  Ada\tLovelace\n", NAME), "Ada Lovelace");
+        assert_eq!(plain("\u{202e}knaB ruoY\u{202c}\u{2066}\u{200b}", NAME), "knaB ruoY");
+        assert_eq!(plain("\u{202e}\u{200f}", NAME), "");
+        assert_eq!(plain("علي", NAME), "علي");
+        assert_eq!(plain("👩\u{200d}🔬", NAME), "👩\u{200d}🔬");
+        assert_eq!(plain("a\u{2028}b", NAME), "a b");
+        let long = plain(&"x".repeat(200), NAME);
+        assert!(long.chars().count() == NAME && long.ends_with('…'), "{long}");
     }
 }
