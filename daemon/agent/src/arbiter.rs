@@ -4,19 +4,27 @@
 //! Owns taking the roles. What the arbiter shows, the crate `callarbiter` follows.
 
 use anyhow::{Context, Result};
-use callarbiter::{Action, ActionResult, TransactionOptions, words::Role};
+use callarbiter::{Action, ActionResult, Authorization, TransactionOptions, words::Role};
 use callarbiter_dbus::{
-    Dict, DoNotDisturbOptions, Entries, proxies::ManagerProxy, proxies::TransactionProxy,
+    Dict, DoNotDisturbOptions, Entries, ErrorKind,
+    names::{BUS_NAME, MANAGER, ROOT_PATH},
+    proxies::ManagerProxy,
+    proxies::TransactionProxy,
 };
+use tokio::sync::watch;
 use tracing::{info, warn};
 use uuid::Uuid;
 use zbus::{Connection, ObjectPath, connection::Builder};
+
+use crate::orders::{self, Giver, Orders};
 
 /// The connection and its roles.
 #[derive(Clone, Debug)]
 pub struct Desk {
     connection: Connection,
     roles: Vec<Role>,
+    /// Whose orders count.
+    giver: watch::Sender<Giver>,
 }
 
 impl Desk {
@@ -29,7 +37,7 @@ impl Desk {
         };
         let connection =
             builder.build().await.with_context(|| format!("the bus {bus} cannot be reached"))?;
-        Ok(Desk { connection, roles })
+        Ok(Desk { connection, roles, giver: watch::Sender::default() })
     }
 
     /// Takes the roles, again after each restart of the arbiter. Without them calls are shown all the same.
@@ -37,10 +45,23 @@ impl Desk {
         let words: Vec<&str> = self.roles.iter().map(Role::as_str).collect();
         match self.register(&words).await {
             Ok(()) => info!("took the roles {}", words.join(", ")),
+            Err(error) if is_unsupported(&error) => self.take_each(&words).await,
             Err(error) => {
                 warn!("the arbiter gave no role, so this is a controller as any: {error}")
             }
         }
+    }
+
+    /// From an arbiter of another version, which does not know all of them.
+    async fn take_each(&self, roles: &[&str]) {
+        let mut taken = vec![];
+        for role in roles {
+            match self.register(&[*role]).await {
+                Ok(()) => taken.push(*role),
+                Err(error) => warn!("the arbiter gave no role {role}: {error}"),
+            }
+        }
+        info!("took the roles {}", taken.join(", "));
     }
 
     /// Says what the desktop shows; with role `dnd`.
@@ -82,11 +103,49 @@ impl Desk {
         self.connection.closed().await;
     }
 
-    async fn register(&self, roles: &[&str]) -> zbus::Result<()> {
-        let manager = ManagerProxy::new(&self.connection).await?;
-        let nothing_to_implement = ObjectPath::from_static_str_unchecked("/");
-        manager.register_agent(&nothing_to_implement, roles, &Dict::new()).await.map(drop)
+    /// Says what the user decided of an app; with role `consent`.
+    pub async fn set_authorization(&self, app: &str, word: &Authorization) {
+        let body = (app, word.as_str());
+        let told = self.connection.call_method(
+            Some(BUS_NAME),
+            ROOT_PATH,
+            Some(MANAGER),
+            "SetAuthorization",
+            &body,
+        );
+        if let Err(error) = told.await {
+            warn!(app, "the arbiter was not told what the user decided: {error}");
+        }
     }
+
+    /// Hands out what the arbiter orders, until the bus is gone.
+    pub async fn serve(&self, orders: Orders) {
+        orders.serve(self.connection.clone(), self.giver.subscribe()).await
+    }
+
+    async fn register(&self, roles: &[&str]) -> zbus::Result<()> {
+        let before = self.giver.send_replace(Giver::Asked);
+        let body = (ObjectPath::from_static_str_unchecked(orders::PATH), roles, Dict::new());
+        let asked = self.connection.call_method(
+            Some(BUS_NAME),
+            ROOT_PATH,
+            Some(MANAGER),
+            "RegisterAgent",
+            &body,
+        );
+        let asked = asked.await;
+        let sender = asked
+            .as_ref()
+            .ok()
+            .and_then(|given| given.header().sender().map(|name| name.to_owned()));
+        self.giver.send_replace(sender.map_or(before, |name| Giver::Gave(name.into())));
+        asked.map(drop)
+    }
+}
+
+fn is_unsupported(error: &zbus::Error) -> bool {
+    callarbiter_dbus::Error::from_zbus(error)
+        .is_some_and(|error| error.name == ErrorKind::NotSupported.into())
 }
 
 fn sentence(error: &zbus::Error) -> String {

@@ -4,6 +4,7 @@
 
 use std::{ffi::OsString, path::PathBuf};
 
+use callarbiter::words::Role;
 use thiserror::Error;
 use tracing_subscriber::filter::{LevelFilter, ParseError, Targets};
 
@@ -49,12 +50,29 @@ pub enum Part {
     DoNotDisturb,
     /// The machine stays awake.
     Power,
+    /// The user is asked whether an app may provide calls.
+    Consent,
+    /// Apps in sandboxes are known by name.
+    Identity,
+    /// Apps that are called through are started.
+    Launch,
+    /// Callers have the names that the user gave them.
+    Contacts,
 }
 
 impl Part {
     /// All of them, in the order in which they are told.
-    pub const ALL: &[Part] =
-        &[Part::Players, Part::Notifications, Part::Ring, Part::DoNotDisturb, Part::Power];
+    pub const ALL: &[Part] = &[
+        Part::Players,
+        Part::Notifications,
+        Part::Ring,
+        Part::DoNotDisturb,
+        Part::Power,
+        Part::Consent,
+        Part::Identity,
+        Part::Launch,
+        Part::Contacts,
+    ];
 
     /// Its name on the command line.
     pub fn name(self) -> &'static str {
@@ -64,6 +82,21 @@ impl Part {
             Part::Ring => "ring",
             Part::DoNotDisturb => "do-not-disturb",
             Part::Power => "power",
+            Part::Consent => "consent",
+            Part::Identity => "identity",
+            Part::Launch => "launch",
+            Part::Contacts => "contacts",
+        }
+    }
+
+    /// What it has to be in the arbiter's eyes, beside a user interface.
+    pub fn role(self) -> Option<Role> {
+        match self {
+            Part::DoNotDisturb => Some(Role::DoNotDisturb),
+            Part::Consent | Part::Identity | Part::Launch | Part::Contacts => {
+                Some(Role::from(self.name()))
+            }
+            Part::Players | Part::Notifications | Part::Ring | Part::Power => None,
         }
     }
 
@@ -75,6 +108,10 @@ impl Part {
             Part::DoNotDisturb => {
                 "tells the arbiter of do-not-disturb (GNOME, Plasma, dunst, mako, swaync)"
             }
+            Part::Consent => "asks the user whether an app may provide calls, and remembers it",
+            Part::Identity => "tells the arbiter the app id of a process in a sandbox",
+            Part::Launch => "starts an app through which a call is to be placed",
+            Part::Contacts => "names callers as the user's address books do",
             Part::Power => {
                 "keeps the machine awake and the screen on while a call rings or is active"
             }
@@ -205,7 +242,7 @@ mod tests {
             (&["--bus", "sytsem"][..], "\"sytsem\" is neither system"),
             (
                 &["--only", "players,dancers"][..],
-                "\"dancers\" is no part; there are: players, notifications, ring, do-not-disturb, power",
+                "\"dancers\" is no part; there are: players, notifications, ring, do-not-disturb, power, consent",
             ),
             (&["--log", "agent=loud"][..], "agent=loud"),
             (&["stray"][..], "stray"),

@@ -3,12 +3,14 @@
 //! Owns its form and where it lies. A wrong file is refused with its line; no file means the defaults.
 
 use std::{
-    env, fs, io,
+    fs, io,
     path::{Path, PathBuf},
 };
 
 use anyhow::{Context, Result};
 use serde::Deserialize;
+
+use crate::{contacts::region::Region, places};
 
 /// All of it.
 #[derive(Debug, Default, Deserialize)]
@@ -19,6 +21,7 @@ pub struct Config {
     pub do_not_disturb: DoNotDisturb,
     pub ring: Ring,
     pub power: Power,
+    pub contacts: Contacts,
 }
 
 /// `[players]`
@@ -38,6 +41,16 @@ pub struct Ring {
     pub sound: Option<String>,
     /// The sound theme, if not the desktop's.
     pub theme: Option<String>,
+}
+
+/// `[contacts]`
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Contacts {
+    /// Folders with vCard files, and folders of such; else `$XDG_DATA_HOME/contacts`.
+    pub folders: Option<Vec<String>>,
+    /// The country in which numbers are written, `DE`; else the locale's.
+    pub region: Option<Region>,
 }
 
 /// `[do-not-disturb]`
@@ -91,10 +104,7 @@ pub fn load(named: Option<&Path>) -> Result<Config> {
 }
 
 fn own() -> Option<PathBuf> {
-    let variable = |name| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let configuration =
-        variable("XDG_CONFIG_HOME").or_else(|| Some(variable("HOME")?.join(".config")))?;
-    Some(configuration.join("callarbiter/agent.toml"))
+    Some(places::configuration()?.join("callarbiter/agent.toml"))
 }
 
 #[cfg(test)]
@@ -112,5 +122,8 @@ mod tests {
     fn a_mistake_is_named_with_its_line() {
         let error = toml::from_str::<Config>("[players]\nresum = true").unwrap_err().to_string();
         assert!(error.contains("line 2") && error.contains("resum"), "{error}");
+        let error =
+            toml::from_str::<Config>("[contacts]\nregion = \"Germany\"").unwrap_err().to_string();
+        assert!(error.contains("line 2") && error.contains("no country"), "{error}");
     }
 }

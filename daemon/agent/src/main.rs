@@ -6,7 +6,13 @@
 mod arbiter;
 mod cli;
 mod config;
+mod consent;
+mod contacts;
+mod identity;
+mod launch;
 mod notifications;
+mod orders;
+mod places;
 mod players;
 mod power;
 mod quiet;
@@ -14,6 +20,7 @@ mod ring;
 mod scene;
 mod settings;
 mod trace;
+mod watch;
 
 use std::{
     env,
@@ -34,6 +41,7 @@ use self::{
     arbiter::Desk,
     cli::{Command, Options, Part},
     config::Config,
+    orders::Orders,
     scene::{Audience, Scenes},
     trace::Trace,
 };
@@ -87,10 +95,8 @@ async fn serve(options: Options, config: Config) -> Result<()> {
     let mut stop = Stop::catch().context("signals cannot be caught")?;
     let session = Builder::session().method_timeout(ANSWER_WITHIN).build();
     let session = session.await.context("the session bus cannot be reached")?;
-    let mut roles = vec![Role::UserInterface];
-    if options.parts.contains(&Part::DoNotDisturb) {
-        roles.push(Role::DoNotDisturb);
-    }
+    let roles = options.parts.iter().filter_map(|part| part.role());
+    let roles = [Role::UserInterface].into_iter().chain(roles).collect();
     let desk = Desk::open(&options.bus, roles).await?;
     let scenes = tokio::select! {
         scenes = Scenes::open(&options.bus) => scenes?,
@@ -99,6 +105,7 @@ async fn serve(options: Options, config: Config) -> Result<()> {
 
     let bus = session.server_guid().to_string();
     let mut audience = Audience::default();
+    let mut orders = Orders::default();
     let parts: Vec<_> = options
         .parts
         .iter()
@@ -118,12 +125,23 @@ async fn serve(options: Options, config: Config) -> Result<()> {
                     tokio::spawn(quiet::run(session, told, desk.clone(), wishes))
                 }
                 Part::Power => tokio::spawn(power::run(told, config.power.lid)),
+                Part::Consent => {
+                    let orders = orders.request_consent();
+                    tokio::spawn(consent::run(session, told, orders, trace, desk.clone()))
+                }
+                Part::Identity => tokio::spawn(identity::run(told, orders.identify())),
+                Part::Launch => tokio::spawn(launch::run(session, told, orders.launch_provider())),
+                Part::Contacts => {
+                    let (orders, wishes) = (orders.look_up(), config.contacts.clone());
+                    tokio::spawn(contacts::run(session, told, orders, wishes))
+                }
             }
         })
         .collect();
 
     let ended = tokio::select! {
         () = scenes.tell(&audience, || desk.take_roles()) => Err("the arbiter's bus is gone"),
+        () = desk.serve(orders) => Err("the arbiter's bus is gone"),
         () = desk.closed() => Err("the arbiter's bus is gone"),
         () = session.closed() => Err("the session bus is gone"),
         () = stop.asked() => Ok(()),

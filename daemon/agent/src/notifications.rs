@@ -14,8 +14,8 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tracing::{debug, warn};
 use zbus::Connection;
 
-use self::{
-    apps::Apps,
+use self::apps::Apps;
+pub use self::{
     server::{Server, Word},
     words::Note,
 };

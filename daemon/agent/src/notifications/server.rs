@@ -66,15 +66,23 @@ impl Server {
         }
     }
 
+    /// Whether it is there and shows buttons.
+    pub async fn has_buttons(&mut self) -> bool {
+        let abilities = self.abilities().await.unwrap_or_default();
+        abilities.iter().any(|known| known == "actions")
+    }
+
+    async fn abilities(&mut self) -> zbus::Result<&[String]> {
+        if self.abilities.is_none() {
+            let reply = self.call("GetCapabilities", &()).await?;
+            self.abilities = Some(reply.body().deserialize()?);
+        }
+        Ok(self.abilities.as_deref().unwrap_or_default())
+    }
+
     /// Shows a note, in the place of this one.
     pub async fn show(&mut self, note: &Note, replaces: u32) -> zbus::Result<u32> {
-        let abilities = match &self.abilities {
-            Some(abilities) => abilities,
-            None => {
-                let reply = self.call("GetCapabilities", &()).await?;
-                self.abilities.insert(reply.body().deserialize()?)
-            }
-        };
+        let abilities = self.abilities().await?;
         let can = |ability: &str| abilities.iter().any(|known| known == ability);
         let body = if can("body-markup") { escaped(&note.body) } else { note.body.clone() };
         let buttons: Vec<&str> = match can("actions") {

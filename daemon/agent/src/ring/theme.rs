@@ -4,9 +4,11 @@
 
 use std::{
     collections::{BTreeMap, VecDeque},
-    env, fs,
-    path::{Path, PathBuf},
+    fs,
+    path::PathBuf,
 };
+
+use crate::places;
 
 /// The theme that every other one inherits.
 pub const FALLBACK: &str = "freedesktop";
@@ -19,13 +21,8 @@ const THEMES: usize = 16;
 
 /// Where sounds lie, the user's own first.
 pub fn bases() -> Vec<PathBuf> {
-    let variable = |name| env::var(name).ok().filter(|value| !value.is_empty());
-    let home = variable("XDG_DATA_HOME").map(PathBuf::from);
-    let home = home.or_else(|| Some(Path::new(&variable("HOME")?).join(".local/share")));
-    let shared = variable("XDG_DATA_DIRS");
-    let shared = shared.as_deref().unwrap_or("/usr/local/share:/usr/share").split(':');
-    let shared = shared.filter(|path| path.starts_with('/')).map(PathBuf::from);
-    home.into_iter().chain(shared).map(|data| data.join("sounds")).collect()
+    let all = places::data().into_iter().chain(places::everybodys_data());
+    all.map(|data| data.join("sounds")).collect()
 }
 
 /// The file for this name in this theme, in those that it inherits, or beside the themes.

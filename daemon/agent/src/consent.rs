@@ -1,0 +1,226 @@
+//! Consent: the user is asked once whether an app may provide calls, and the answer is remembered.
+//!
+//! Owns the question's way: the store is read first, one question is shown at a time, and whoever decides
+//! elsewhere (the desktop's settings, `flatpak permission-set`) is heard as well. What an app may do, the
+//! arbiter decides.
+
+mod question;
+mod queue;
+mod store;
+
+use std::{collections::BTreeMap, time::Instant};
+
+use callarbiter::{Authorization, words::AppIdSource};
+use callarbiter_dbus::{Dict, ErrorKind, Fields};
+use tokio::sync::mpsc::UnboundedReceiver;
+use tracing::{info, warn};
+use zbus::Connection;
+
+use self::{
+    question::{ALLOW, Applicant, DENY},
+    queue::{Queue, Refusal},
+    store::{Decisions, Store},
+};
+use crate::{
+    arbiter::Desk,
+    launch,
+    notifications::{Server, Word},
+    orders::{Inbox, Order, Reply, RequestConsent, text},
+    scene::Told,
+    trace::Trace,
+};
+
+/// Until it is told nothing any more.
+pub async fn run(
+    session: Connection,
+    mut told: UnboundedReceiver<Told>,
+    mut orders: Inbox<RequestConsent>,
+    trace: Trace,
+    desk: Desk,
+) {
+    let mut store = match Store::open(&session).await {
+        Ok(store) => store,
+        Err(error) => return warn!("consent cannot be remembered, so nobody is asked: {error}"),
+    };
+    let server = match Server::follow(&session).await {
+        Ok(server) => server,
+        Err(error) => return warn!(%error, "nobody can be asked"),
+    };
+    let mut consent =
+        Consent { server, trace, desk, queue: Queue::default(), known: None, shown: None };
+    consent.take_over().await;
+    loop {
+        tokio::select! {
+            biased;
+            next = told.recv() => if next.is_none() { break },
+            Some(order) = orders.recv() => consent.ask(order, &store).await,
+            word = consent.server.next() => consent.hear(word, &store).await,
+            () = store.changed() => consent.look(&store).await,
+        }
+    }
+    consent.leave().await;
+}
+
+struct Consent {
+    server: Server,
+    trace: Trace,
+    desk: Desk,
+    queue: Queue<Reply>,
+    /// What the store said last, once it was asked.
+    known: Option<Decisions>,
+    /// The question on the screen: whose, and the server's number.
+    shown: Option<(String, u32)>,
+}
+
+impl Consent {
+    /// A question of an agent before this one nobody would answer.
+    async fn take_over(&mut self) {
+        for id in self.trace.found() {
+            if let Ok(id) = id.parse() {
+                self.server.close(id).await;
+            }
+        }
+        self.trace.keep([]);
+    }
+
+    async fn ask(&mut self, order: Order<RequestConsent>, store: &Store) {
+        let applicant = applicant(&order.what);
+        let decisions = match store.decisions().await {
+            Ok(decisions) => decisions,
+            // Asked all the same: the answer counts until the app registers again.
+            Err(error) => {
+                warn!("what was decided before cannot be read: {error}");
+                Decisions::default()
+            }
+        };
+        let decided = decisions.get(&applicant.app).cloned();
+        self.known = Some(decisions);
+        if let Some(word) = decided {
+            return answer(order.reply, &word).await;
+        }
+        if !self.server.has_buttons().await {
+            let why = "no notification server with buttons is in the session to ask the user; \
+                \"flatpak permission-set callarbiter provide-calls APP yes\" or the administrator's [apps] decides as well";
+            return order.reply.fail(ErrorKind::NotAuthorized, why.to_owned()).await;
+        }
+        match self.queue.add(applicant, order.reply, Instant::now()) {
+            Ok(()) => self.show().await,
+            Err((Refusal::PutAway, reply)) => answer(reply, &Authorization::NotDetermined).await,
+            Err((Refusal::Full, reply)) => {
+                let why = "too many apps wait for the user's word; try again later";
+                reply.fail(ErrorKind::LimitExceeded, why.to_owned()).await;
+            }
+        }
+    }
+
+    /// Shows the question whose turn it is, if it is not shown yet.
+    async fn show(&mut self) {
+        let next = self.queue.current();
+        if self.shown.as_ref().map(|(app, _)| app) == next.map(|next| &next.app) {
+            return;
+        }
+        if let Some((_, id)) = self.shown.take() {
+            self.server.close(id).await;
+        }
+        if let Some(next) = self.queue.current() {
+            match self.server.show(&next.note(), 0).await {
+                Ok(id) => self.shown = Some((next.app.clone(), id)),
+                // It is asked by the next server.
+                Err(error) => warn!(%error, "the user cannot be asked"),
+            }
+        }
+        let id = self.shown.as_ref().map(|(_, id)| id.to_string());
+        self.trace.keep(id.as_deref());
+    }
+
+    async fn hear(&mut self, word: Word, store: &Store) {
+        let of_shown = |id: u32| {
+            self.shown.as_ref().filter(|(_, shown)| *shown == id).map(|(app, _)| app.clone())
+        };
+        match word {
+            Word::Restarted => {
+                self.shown = None;
+                self.show().await;
+            }
+            Word::Token(..) => {}
+            Word::Closed(id) => {
+                let Some(app) = of_shown(id) else { return };
+                info!(app, "the user did not decide");
+                self.shown = None;
+                self.finish(&app, &Authorization::NotDetermined).await;
+            }
+            Word::Pressed(id, key) => {
+                let Some(app) = of_shown(id) else { return };
+                let word = match key.as_str() {
+                    ALLOW => Authorization::Authorized,
+                    DENY => Authorization::Denied,
+                    _ => return,
+                };
+                info!(app, word = word.as_str(), "the user decided");
+                self.known.get_or_insert_default().insert(app.clone(), word.clone());
+                if let Err(error) = store.remember(&app, word == Authorization::Authorized).await {
+                    warn!(app, "the user's word cannot be remembered: {error}");
+                }
+                self.finish(&app, &word).await;
+            }
+        }
+    }
+
+    /// Somebody changed the store; what differs is told.
+    async fn look(&mut self, store: &Store) {
+        let now = match store.decisions().await {
+            Ok(now) => now,
+            Err(error) => return warn!("what was decided cannot be read: {error}"),
+        };
+        let before = self.known.replace(now.clone()).unwrap_or_default();
+        let apps = before.keys().chain(now.keys()).map(|app| (app, now.get(app)));
+        let changed = apps.filter(|(app, word)| before.get(*app) != *word);
+        for (app, word) in changed.collect::<BTreeMap<_, _>>() {
+            let word = word.cloned().unwrap_or(Authorization::NotDetermined);
+            info!(app, word = word.as_str(), "decided elsewhere");
+            self.desk.set_authorization(app, &word).await;
+            if word != Authorization::NotDetermined {
+                self.finish(app, &word).await;
+            }
+        }
+    }
+
+    /// Whoever waits is answered, and the next is asked.
+    async fn finish(&mut self, app: &str, word: &Authorization) {
+        let mut late = false;
+        for reply in self.queue.finish(app, word.clone(), Instant::now()) {
+            late |= reply.is_late();
+            answer(reply, word).await;
+        }
+        if late && *word != Authorization::NotDetermined {
+            self.desk.set_authorization(app, word).await;
+        }
+        self.show().await;
+    }
+
+    /// What was not answered stays open in the arbiter, and is asked again by the next agent.
+    async fn leave(&mut self) {
+        self.queue.clear();
+        self.show().await;
+    }
+}
+
+async fn answer(reply: Reply, word: &Authorization) {
+    reply.send(Dict::from([("authorization".to_owned(), text(word.as_str()))])).await;
+}
+
+/// The desktop's own name and icon count for more than the app's.
+fn applicant(request: &RequestConsent) -> Applicant {
+    let fields = Fields::trusted(&request.options);
+    let said = |key| fields.any_text(key).ok().flatten().unwrap_or_default().to_owned();
+    let entry = launch::find(&launch::folders(), &request.app_id).unwrap_or_default();
+    let icon = if entry.icon.is_empty() { said("icon") } else { entry.icon };
+    Applicant {
+        app: request.app_id.clone(),
+        source: fields.any_text("app-id-source").ok().flatten().map(AppIdSource::from),
+        installed_name: entry.name,
+        display_name: said("display-name"),
+        icon,
+        usage: said("usage-description"),
+    }
+}

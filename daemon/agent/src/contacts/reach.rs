@@ -1,0 +1,240 @@
+//! Whether two ways of writing an address reach the same person.
+//!
+//! Owns the comparison. Telephone numbers are the same if they are the same in full (E.164). Where one of them
+//! lacks what would make it whole, an area code or, with no region known, the country, it must be the end of the
+//! other and have seven digits at least, as telephones do it. A SIP address is its user and host, whatever
+//! its parameters say.
+
+use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
+
+use super::{
+    region::{Region, Trunk},
+    vcard::Address,
+};
+
+/// What an address reaches: a telephone, an account, or both (`sip:+4930123456@example.org`).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reach {
+    phone: Option<Phone>,
+    account: Option<Account>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Phone {
+    digits: String,
+    /// With its country's code.
+    whole: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Account {
+    scheme: String,
+    /// `user@host`, the host in lower case; for other schemes all that follows.
+    at: String,
+}
+
+/// How sure it is, the surest last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Likeness {
+    /// One number is the end of the other.
+    Ending,
+    /// The same user and host by another scheme: people's SIP address is often their mail's.
+    Account,
+    Same,
+}
+
+/// The least that an ending has: local numbers of large towns.
+const ENDING: usize = 7;
+
+impl Reach {
+    /// Of a handle, or of what stands in a card as a URI.
+    pub fn of_uri(uri: &str, region: Option<Region>) -> Reach {
+        let Some((scheme, rest)) = uri.split_once(':') else { return Reach::of_phone(uri, region) };
+        let scheme = scheme.to_ascii_lowercase();
+        match scheme.as_str() {
+            "tel" | "callto" => Reach::of_phone(rest, region),
+            "sip" | "sips" | "xmpp" | "mailto" | "im" | "pres" | "h323" => {
+                of_account(scheme, rest, region)
+            }
+            _ => Reach { phone: None, account: Some(Account { scheme, at: rest.to_owned() }) },
+        }
+    }
+
+    /// Of a number, however it is written.
+    pub fn of_phone(text: &str, region: Option<Region>) -> Reach {
+        Reach { phone: phone(text, region), account: None }
+    }
+
+    /// As a card says it.
+    pub fn of(address: &Address, region: Option<Region>) -> Reach {
+        match address {
+            Address::Phone(text) => Reach::of_phone(text, region),
+            Address::Uri(uri) => Reach::of_uri(uri, region),
+        }
+    }
+
+    /// Where to look: whoever is like it in any way has one of these in common with it.
+    pub fn keys(&self) -> impl Iterator<Item = u64> {
+        let phone = self.phone.as_ref().map(|phone| hash(ending(&phone.digits)));
+        let account = self.account.as_ref().map(|account| hash(&account.at));
+        phone.into_iter().chain(account)
+    }
+
+    /// The last digits of a number; shorter ones are looked for as they are.
+    pub fn ending(&self) -> Option<&str> {
+        self.phone.as_ref().map(|phone| ending(&phone.digits))
+    }
+
+    /// The account, without its scheme.
+    pub fn account(&self) -> Option<&str> {
+        self.account.as_ref().map(|account| account.at.as_str())
+    }
+
+    /// Whether both reach the same.
+    pub fn likeness(&self, other: &Reach, region: Option<Region>) -> Option<Likeness> {
+        let phones = self.phone.as_ref().zip(other.phone.as_ref());
+        let phones = phones.and_then(|(one, other)| alike(one, other, region));
+        let accounts = self.account.as_ref().zip(other.account.as_ref());
+        let accounts = accounts.filter(|(one, other)| one.at == other.at).map(|(one, other)| {
+            if one.scheme == other.scheme { Likeness::Same } else { Likeness::Account }
+        });
+        phones.max(accounts)
+    }
+}
+
+/// The same in every index of one process.
+fn hash(text: &str) -> u64 {
+    BuildHasherDefault::<DefaultHasher>::default().hash_one(text)
+}
+
+fn ending(digits: &str) -> &str {
+    digits.get(digits.len().saturating_sub(ENDING)..).unwrap_or(digits)
+}
+
+fn of_account(scheme: String, rest: &str, region: Option<Region>) -> Reach {
+    let rest = rest.strip_prefix("//").unwrap_or(rest);
+    let (at, parameters) = rest.split_at(rest.find([';', '?', '/']).unwrap_or(rest.len()));
+    let Some((user, host)) = at.rsplit_once('@') else {
+        return Reach {
+            phone: None,
+            account: Some(Account { scheme, at: at.to_ascii_lowercase() }),
+        };
+    };
+    // A password in it names nobody.
+    let user = percent_decoded(user.split(':').next().unwrap_or(user));
+    let host = host.strip_suffix(":5060").or(host.strip_suffix(":5061")).unwrap_or(host);
+    let is_phone = user.starts_with('+') || parameters.to_ascii_lowercase().contains("user=phone");
+    let phone = if is_phone { phone(&user, region) } else { None };
+    // `sips` is the way, not the person; neither is the case of a mail's user.
+    let scheme = if scheme == "sips" { "sip".to_owned() } else { scheme };
+    let at = format!("{user}@{host}").to_lowercase();
+    Reach { phone, account: Some(Account { scheme, at }) }
+}
+
+fn percent_decoded(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once('%') {
+        bytes.extend_from_slice(before.as_bytes());
+        let byte = after.get(..2).and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        bytes.push(byte.unwrap_or(b'%'));
+        rest = if byte.is_some() { after.get(2..).unwrap_or_default() } else { after };
+    }
+    bytes.extend_from_slice(rest.as_bytes());
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+fn phone(text: &str, region: Option<Region>) -> Option<Phone> {
+    let (number, parameters) = text.split_once(';').unwrap_or((text, ""));
+    let number = number.trim();
+    let plus = number.starts_with(['+', '＋']);
+    // "+49 (0)30 …": the 0 is for those who call from there.
+    let number = if plus { number.replacen("(0)", "", 1) } else { number.to_owned() };
+    let mut digits = String::new();
+    for letter in number.chars() {
+        match digit(letter) {
+            Some(digit) => digits.push(digit),
+            // An extension, a pause, a word.
+            None if letter.is_alphabetic() || matches!(letter, ',' | '#' | '*') => break,
+            None => {}
+        }
+    }
+    if digits.is_empty() || digits.len() > LONGEST {
+        return None;
+    }
+    if plus {
+        return Some(Phone { digits, whole: true });
+    }
+    // RFC 3966: where a local number is local.
+    let context =
+        parameters.split(';').find_map(|parameter| parameter.strip_prefix("phone-context=+"));
+    if let Some(context) = context {
+        let context: String = context.chars().filter(char::is_ascii_digit).collect();
+        return Some(Phone { digits: context + &digits, whole: true });
+    }
+    Some(national(digits, region))
+}
+
+/// E.164 has fifteen; what is dialled before them has some more.
+const LONGEST: usize = 24;
+
+fn national(digits: String, region: Option<Region>) -> Phone {
+    let part = |digits: &str| Phone { digits: digits.to_owned(), whole: false };
+    let Some(region) = region else {
+        return match digits.strip_prefix("00") {
+            Some(whole) if whole.len() > ENDING => Phone { digits: whole.to_owned(), whole: true },
+            _ => part(digits.trim_start_matches('0')),
+        };
+    };
+    let whole =
+        |national: &str| Phone { digits: format!("{}{national}", region.code), whole: true };
+    if let Some(abroad) = digits.strip_prefix(region.abroad).filter(|rest| rest.len() > ENDING) {
+        return Phone { digits: abroad.to_owned(), whole: true };
+    }
+    // Emergency calls and services are no part of a plan.
+    if digits.len() < ENDING - 1 {
+        return part(&digits);
+    }
+    match region.trunk {
+        Trunk::None => whole(&digits),
+        Trunk::Prefix(trunk) => match digits.strip_prefix(trunk) {
+            Some(national) => whole(national),
+            None => part(digits.trim_start_matches('0')),
+        },
+        Trunk::Ten => match (digits.len(), digits.strip_prefix('1')) {
+            (11, Some(national)) => whole(national),
+            (10, None) if !digits.starts_with('0') => whole(&digits),
+            _ => part(digits.trim_start_matches('0')),
+        },
+    }
+}
+
+fn alike(one: &Phone, other: &Phone, region: Option<Region>) -> Option<Likeness> {
+    if one.digits == other.digits {
+        return Some(if one.whole == other.whole { Likeness::Same } else { Likeness::Ending });
+    }
+    let (short, long) =
+        if one.digits.len() < other.digits.len() { (one, other) } else { (other, one) };
+    // Two whole numbers that differ are two; and what is whole is the end of nothing.
+    if short.whole || short.digits.len() < ENDING || !long.digits.ends_with(&short.digits) {
+        return None;
+    }
+    // A number that lacks its area is of the user's own country.
+    let at_home = |region: Region| !long.whole || long.digits.starts_with(region.code);
+    region.is_none_or(at_home).then_some(Likeness::Ending)
+}
+
+/// Also as they are written in Arabic, Persian, and in the wide letters of Japanese.
+fn digit(letter: char) -> Option<char> {
+    let zero = match letter {
+        '0'..='9' => return Some(letter),
+        '\u{660}'..='\u{669}' => '\u{660}',
+        '\u{6f0}'..='\u{6f9}' => '\u{6f0}',
+        '\u{ff10}'..='\u{ff19}' => '\u{ff10}',
+        _ => return None,
+    };
+    char::from_digit(u32::from(letter) - u32::from(zero), 10)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,255 @@
+//! What the arbiter asks of this agent: the object `org.callarbiter.Calls1.Agent`, and the answers.
+//!
+//! Owns reading the arbiter's calls and that nobody else is obeyed: they count only from the connection that gave
+//! the roles. What is to be done the parts know; one that is busy holds up nobody else.
+
+use std::{
+    fmt,
+    time::{Duration, Instant},
+};
+
+use callarbiter_dbus::{
+    Dict, ErrorKind, ErrorName, Fields,
+    names::{BUS_NAME, MANAGER, ROOT_PATH},
+};
+use futures_util::StreamExt;
+use tokio::sync::{mpsc, watch};
+use tracing::{debug, info, warn};
+use zbus::{
+    Connection, Message, MessageStream, OwnedVariant,
+    message::{Flags, Type},
+    names::OwnedUniqueName,
+};
+
+/// Where the object is.
+pub const PATH: &str = "/org/callarbiter/Agent";
+
+const AGENT: &str = "org.callarbiter.Calls1.Agent";
+
+/// Orders that wait for one part; the arbiter has fewer open at a time, and a deadline for each.
+const WAITING: usize = 64;
+
+/// How long an order that says nothing of it may take.
+const DEADLINE: Duration = Duration::from_secs(5);
+
+/// One order.
+#[derive(Debug)]
+pub struct Order<T> {
+    pub what: T,
+    pub reply: Reply,
+}
+
+/// Orders of one kind, for the part that carries them out.
+pub type Inbox<T> = mpsc::Receiver<Order<T>>;
+
+/// `RequestConsent`: may this app provide calls?
+#[derive(Clone, Debug, PartialEq)]
+pub struct RequestConsent {
+    pub app_id: String,
+    pub options: Dict,
+}
+
+/// `LaunchProvider`: start this app, so that it registers.
+#[derive(Clone, PartialEq)]
+pub struct LaunchProvider {
+    pub app_id: String,
+    pub handle: String,
+}
+
+/// `Identify`: who is this process?
+#[derive(Clone, Debug, PartialEq)]
+pub struct Identify {
+    pub pid: u32,
+    pub declared: String,
+}
+
+/// `LookUp`: whose address is it?
+#[derive(Clone, PartialEq)]
+pub struct LookUp {
+    pub handle: String,
+}
+
+impl fmt::Debug for LaunchProvider {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LaunchProvider").field("app_id", &self.app_id).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for LookUp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LookUp").finish_non_exhaustive()
+    }
+}
+
+/// Where the answer goes.
+#[derive(Debug)]
+pub struct Reply {
+    connection: Connection,
+    request: String,
+    until: Instant,
+}
+
+impl Reply {
+    /// Whether nobody waits any more.
+    pub fn is_late(&self) -> bool {
+        self.until <= Instant::now()
+    }
+
+    /// It was done; what came of it.
+    pub async fn send(self, answer: Dict) {
+        let call = Message::method_call(ROOT_PATH, "AgentReply").interface(MANAGER);
+        let call = call.destination(BUS_NAME).with_flags(Flags::NO_REPLY_EXPECTED);
+        let sent = match call.build(&(&self.request, answer)) {
+            Ok(message) => self.connection.send(&message).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = sent {
+            warn!(%error, "the arbiter was not answered");
+        }
+    }
+
+    /// It could not be done.
+    pub async fn fail(self, error: ErrorKind, message: String) {
+        let answer = [
+            ("error".to_owned(), text(ErrorName::from(error).as_str())),
+            ("message".to_owned(), text(&message)),
+        ];
+        self.send(Dict::from(answer)).await;
+    }
+}
+
+/// `s` in an answer.
+pub fn text(text: &str) -> OwnedVariant {
+    zbus::Str::from(text.to_owned()).into()
+}
+
+/// Who gets what; a part that is not there gets nothing.
+#[derive(Default)]
+pub struct Orders {
+    request_consent: Option<mpsc::Sender<Order<RequestConsent>>>,
+    launch_provider: Option<mpsc::Sender<Order<LaunchProvider>>>,
+    identify: Option<mpsc::Sender<Order<Identify>>>,
+    look_up: Option<mpsc::Sender<Order<LookUp>>>,
+}
+
+impl Orders {
+    pub fn request_consent(&mut self) -> Inbox<RequestConsent> {
+        inbox(&mut self.request_consent)
+    }
+
+    pub fn launch_provider(&mut self) -> Inbox<LaunchProvider> {
+        inbox(&mut self.launch_provider)
+    }
+
+    pub fn identify(&mut self) -> Inbox<Identify> {
+        inbox(&mut self.identify)
+    }
+
+    pub fn look_up(&mut self) -> Inbox<LookUp> {
+        inbox(&mut self.look_up)
+    }
+
+    /// Hands out the arbiter's orders until the bus is gone. `arbiter`: who gave the roles.
+    pub async fn serve(self, connection: Connection, mut arbiter: watch::Receiver<Giver>) {
+        let mut messages = MessageStream::from(&connection);
+        while let Some(message) = messages.next().await {
+            let Ok(message) = message else { continue };
+            let header = message.header();
+            let (Some(interface), Some(member), Some(sender)) =
+                (header.interface(), header.member(), header.sender())
+            else {
+                continue;
+            };
+            let is_order = header.message_type() == Type::MethodCall && interface.as_str() == AGENT;
+            let is_word = header.message_type() == Type::Signal
+                && interface.as_str() == MANAGER
+                && member.as_str() == "RoleLost";
+            if !(is_order || is_word) {
+                continue;
+            }
+            // The answer that gives the roles is here already, whoever waits for it may not have looked.
+            let known = arbiter.wait_for(|giver| !matches!(giver, Giver::Asked)).await;
+            let from_arbiter = known.is_ok_and(
+                |giver| matches!(&*giver, Giver::Gave(name) if name.as_str() == sender.as_str()),
+            );
+            if !from_arbiter {
+                debug!(%sender, %member, "not the arbiter's word");
+            } else if is_word {
+                if let Ok(role) = message.body().deserialize::<String>() {
+                    info!("another agent took the role {role}");
+                }
+            } else if let Err(error) = self.hand_out(&connection, member.as_str(), &message) {
+                warn!(%error, %member, "the arbiter's order cannot be read");
+            }
+        }
+    }
+
+    fn hand_out(
+        &self,
+        connection: &Connection,
+        member: &str,
+        message: &Message,
+    ) -> zbus::Result<()> {
+        let body = message.body();
+        let reply = |request: String, options: &Dict| {
+            let until = Fields::trusted(options).number("deadline").ok().flatten();
+            let until = until.map_or(DEADLINE, |ms| Duration::from_millis(ms.into()));
+            Reply { connection: connection.clone(), request, until: Instant::now() + until }
+        };
+        match member {
+            "RequestConsent" => {
+                let (request, app_id, options) = body.deserialize::<(String, String, Dict)>()?;
+                let reply = reply(request, &options);
+                put(&self.request_consent, RequestConsent { app_id, options }, reply);
+            }
+            "LaunchProvider" => {
+                let (request, app_id, handle, options) =
+                    body.deserialize::<(String, String, String, Dict)>()?;
+                put(
+                    &self.launch_provider,
+                    LaunchProvider { app_id, handle },
+                    reply(request, &options),
+                );
+            }
+            "Identify" => {
+                let (request, pid, options) = body.deserialize::<(String, u32, Dict)>()?;
+                let declared = Fields::trusted(&options).any_text("declared").ok().flatten();
+                let declared = declared.unwrap_or_default().to_owned();
+                put(&self.identify, Identify { pid, declared }, reply(request, &options));
+            }
+            "LookUp" => {
+                let (request, handle, options) = body.deserialize::<(String, String, Dict)>()?;
+                put(&self.look_up, LookUp { handle }, reply(request, &options));
+            }
+            // Of a later version; it has a deadline.
+            _ => debug!(member, "an order that is not known here"),
+        }
+        Ok(())
+    }
+}
+
+/// Who gave the roles.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Giver {
+    /// Nobody yet.
+    #[default]
+    Nobody,
+    /// They were asked for.
+    Asked,
+    /// This connection.
+    Gave(OwnedUniqueName),
+}
+
+fn inbox<T>(sender: &mut Option<mpsc::Sender<Order<T>>>) -> Inbox<T> {
+    let (new, inbox) = mpsc::channel(WAITING);
+    *sender = Some(new);
+    inbox
+}
+
+fn put<T>(sender: &Option<mpsc::Sender<Order<T>>>, what: T, reply: Reply) {
+    let sent = sender.as_ref().map(|sender| sender.try_send(Order { what, reply }));
+    if !matches!(sent, Some(Ok(()))) {
+        // It has a deadline.
+        warn!("a part of this agent does not keep up with the arbiter's orders");
+    }
+}
