@@ -73,8 +73,9 @@ impl Frame {
         self.board.calls.iter().position(|call| call.path == selected)
     }
 
-    /// The lines of the picture, at most `rows`: the log gives way first, then the end of the table.
-    pub fn lines(&self, now: u64, rows: usize) -> Vec<Line> {
+    /// The lines of the picture, at most `rows`: the log gives way first, then the end of the table. The keys are
+    /// always there, in as many lines as they need in `columns`.
+    pub fn lines(&self, now: u64, rows: usize, columns: usize) -> Vec<Line> {
         let mut lines = Vec::new();
         if !self.connected {
             lines.push(Line::new().with(
@@ -84,7 +85,8 @@ impl Frame {
         }
         lines.extend(table::calls(&self.board, now, Selection::On(self.selected.as_deref())));
         lines.push(table::audio(&self.board, now));
-        let mut foot = vec![Line::new(), keys_help()];
+        let mut foot = vec![Line::new()];
+        foot.extend(keys_help(columns));
         foot.extend(self.answer.iter().flat_map(answer_lines));
         lines.truncate(rows.saturating_sub(foot.len()));
         let room = rows.saturating_sub(lines.len() + foot.len() + 1);
@@ -123,10 +125,11 @@ fn answer_lines(answer: &Answer) -> Vec<Line> {
     text.lines().enumerate().map(line).collect()
 }
 
-fn keys_help() -> Line {
+fn keys_help(columns: usize) -> Vec<Line> {
     let keys = [
         ("a", "answer"),
         ("d", "decline"),
+        ("x", "silence"),
         ("e", "end"),
         ("h", "hold/resume"),
         ("m", "mute"),
@@ -135,15 +138,18 @@ fn keys_help() -> Line {
         ("↑↓", "select"),
         ("q", "quit"),
     ];
-    let mut line = Line::new();
-    for (position, (key, what)) in keys.into_iter().enumerate() {
-        if position > 0 {
-            line.push(Style::Plain, "  ");
+    let mut lines: Vec<Line> = Vec::new();
+    for (key, what) in keys {
+        let one = Line::new().with(Style::Emphasis, key).with(Style::Faint, format!(" {what}"));
+        match lines.last_mut() {
+            Some(line) if line.width() + 2 + one.width() <= columns => {
+                line.push(Style::Plain, "  ");
+                line.append(one);
+            }
+            _ => lines.push(one),
         }
-        line.push(Style::Emphasis, key);
-        line.push(Style::Faint, format!(" {what}"));
     }
-    line
+    lines
 }
 
 #[cfg(test)]
@@ -156,7 +162,7 @@ mod tests {
     };
 
     fn text(frame: &Frame, rows: usize) -> Vec<String> {
-        let lines = frame.lines(NOW, rows);
+        let lines = frame.lines(NOW, rows, 100);
         lines.iter().map(|line| line.render(Paint { on: false }, 100)).collect()
     }
 
@@ -190,10 +196,22 @@ mod tests {
                 "  01:24 ago  the arbiter is running",
                 "  00:02 ago  1f0c9a2e  Speakerbox  unmuted",
                 "",
-                "a answer  d decline  e end  h hold/resume  m mute  s swap  0-9*# tones  ↑↓ select  q quit",
+                "a answer  d decline  x silence  e end  h hold/resume  m mute  s swap  0-9*# tones  ↑↓ select  q quit",
                 "✗ no call is held",
             ]
         );
+    }
+
+    #[test]
+    fn in_a_narrow_terminal_every_key_is_there() {
+        for columns in [1, 20, 80, 200] {
+            let lines = frame().lines(NOW, 40, columns);
+            let text: String = lines
+                .iter()
+                .map(|line| line.render(Paint { on: false }, columns.max(20)))
+                .collect();
+            assert!(text.contains("a answer") && text.contains("q quit"), "{columns}: {text}");
+        }
     }
 
     #[test]

@@ -26,8 +26,8 @@ pub enum Happening {
     Audio { phase: String, app: String, calls: Vec<String> },
     /// An application came, went, or stopped responding.
     Provider { app: String, state: String },
-    /// The arbiter tells the user something that needs attention.
-    Notice { kind: String, message: String },
+    /// The arbiter tells the user something that needs attention: of which call, if of one.
+    Notice { kind: String, call: String, app: String, message: String },
     /// The arbiter went away or is back.
     Arbiter { running: bool },
 }
@@ -205,8 +205,9 @@ impl Happening {
             Happening::Provider { app, state } => {
                 Line::new().with(Style::Plain, format!("{app}  {state}"))
             }
-            Happening::Notice { message, .. } => {
-                Line::new().with(Style::Bad, "! ").with(Style::Plain, message)
+            Happening::Notice { call, app, message, .. } => {
+                let of = if call.is_empty() { Line::new() } else { call_line(call, app) };
+                of.with(Style::Bad, "! ").with(Style::Plain, message)
             }
             Happening::Arbiter { running: true } => {
                 Line::new().with(Style::Good, "the arbiter is running")

@@ -24,6 +24,7 @@ pub enum Intent {
 pub enum Act {
     Answer,
     Decline,
+    Silence,
     End,
     Hold,
     Mute,
@@ -45,6 +46,7 @@ pub fn intent(key: KeyEvent) -> Option<Intent> {
         KeyCode::Down | KeyCode::Char('j') => Intent::Select { down: true },
         KeyCode::Char('a') => Intent::Act(Act::Answer),
         KeyCode::Char('d') => Intent::Act(Act::Decline),
+        KeyCode::Char('x') => Intent::Act(Act::Silence),
         KeyCode::Char('e') => Intent::Act(Act::End),
         KeyCode::Char('h') => Intent::Act(Act::Hold),
         KeyCode::Char('m') => Intent::Act(Act::Mute),
@@ -59,6 +61,7 @@ impl Act {
         match self {
             Act::Answer => "answer",
             Act::Decline => "decline",
+            Act::Silence => "silence",
             Act::End => "end",
             Act::Hold => "hold or resume",
             Act::Mute => "mute or unmute",
@@ -79,6 +82,7 @@ impl Act {
                 let end = |call| Verb::End { call, reason: Some("declined".into()), message: None };
                 vec![on(find(Name::Ringing, Unit::Call)?, end)]
             }
+            Act::Silence => vec![on(find(Name::Ringing, Unit::Call)?, Verb::Silence)],
             Act::End => {
                 let end = |call| Verb::End { call, reason: None, message: None };
                 vec![on(find(Name::Current, Unit::Call)?, end)]
@@ -140,7 +144,8 @@ mod tests {
         assert_eq!(intent(key(KeyCode::Char('a'))), Some(Intent::Act(Act::Answer)));
         assert_eq!(intent(key(KeyCode::Char('#'))), Some(Intent::Act(Act::Tone('#'))));
         assert_eq!(intent(key(KeyCode::Down)), Some(Intent::Select { down: true }));
-        assert_eq!(intent(key(KeyCode::Char('x'))), None);
+        assert_eq!(intent(key(KeyCode::Char('x'))), Some(Intent::Act(Act::Silence)));
+        assert_eq!(intent(key(KeyCode::Char('z'))), None);
         let interrupt = KeyEvent::new(KeyCode::Char('c'), KeyModifiers::CONTROL);
         assert_eq!(intent(interrupt), Some(Intent::Quit));
     }

@@ -97,7 +97,9 @@ async fn live(session: Session, mut events: Events, output: &Output) -> Result<(
     let mut redraw = tokio::time::interval(REDRAW);
     let (answers, mut answered) = mpsc::unbounded_channel();
     loop {
-        screen.draw(&frame.lines(now(), screen.rows())).map_err(terminal_failure)?;
+        screen
+            .draw(&frame.lines(now(), screen.rows(), screen.columns()))
+            .map_err(terminal_failure)?;
         tokio::select! {
             change = events.next() => {
                 let mut next = Some(change);
@@ -129,7 +131,7 @@ async fn live(session: Session, mut events: Events, output: &Output) -> Result<(
                                     let _ = answers.send(answer);
                                 });
                             }
-                            Err(failure) => frame.answer = Some(Answer::Refused(told(&failure))),
+                            Err(failure) => frame.answer = Some(Answer::Refused(unclear(&failure))),
                         }
                     }
                     None => {}
@@ -165,6 +167,13 @@ fn told(failure: &Failure) -> String {
         Some(advice) => format!("{failure}\n  hint: {advice}"),
         None => failure.to_string(),
     }
+}
+
+/// Which calls there are is above it in the picture.
+fn unclear(failure: &Failure) -> String {
+    let text = failure.to_string();
+    let what = text.split(';').next().unwrap_or_default();
+    format!("{what}; ↑ and ↓ select the call that a key is for")
 }
 
 fn closed(session: &Session) -> Failure {

@@ -35,9 +35,13 @@ impl Screen {
         terminal::size().map_or(24, |(_, rows)| usize::from(rows)).saturating_sub(1)
     }
 
+    /// How wide it may be. A narrow fallback where the size is unknown (a pipe of a test), as everywhere.
+    pub fn columns(&self) -> usize {
+        terminal::size().map_or(80, |(columns, _)| usize::from(columns))
+    }
+
     pub fn draw(&mut self, lines: &[Line]) -> io::Result<()> {
-        // A narrow fallback where the size is unknown (a pipe of a test), as everywhere.
-        let columns = terminal::size().map_or(80, |(columns, _)| usize::from(columns));
+        let columns = self.columns();
         queue!(self.out, BeginSynchronizedUpdate)?;
         self.return_to_top()?;
         for line in lines {

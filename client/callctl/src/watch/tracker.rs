@@ -3,7 +3,7 @@
 //! Owns the comparison of one moment with the next. States come from the arbiter's own transitions,
 //! which tell even those that lasted no longer than a turn; everything else is compared.
 
-use callarbiter::{CallState, Change, Object, Snapshot};
+use callarbiter::{CallPath, CallState, Change, Object, Snapshot};
 
 use crate::{
     board::board,
@@ -25,6 +25,11 @@ impl Tracker {
         let now = board(snapshot);
         let before = std::mem::replace(&mut self.board, now);
         let compare = |states| between(&before, &self.board, states);
+        let app = |before: &Board, call: CallPath| {
+            let path = Object::Call(call).to_string();
+            let name = |board: &Board| Some(board.app_name(board.call_at(&path)?).to_owned());
+            name(&self.board).or_else(|| name(before))
+        };
         match change {
             Change::ArbiterGone => vec![Happening::Arbiter { running: false }],
             // What became different meanwhile follows, change by change.
@@ -44,17 +49,16 @@ impl Tracker {
                 });
                 found
             }
-            Change::Notice { kind, message, .. } => vec![Happening::Notice {
+            Change::Notice { kind, call, message } => vec![Happening::Notice {
                 kind: kind.to_string(),
+                call: call.map(|call| call.uuid.to_string()).unwrap_or_default(),
+                app: call.and_then(|call| app(&before, call)).unwrap_or_default(),
                 message: message.reveal().to_owned(),
             }],
             // A new call is told as a call, with the state that it has.
             Change::Transition { old, .. } if old.as_str().is_empty() => compare(States::Told),
             Change::Transition { call, old, new, reason } => {
-                let path = Object::Call(*call).to_string();
-                let app = [&self.board, &before].into_iter().find_map(|board| {
-                    board.call_at(&path).map(|call| board.app_name(call).to_owned())
-                });
+                let app = app(&before, *call);
                 let mut found = compare(States::Told);
                 found.push(Happening::State {
                     call: call.uuid.to_string(),
