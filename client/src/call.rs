@@ -3,7 +3,7 @@
 use callarbiter_dbus::{
     AnswerPlan, CallRef, Dict,
     names::CallPath,
-    words::{CallState, Capability, Direction, EndReason, Holder, Silenced},
+    words::{CallState, Capability, Direction, EndReason, Holder, NameSource, Silenced},
 };
 use uuid::Uuid;
 
@@ -31,8 +31,12 @@ pub struct Call {
     pub reason: String,
     /// The far end's address; empty where this client may not know.
     pub remote_handle: Private,
-    /// The far end's name, as the app claims it.
+    /// The far end's name; `name_source` says who gave it.
     pub display_name: Private,
+    /// Where the name comes from: the user's own address book, or only the app.
+    pub name_source: NameSource,
+    /// The entry of the user's address book; empty for none.
+    pub contact_id: Private,
     /// Whether it has video.
     pub has_video: bool,
     /// Whether the microphone is muted.
@@ -94,6 +98,7 @@ impl Call {
             ("AppId", self.app_id != old.app_id),
             ("Capabilities", self.capabilities != old.capabilities),
             ("ConnectedAt", self.connected_at != old.connected_at),
+            ("ContactId", self.contact_id != old.contact_id),
             ("CreatedAt", self.created_at != old.created_at),
             ("Direction", self.direction != old.direction),
             ("DisplayName", self.display_name != old.display_name),
@@ -107,6 +112,7 @@ impl Call {
             ("HeldBy", self.held_by != old.held_by),
             ("MuteEnforced", self.mute_enforced != old.mute_enforced),
             ("Muted", self.muted != old.muted),
+            ("NameSource", self.name_source != old.name_source),
             ("Orphaned", self.orphaned != old.orphaned),
             ("Provider", self.provider != old.provider),
             ("Reason", self.reason != old.reason),
@@ -133,6 +139,8 @@ impl Call {
             reason: String::new(),
             remote_handle: Private::default(),
             display_name: Private::default(),
+            name_source: NameSource::None,
+            contact_id: Private::default(),
             has_video: false,
             muted: false,
             mute_enforced: false,
@@ -167,6 +175,8 @@ impl Call {
         read.text("Reason", &mut self.reason);
         read.word("RemoteHandle", &mut self.remote_handle);
         read.word("DisplayName", &mut self.display_name);
+        read.word("NameSource", &mut self.name_source);
+        read.word("ContactId", &mut self.contact_id);
         read.word("EndDetail", &mut self.end_detail);
         read.words("HeldBy", &mut self.held_by);
         read.words("Capabilities", &mut self.capabilities);

@@ -11,6 +11,7 @@
 #![warn(missing_docs)]
 
 pub mod actions;
+pub mod agent;
 pub mod errors;
 pub mod fields;
 pub mod limits;
@@ -23,6 +24,7 @@ pub mod words;
 pub mod xml;
 
 pub use actions::{Action, CallRef, Verb};
+pub use agent::AgentAnswer;
 pub use errors::{Error, ErrorKind, ErrorName};
 pub use fields::{Dict, Entries, Fields};
 pub use options::{

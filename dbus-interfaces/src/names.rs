@@ -31,6 +31,9 @@ pub const TRANSACTION: &str = "org.callarbiter.Calls1.Transaction";
 /// On an object of the *app*: the arbiter calls it.
 pub const PROVIDER_DELEGATE: &str = "org.callarbiter.Calls1.ProviderDelegate";
 
+/// On an object of an *agent*: the arbiter calls it.
+pub const AGENT: &str = "org.callarbiter.Calls1.Agent";
+
 /// The interfaces that the arbiter serves.
 pub const SERVED: &[&str] = &[MANAGER, AUDIO_SESSION, PROVIDER, CALL, GROUP, TRANSACTION];
 

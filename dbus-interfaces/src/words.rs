@@ -154,6 +154,18 @@ words! {
 }
 
 words! {
+    /// Where a name comes from: `Call.NameSource`.
+    NameSource {
+        /// There is no name.
+        None = "",
+        /// The app says so.
+        Claimed = "claimed",
+        /// The user's own address book.
+        Contacts = "contacts",
+    }
+}
+
+words! {
     /// Whether an app may provide calls: `Provider.Authorization`.
     Authorization {
         /// The user has not been asked yet; calls are refused.
@@ -258,6 +270,14 @@ words! {
         Headset = "headset",
         /// Reads do-not-disturb; one.
         DoNotDisturb = "dnd",
+        /// Asks the user whether an app may provide calls; one.
+        Consent = "consent",
+        /// Starts apps for calls; one.
+        Launch = "launch",
+        /// Knows which app a process belongs to; one.
+        Identity = "identity",
+        /// Has the user's address book; one.
+        Contacts = "contacts",
     }
 }
 

@@ -23,6 +23,9 @@ pub const TRANSACTION: &str = file!("Transaction");
 /// `org.callarbiter.Calls1.ProviderDelegate`.
 pub const PROVIDER_DELEGATE: &str = file!("ProviderDelegate");
 
+/// `org.callarbiter.Calls1.Agent`.
+pub const AGENT: &str = file!("Agent");
+
 /// Every interface with its file.
 pub const ALL: &[(&str, &str)] = &[
     (names::MANAGER, MANAGER),
@@ -32,6 +35,7 @@ pub const ALL: &[(&str, &str)] = &[
     (names::GROUP, GROUP),
     (names::TRANSACTION, TRANSACTION),
     (names::PROVIDER_DELEGATE, PROVIDER_DELEGATE),
+    (names::AGENT, AGENT),
 ];
 
 /// The file of an interface.

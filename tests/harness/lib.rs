@@ -18,6 +18,7 @@
 //! hold what you start in the test that started it. Nothing here sleeps: it waits, with a deadline.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
+mod agent;
 mod app;
 mod arbiter;
 mod bus;
@@ -30,6 +31,7 @@ mod user;
 mod wait;
 mod witness;
 
+pub use agent::{Errand, FakeAgent};
 pub use app::{App, Memory, Mood};
 pub use arbiter::{ALLOW, Arbiter, Daemon};
 pub use bus::Bus;

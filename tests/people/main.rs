@@ -1,4 +1,11 @@
-//! What the arbiter asks about people, and for them: who may disturb.
+//! What the arbiter asks about people, and for them: who may disturb, which apps may call, which are started, and
+//! whose names are shown. The agent is the test's own; the one of a desktop is tried in `agent`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
+mod consent;
+mod contacts;
+mod launch;
 mod quiet;
+
+/// The user is asked about every app, and any process of the user may be an agent.
+const ASKING: &str = "[agents]\nunits = [\"*\"]\n";

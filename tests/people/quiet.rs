@@ -3,8 +3,10 @@
 use std::collections::HashMap;
 
 use anyhow::Result;
-use harness::{Arbiter, Bus, FakeProvider, Peer, ROOT, Refused, View, Witness, is, options};
-use zbus::{ObjectPath, OwnedVariant, Variant};
+use harness::{
+    Arbiter, Bus, FakeAgent, FakeProvider, Peer, ROOT, Refused, View, Witness, is, options,
+};
+use zbus::{OwnedVariant, Variant};
 
 const CONFIG: &str = "authorization = \"allow\"\n[agents]\nunits = [\"*\"]\n";
 
@@ -12,13 +14,11 @@ const CONFIG: &str = "authorization = \"allow\"\n[agents]\nunits = [\"*\"]\n";
 async fn a_call_that_may_not_disturb_leaves_a_trace_and_friends_ring() -> Result<()> {
     let arbiter = Arbiter::on(Bus::session().await?, CONFIG).await?;
     let phone = FakeProvider::register(&arbiter.bus, "org.example.Phone").await?;
-    let agent = arbiter.bus.connect().await?;
-    let registration = (ObjectPath::try_from("/agent")?, vec!["dnd"], options([]));
-    let _: HashMap<String, OwnedVariant> =
-        agent.call(ROOT, "Manager", "RegisterAgent", &registration).await?;
-    do_not_disturb(&agent, &["+49 30 1"]).await?;
+    let agent = FakeAgent::with(&arbiter.bus, &["dnd"]).await?;
+    do_not_disturb(&agent.peer, &["+49 30 1"]).await?;
 
     let mut observer = Witness::subscribe(&arbiter.bus).await?;
+    observer.agrees(&phone.peer).await?;
     let uuid = "11111111-1111-4111-8111-111111111111";
     let from = |handle: &'static str| options([("remote-handle", handle.into())]);
     let why = phone.report_incoming_call(uuid, &from("sip:ada@example.org")).await.unwrap_err();

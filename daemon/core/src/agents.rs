@@ -27,21 +27,28 @@ impl Domain {
             if holders.contains(&caller.peer) {
                 continue;
             }
-            if *role != Role::Ui {
-                let (uid, role) = (self.uid, *role);
-                let lost = holders.drain(..).map(|peer| Effect::RoleLost { uid, peer, role });
-                self.turn.effects.extend(lost);
-            }
+            let (uid, role) = (self.uid, *role);
+            let before = if role == Role::Ui { Vec::new() } else { std::mem::take(holders) };
             holders.push(caller.peer);
+            for peer in before {
+                self.turn.effects.push(Effect::RoleLost { uid, peer, role });
+                self.role_is_lost(peer, role);
+            }
+            self.role_is_taken(role);
         }
         Ok(Reply::Done)
     }
 
     /// Roles end with the connection.
     pub(crate) fn lose_roles(&mut self, peer: Peer) {
-        for holders in self.roles.values_mut() {
-            holders.retain(|p| *p != peer);
+        let mut lost = Vec::new();
+        for (role, holders) in &mut self.roles {
+            if holders.contains(&peer) {
+                holders.retain(|p| *p != peer);
+                lost.push(*role);
+            }
         }
+        lost.into_iter().for_each(|role| self.role_is_lost(peer, role));
         if self.roles.get(&Role::Dnd).is_none_or(Vec::is_empty) {
             self.disturb_again();
         }

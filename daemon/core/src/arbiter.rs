@@ -101,6 +101,14 @@ impl Arbiter {
             Input::SetDoNotDisturb { caller, mode, allow } => {
                 self.turn(now, caller.uid, effects, |d| d.set_do_not_disturb(caller, mode, &allow))
             }
+            Input::AgentReply { caller, request, answer } => {
+                self.turn(now, caller.uid, effects, |d| d.agent_reply(caller, request, answer))
+            }
+            Input::SetAuthorization { caller, app, authorization } => {
+                self.turn(now, caller.uid, effects, |d| {
+                    d.set_authorization(caller, &app, authorization)
+                })
+            }
             Input::Restarted { lost, again } => {
                 self.peers.retain(|peer, _| !lost.contains(peer));
                 self.everywhere(now, effects, |d| d.restarted(&lost, again));
@@ -337,6 +345,7 @@ impl Domain {
             Due::Progress(id) => self.no_progress(id),
             Due::Grace(id) => self.grace_over(id),
             Due::Forget(id) => self.forget_transaction(id),
+            Due::Errand(id) => self.errand_timed_out(id),
         }
     }
 }

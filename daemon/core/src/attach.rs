@@ -36,6 +36,7 @@ impl Domain {
             Some((id, None)) => {
                 self.attach_again(id, caller.peer, wanted);
                 self.app_arrived(id);
+                self.ask_consent(id);
                 return Ok(Reply::Provider(id));
             }
             None => {}
@@ -54,6 +55,7 @@ impl Domain {
         self.providers.insert(id, provider);
         self.turn.added(Object::Provider(id));
         self.log(id, None, Happening::Registered);
+        self.ask_consent(id);
         Ok(Reply::Provider(id))
     }
 

@@ -8,7 +8,9 @@ use std::{fmt, sync::Arc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::{CallId, GroupId, Private, ProviderId, RequestId, Time, saved::reasons::Reason};
+use crate::{
+    CallId, Contact, GroupId, Private, ProviderId, RequestId, Time, saved::reasons::Reason,
+};
 
 /// One call. Every field is public to readers; only the core writes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -32,7 +34,7 @@ pub struct Call {
     /// The far end's address.
     #[serde(with = "crate::private::stored")]
     pub handle: Private,
-    /// The far end's name, as the app claims it.
+    /// The far end's name, as the app claims it; [`Call::shown_name`] is what people see.
     #[serde(with = "crate::private::stored")]
     pub name: Private,
     /// Whether it has video.
@@ -80,6 +82,9 @@ pub struct Call {
     pub contact: Private,
     /// The number of its last change.
     pub revision: u64,
+    /// Who it is by the user's own address book.
+    #[serde(skip)]
+    pub known: Option<Arc<Contact>>,
     /// What is being asked of its provider, and what waits for it.
     pub(crate) requests: Vec<RequestId>,
     /// Until when it rings, if nobody tries to answer it.

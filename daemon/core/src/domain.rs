@@ -13,11 +13,12 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{
-    AudioSession, Authorization, Call, CallId, CallRef, CallState, DoNotDisturb, Group, GroupId,
-    Millis, Now, Object, Peer, Provider, ProviderId, RequestId, Role, Settings, Transaction,
-    TransactionId, Uid,
+    AudioSession, Call, CallId, CallRef, CallState, DoNotDisturb, Group, GroupId, Millis, Now,
+    Object, Peer, Provider, ProviderId, RequestId, Role, Settings, Transaction, TransactionId, Uid,
     batch::Batch,
     choice::Uses,
+    consent::Decision,
+    errand::Errand,
     focus::Vacated,
     index::Index,
     kept::{Kept, Whole},
@@ -63,6 +64,11 @@ pub struct Domain {
     pub(crate) allowed: Whole<Allowed>,
     /// Calls that were not to disturb, the oldest first.
     pub(crate) suppressed: Kept<u64, Suppressed>,
+    /// What the user said about apps, the oldest first.
+    pub(crate) decisions: Kept<u64, Decision>,
+    pub(crate) errands: Kept<RequestId, Errand>,
+    /// Calls of which another contact may be known than was last written.
+    pub(crate) contacts_changed: Vec<CallId>,
     pub(crate) seats: Vec<Arc<str>>,
     pub(crate) background: bool,
     pub(crate) suspended: bool,
@@ -293,16 +299,6 @@ impl Domain {
             AudioActivated { .. } => d.audio_grant,
             AudioDeactivated { .. } => d.audio_release,
             SetMuted { .. } | SetGroup { .. } | SetVideo { .. } | Reconcile { .. } => d.other,
-        }
-    }
-
-    pub(crate) fn authorization_of(&self, app: &str) -> Authorization {
-        use crate::AuthorizationPolicy::*;
-        let policy = &self.settings.policy;
-        match (policy.apps.get(app), policy.authorization) {
-            (Some(true), _) | (None, Allow) => Authorization::Authorized,
-            (Some(false), _) => Authorization::Restricted,
-            (None, Ask) => Authorization::NotDetermined,
         }
     }
 }

@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{
-    CallId, CallState, Direction, EndReason, GroupId, Names, Peer, Private, ProviderId, RequestId,
-    Role, TransactionId, Uid,
+    AgentAsk, CallId, CallState, Direction, EndReason, GroupId, Names, Peer, Private, ProviderId,
+    RequestId, Role, TransactionId, Uid,
 };
 
 /// One thing to do.
@@ -26,6 +26,8 @@ pub enum Effect {
         deadline_ms: u32,
         origin: Origin,
     },
+    /// Ask an agent; it answers with `AgentReply`.
+    AskAgent { uid: Uid, peer: Peer, request: RequestId, ask: AgentAsk, deadline_ms: u32 },
     /// Tell a provider that it was too late.
     TimedOut {
         uid: Uid,

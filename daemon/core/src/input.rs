@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{
-    CallId, CallState, Capabilities, Direction, EndReason, Peer, Private, ProviderId, RequestId,
-    Settings, TransactionId, Uid,
+    AgentAnswer, Authorization, CallId, CallState, Capabilities, Direction, EndReason, Peer,
+    Private, ProviderId, RequestId, Settings, TransactionId, Uid,
 };
 
 /// One thing that happened.
@@ -28,6 +28,10 @@ pub enum Input {
     TakeRoles { caller: Caller, roles: Vec<Role> },
     /// The holder of role `dnd` says what the desktop shows; these handles ring all the same.
     SetDoNotDisturb { caller: Caller, mode: DoNotDisturb, allow: Vec<Private> },
+    /// An agent answers what it was asked.
+    AgentReply { caller: Caller, request: RequestId, answer: AgentAnswer },
+    /// The holder of role `consent` says what the user decided about an app.
+    SetAuthorization { caller: Caller, app: Arc<str>, authorization: Authorization },
     /// The arbiter was restored, and this is the first that it hears: these connections are gone, and all
     /// others are still there. `again`: soon after another restart, so that nobody is given more time once
     /// more; a deadline must not be put off for ever.
@@ -187,6 +191,8 @@ pub enum Word {
     Progress { request: RequestId, extend: crate::Millis },
     /// It tells more about itself.
     Configure(Configuration),
+    /// It would like to be allowed.
+    Authorize,
     /// It leaves; its live calls end.
     Unregister,
 }
@@ -297,6 +303,12 @@ pub enum Role {
     Headset,
     /// Starts apps for calls; one.
     Launch,
+    /// Asks the user whether apps may provide calls; one.
+    Consent,
+    /// Knows which app a process belongs to; one.
+    Identity,
+    /// Has the user's address book; one.
+    Contacts,
 }
 
 impl Role {
@@ -307,6 +319,9 @@ impl Role {
             Role::Dnd => "dnd",
             Role::Headset => "headset",
             Role::Launch => "launch",
+            Role::Consent => "consent",
+            Role::Identity => "identity",
+            Role::Contacts => "contacts",
         }
     }
 }

@@ -5,8 +5,9 @@
 //! shown by the tests' random histories.
 
 use crate::{
-    Ask, Call, CallState, Domain, HeldBy, Phase, RequestId, Step, Transaction,
+    AgentAsk, Ask, Call, CallState, Domain, HeldBy, Phase, RequestId, Step, Transaction,
     batch::BatchWaiter,
+    errand::Errand,
     lane::Job,
     request::{Request, Waiter},
     timers::Due,
@@ -48,6 +49,7 @@ impl Domain {
         for transaction in self.transactions.values() {
             self.sound_transaction(transaction)?;
         }
+        self.sound_errands()?;
         self.sound_timers()?;
         self.sound_rest()
     }
@@ -63,6 +65,8 @@ impl Domain {
         must(!launching || gone, "a call waits for an app that is there")?;
         must(!gone || call.orphaned != launching, "a call of a lost provider is not orphaned")?;
         must(call.held_by.is_known(), "held by nobody that is known")?;
+        let nameless = call.known.as_ref().is_some_and(|known| known.name.is_empty());
+        must(!nameless, "a contact without a name")?;
         let held = call.state == CallState::Held;
         must(held != call.held_by.is_empty(), "held by nobody, or not held at all")?;
         let grouped = call.state.is_eligible() || call.state == CallState::Held;
@@ -272,6 +276,28 @@ impl Domain {
         requests + self.batches.values().filter(|b| b.waiter.is_some_and(own)).count()
     }
 
+    fn sound_errands(&self) -> Sound {
+        for (id, errand) in &self.errands {
+            let holders = self.roles.get(&errand.ask.role());
+            let holds = holders.is_some_and(|holders| holders.contains(&errand.peer));
+            must(holds, "an errand of nobody")?;
+            must(self.timers.at(Due::Errand(*id)).is_some(), "an errand for ever")?;
+            must(!self.requests.contains_key(id), "a request and an errand")?;
+            let call = errand.ask.call().map(|call| self.calls.get(&call));
+            let call = call.map(|call| call.ok_or("an errand about no call")).transpose()?;
+            let launches = matches!(errand.ask, AgentAsk::Launch { .. });
+            let waits = call.is_some_and(|c| c.state == CallState::Launching);
+            must(!launches || waits, "an app is started for nobody")?;
+            let same = |other: &Errand| match (&other.ask, &errand.ask) {
+                (AgentAsk::Consent { app: a, .. }, AgentAsk::Consent { app: b, .. }) => a == b,
+                (a, b) => a.call() == b.call() && a.role() == b.role(),
+            };
+            let again = self.errands.values().filter(|other| same(other)).count();
+            must(again == 1, "asked twice at once")?;
+        }
+        Ok(())
+    }
+
     fn sound_timers(&self) -> Sound {
         for (due, _) in self.timers.all() {
             let known = match due {
@@ -283,6 +309,7 @@ impl Domain {
                 }
                 Due::Grace(id) => self.providers.contains_key(&id),
                 Due::Forget(id) => self.transactions.get(&id).is_some_and(|t| t.finished),
+                Due::Errand(id) => self.errands.contains_key(&id),
             };
             must(known, "a deadline of nothing")?;
         }
@@ -325,14 +352,15 @@ impl Domain {
             && self.groups.keys().all(|id| given(id.0, next.group))
             && self.transactions.keys().all(|id| given(id.0, next.transaction))
             && self.batches.keys().all(|id| given(*id, next.batch))
-            && self.requests.keys().all(|id| next.knows(*id));
+            && self.requests.keys().chain(self.errands.keys()).all(|id| next.knows(*id));
         must(known, "a number that was never given out")?;
         must(self.groups.values().all(|g| g.membership < u64::MAX / 2), "no numbers are left")?;
         let last = |last: Option<u64>| last.is_none_or(|last| last < u64::MAX / 2);
         let ages = last(self.past.last_key_value().map(|(n, _)| *n))
             && last(self.tombstones.kept.last_key_value().map(|(n, _)| *n))
             && last(self.tokens.kept.last_key_value().map(|(n, _)| *n))
-            && last(self.suppressed.last_key_value().map(|(n, _)| *n));
+            && last(self.suppressed.last_key_value().map(|(n, _)| *n))
+            && last(self.decisions.last_key_value().map(|(n, _)| *n));
         must(ages, "no numbers are left")
     }
 
@@ -347,6 +375,7 @@ impl Domain {
         must(tombstones, "too many tombstones")?;
         must(self.tokens.len() <= most(own.tokens, usual.tokens), "too many tokens")?;
         must(self.suppressed.len() <= crate::quiet::SUPPRESSED, "too many suppressed")?;
+        must(self.decisions.len() <= crate::consent::DECISIONS, "too many decisions")?;
         must(self.uses.len() <= crate::choice::USES, "too many uses")?;
         let queue = 2 * most(own.requests_per_call, usual.requests_per_call);
         must(self.calls.values().all(|c| c.requests.len() <= queue), "too many requests")?;

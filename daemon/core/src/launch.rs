@@ -8,8 +8,9 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use crate::{
-    Action, AppIdSource, Call, CallId, CallState, Configuration, Domain, EndReason, Error, Object,
-    Outcome, Provider, ProviderId, Refusal, Result, Step, TransactionId, choice,
+    Action, AgentAnswer, AgentAsk, AppIdSource, Call, CallId, CallState, Configuration, Domain,
+    EndReason, Error, Object, Outcome, Provider, ProviderId, Refusal, Result, Step, TransactionId,
+    choice,
 };
 
 impl Domain {
@@ -26,7 +27,21 @@ impl Domain {
     }
 
     /// Whoever holds role `launch` is to start its app.
-    pub(crate) fn ask_to_launch(&mut self, _call: CallId) {}
+    pub(crate) fn ask_to_launch(&mut self, call: CallId) {
+        let Some(handle) = self.calls.get(&call).map(|c| c.handle.clone()) else { return };
+        let app = self.app_of(call);
+        self.ask_agent(AgentAsk::Launch { app, call, handle });
+    }
+
+    /// It was started, and will register; or it could not be.
+    pub(crate) fn launch_answered(&mut self, app: &str, call: CallId, answer: &AgentAnswer) {
+        if let Some(why) = &answer.error {
+            let said = if why.is_empty() { "no reason was given" } else { why.reveal() };
+            let why = format!("{app} could not be started: {said}");
+            let why = Refusal::new(Error::ActionFailed, why);
+            self.launch_failed(call, Outcome::Failed(why));
+        }
+    }
 
     /// The object under which the app is expected; it is there from now on.
     pub(crate) fn expect_app(&mut self, app: Arc<str>) -> ProviderId {
@@ -87,6 +102,9 @@ impl Domain {
 
     fn go_on(&mut self, call: CallId) {
         let step = self.waiting_step(call);
+        self.drop_errands(|e| {
+            e.ask.call() == Some(call) && matches!(e.ask, AgentAsk::Launch { .. })
+        });
         self.transition(call, CallState::Starting, "its app is there");
         let Some((transaction, _)) = step else { return };
         if self.calls.get(&call).is_some_and(|c| c.emergency) {

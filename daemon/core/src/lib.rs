@@ -11,8 +11,11 @@ mod audio;
 mod batch;
 mod call;
 mod choice;
+mod consent;
+mod contacts;
 mod domain;
 mod effect;
+mod errand;
 mod focus;
 mod group;
 mod handle;
@@ -53,8 +56,10 @@ pub use audio::{AudioSession, Phase};
 pub use call::{
     AnswerPlan, Call, CallState, Capabilities, Direction, End, EndReason, HeldBy, Silenced,
 };
+pub use contacts::Contact;
 pub use domain::Domain;
 pub use effect::{Ask, Authorization, Change, Effect, Event, Happening, Notice, Object, Origin};
+pub use errand::{AgentAnswer, AgentAsk};
 pub use group::Group;
 pub use ids::{CallId, GroupId, Peer, ProviderId, RequestId, TransactionId, Uid};
 pub use input::{

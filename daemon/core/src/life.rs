@@ -57,6 +57,7 @@ impl Domain {
             correlation: update.correlation.clone().filter(|c| !c.is_empty()),
             contact: update.contact.clone().unwrap_or_default(),
             revision: 0,
+            known: None,
             requests: Vec::new(),
             ring_until: self.now.mono + rings,
             ending: None,
@@ -69,6 +70,9 @@ impl Domain {
         self.turn.added(Object::Call(id));
         self.entered(id, None, state);
         self.log(provider, Some(id), Happening::Began { direction, state });
+        if state != CallState::Screening {
+            self.look_up(id);
+        }
         id
     }
 
@@ -261,6 +265,10 @@ impl Domain {
         call.end = Some(End { reason, detail: Private::from(detail) });
         call.orphaned = false;
         let group = call.group;
+        if call.known.is_some() {
+            self.contacts_changed.push(id);
+        }
+        self.drop_errands(|errand| errand.ask.call() == Some(id));
         self.remember(id, self.settings.deadlines.memory);
         if let Some(group) = group.and_then(|g| self.group_mut(g)) {
             group.calls.retain(|c| *c != id);

@@ -44,6 +44,10 @@ impl Domain {
                 self.configure(id, configuration);
                 Ok(Reply::Done)
             }
+            Word::Authorize => {
+                self.ask_consent(id);
+                Ok(Reply::Done)
+            }
             Word::Unregister => {
                 self.unregister(id);
                 Ok(Reply::Done)
@@ -171,7 +175,9 @@ impl Domain {
 
     /// `UpdateCall`.
     fn update(&mut self, id: ProviderId, uuid: Uuid, update: &Update) -> Result<Reply> {
-        let call = self.own(id, uuid)?.id;
+        let known = self.own(id, uuid)?;
+        let call = known.id;
+        let other = update.handle.as_ref().is_some_and(|handle| *handle != known.handle);
         let now = self.now;
         self.call_mut(call);
         let shown = self.turn.shown_before(call);
@@ -206,6 +212,10 @@ impl Domain {
             call.ring_deadline_wall = now.wall_at(until);
             let due = crate::timers::Due::Ring(call.id);
             self.timers.arm(due, until);
+        }
+        let id = call.id;
+        if other {
+            self.handle_changed(id);
         }
         Ok(Reply::Done)
     }

@@ -33,6 +33,7 @@ impl Domain {
         self.give_time(again);
         self.lose(lost);
         self.authorize_again();
+        self.give_again();
         for id in there {
             self.ask_where_it_stands(id);
         }
@@ -46,7 +47,7 @@ impl Domain {
             // No rule makes such a one.
             _ if at > most => Some((due, most)),
             // Those wait for the app's word, or for nothing.
-            Due::Request(_) | Due::Forget(_) => None,
+            Due::Request(_) | Due::Forget(_) | Due::Errand(_) => None,
             _ if at < least && !again => Some((due, least)),
             _ => None,
         };

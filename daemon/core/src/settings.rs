@@ -54,6 +54,10 @@ pub struct Deadlines {
     pub late_push: Millis,
     /// A finished transaction can be read this long.
     pub transaction: Millis,
+    /// The user is asked whether an app may provide calls.
+    pub consent: Millis,
+    /// The user's address book is asked who somebody is; a call does not wait for it.
+    pub look_up: Millis,
     /// Who calls again so soon after a call that do-not-disturb kept away rings: it is urgent.
     pub repeated: Millis,
 }
@@ -78,6 +82,8 @@ impl Default for Deadlines {
             memory: Millis::secs(3600),
             late_push: Millis::secs(120),
             transaction: Millis::secs(60),
+            consent: Millis::secs(300),
+            look_up: Millis::secs(2),
             repeated: Millis::secs(180),
         }
     }

@@ -3,9 +3,11 @@
 //! Owns the names of properties and what of an object is remembered while a turn changes it: what is cheap
 //! to copy at once, what is not only when it is replaced. When a change is published is [`crate::turn`]'s.
 
+use std::sync::Arc;
+
 use crate::{
-    AnswerPlan, AudioSession, Call, CallState, Capabilities, GroupId, HeldBy, Names, Private,
-    Provider, Silenced,
+    AnswerPlan, AudioSession, Call, CallState, Capabilities, Contact, GroupId, HeldBy, Names,
+    Private, Provider, Silenced, contacts::name_source,
 };
 
 /// Gives each name its bit, in order; the last one is the revision's, which is there where any other is.
@@ -40,6 +42,7 @@ pub(crate) struct ShownCall {
     pub handle: Option<Private>,
     pub name: Option<Private>,
     pub answer_plan: Option<AnswerPlan>,
+    pub known: Option<Option<Arc<Contact>>>,
 }
 
 impl ShownCall {
@@ -63,17 +66,24 @@ impl ShownCall {
             handle: None,
             name: None,
             answer_plan: None,
+            known: None,
         }
     }
 
     pub fn differences(&self, now: &Call) -> Names {
         // A live call has not ended before.
         let ended = now.end.is_some();
+        let was_known = self.known.as_ref().unwrap_or(&now.known).as_deref();
+        let was_claimed = self.name.as_ref().unwrap_or(&now.name);
+        let was_named = was_known.map_or(was_claimed, |known| &known.name);
+        let id = |known: Option<&Contact>| known.map(|known| known.id.clone());
         differences! {
             "State": self.state != now.state,
             "Reason": self.reason != now.reason,
             "RemoteHandle": self.handle.as_ref().is_some_and(|was| *was != now.handle),
-            "DisplayName": self.name.as_ref().is_some_and(|was| *was != now.name),
+            "DisplayName": was_named != now.shown_name(),
+            "NameSource": name_source(was_known, was_claimed) != now.name_source(),
+            "ContactId": id(was_known) != id(now.known.as_deref()),
             "HasVideo": self.video != now.video,
             "Muted": self.muted != now.muted,
             "HeldBy": self.held_by != now.held_by,

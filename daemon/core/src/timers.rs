@@ -17,6 +17,8 @@ pub enum Due {
     Grace(ProviderId),
     /// A finished transaction is forgotten.
     Forget(TransactionId),
+    /// An agent must have answered.
+    Errand(RequestId),
 }
 
 /// At most one deadline for each thing.

@@ -13,8 +13,7 @@ fn world(allowed: &[&str]) -> (World, Caller) {
     let mut settings = Settings::default();
     settings.policy.apps = allowed.iter().map(|app| ((*app).into(), true)).collect();
     let mut w = World::with(settings);
-    let agent = w.caller(ALICE);
-    w.handle(Input::TakeRoles { caller: agent, roles: vec![Role::Launch] }).unwrap();
+    let agent = w.agent(ALICE, &[Role::Launch]);
     (w, agent)
 }
 
@@ -287,4 +286,60 @@ fn the_app_of_last_time_is_started_if_it_is_gone() {
     w.request(ALICE, vec![end(2)]).unwrap();
     w.request(ALICE, vec![start(3, "sip:x@y")]).unwrap();
     assert_eq!(&*provider_of(&w, 3).app, "a", "others need nobody who is not there");
+}
+
+/// The one errand of this agent.
+fn errand(w: &World, agent: Caller) -> RequestId {
+    match &w.errands(agent)[..] {
+        [(request, AgentAsk::Launch { app, handle, .. })] => {
+            assert_eq!((&**app, handle.reveal()), ("a", "tel:1"));
+            *request
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn the_agent_is_asked_once_and_says_that_it_could_not() {
+    let (mut w, agent) = world(&["a"]);
+    let t = w.request(ALICE, vec![start_on(1, "a")]).unwrap();
+    let request = errand(&w, agent);
+    w.effects.clear();
+    let error = Some("no such desktop file".into());
+    w.agent_says(agent, request, AgentAnswer { error, ..AgentAnswer::default() }).unwrap();
+    assert_eq!((w.end_of(1), w.outcomes(ALICE, t)), (Some(EndReason::Failed), vec!["failed"]));
+    assert_eq!(detail_of(&w, 1), "a could not be started: no such desktop file");
+    let again = w.agent_says(agent, request, AgentAnswer::default()).unwrap_err();
+    assert_eq!(again.error, Error::TimedOut);
+}
+
+#[test]
+fn a_started_app_may_still_take_its_time() {
+    let (mut w, agent) = world(&["a"]);
+    w.request(ALICE, vec![start_on(1, "a")]).unwrap();
+    w.agent_says(agent, errand(&w, agent), AgentAnswer::default()).unwrap();
+    w.pass(Millis::secs(25));
+    assert_eq!(w.state_of(ALICE, 1), Launching);
+    w.app(ALICE, "a");
+    assert_eq!(w.asks(ALICE), [("Start", 1)]);
+}
+
+#[test]
+fn another_agent_is_asked_when_the_first_is_gone() {
+    let (mut w, agent) = world(&["a"]);
+    w.request(ALICE, vec![start_on(1, "a")]).unwrap();
+    let first = errand(&w, agent);
+    w.pass(Millis::secs(10));
+    w.handle(Input::PeerLost { peer: agent.peer }).unwrap();
+    assert_eq!(w.state_of(ALICE, 1), Launching, "the app may be on its way");
+    let next = w.agent(ALICE, &[Role::Launch]);
+    let second = errand(&w, next);
+    assert_ne!(first, second);
+    let why = w.agent_says(agent, second, AgentAnswer::default()).unwrap_err();
+    assert_eq!(why.error, Error::InvalidArgument, "it is not its request");
+    w.restart(&[]);
+    assert_eq!(errand(&w, next), second, "sent again, under its number");
+    w.app(ALICE, "a");
+    let why = w.agent_says(next, second, AgentAnswer::default()).unwrap_err();
+    assert_eq!(why.error, Error::TimedOut, "it is there already");
 }

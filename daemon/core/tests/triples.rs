@@ -13,11 +13,11 @@ mod world;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use callarbiter_core::{CallState::*, DoNotDisturb, EndReason, Role};
+use callarbiter_core::{Authorization, CallState::*, DoNotDisturb, EndReason, Role};
 use model::{
     apps::{BOBS, PLAIN, SOS, STIFF, WIDE},
     harness::Harness,
-    op::{Act::*, By, Handle, How, Kind, Op, Op::*, Rules, Said},
+    op::{Act::*, By, Errand, Handle, How, Kind, Op, Op::*, Rules, Said},
     rest::ENDINGS,
 };
 
@@ -85,6 +85,10 @@ fn operations() -> Vec<Op> {
         Suspend { asleep: true },
         Suspend { asleep: false },
         Disturb { by: By::Shell, mode: DoNotDisturb::Refuse, allow: false },
+        Op::AgentReply { nth: 0, by: None, how: Errand::Done },
+        Op::AgentReply { nth: 0, by: None, how: Errand::Fail },
+        Authorize { by: By::Shell, app: PLAIN, word: Authorization::Denied },
+        Op::Rules { rules: Rules::Asking },
         Op::Rules { rules: Rules::Eager },
         Op::Rules { rules: Rules::Tight },
     ]
@@ -122,7 +126,7 @@ fn begin(situation: &[Op]) -> Harness {
     for app in [PLAIN, WIDE, STIFF, SOS, BOBS] {
         harness.apply(&Register { app });
     }
-    for role in [Role::Dnd, Role::Launch] {
+    for role in [Role::Dnd, Role::Launch, Role::Consent, Role::Contacts] {
         harness.apply(&TakeRole { by: By::Shell, role });
     }
     for op in situation {

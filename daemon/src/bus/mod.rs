@@ -5,6 +5,7 @@
 //! [`Router`] is given messages and the time, and [`crate::run`] reads and writes the socket.
 
 mod admission;
+mod agents;
 mod compose;
 mod contract;
 mod debts;

@@ -180,7 +180,12 @@ const CALL: Table<Call> = &[
     ("State", |_, it, _| Value::Str(it.state.name())),
     ("Reason", |_, it, _| Value::Str(it.reason)),
     ("RemoteHandle", |_, it, open| personal(&it.handle, open)),
-    ("DisplayName", |_, it, open| personal(&it.name, open)),
+    ("DisplayName", |_, it, open| personal(it.shown_name(), open)),
+    ("NameSource", |_, it, open| Value::Str(if open { it.name_source() } else { "" })),
+    ("ContactId", |_, it, open| match &it.known {
+        Some(known) => personal(&known.id, open),
+        None => Value::Str(""),
+    }),
     ("HasVideo", |_, it, _| Value::Bool(it.video)),
     ("Muted", |_, it, _| Value::Bool(it.muted)),
     // Silencing the capture of a muted call is the agent's, which is not there yet.
@@ -333,7 +338,7 @@ pub fn configuration(configuration: &Configuration) -> Dict {
     .to_dict()
 }
 
-fn source(source: AppIdSource) -> &'static str {
+pub fn source(source: AppIdSource) -> &'static str {
     match source {
         AppIdSource::Declared => "declared",
         AppIdSource::Unit => "unit",

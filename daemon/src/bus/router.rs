@@ -60,6 +60,8 @@ pub struct Router {
     pub(super) epoch: String,
     /// Where each provider is asked.
     pub(super) delegates: Kept<(Uid, ProviderId), OwnedObjectPath>,
+    /// Where each agent is asked.
+    pub(super) agents: Kept<Peer, OwnedObjectPath>,
     /// Who asked for a transaction: it hears of its end without a subscription.
     pub(super) requesters: Kept<(Uid, TransactionId), Peer>,
     pub(super) continuity: Continuity,
@@ -93,6 +95,7 @@ impl Router {
             requests: Requests::new(),
             epoch: Uuid::new_v4().to_string(),
             delegates: Kept::default(),
+            agents: Kept::default(),
             requesters: Kept::default(),
             continuity: Continuity::default(),
             machine_id,
@@ -334,6 +337,7 @@ impl Router {
         self.subscribers.left(uid, peer);
         self.waits.left(peer);
         self.requesters.remove_where(|requester| *requester == peer);
+        self.agents.remove(&peer);
         self.debts.left(uid, peer);
         self.resyncs.retain(|(_, _, asked)| *asked != peer);
         Some(peer)

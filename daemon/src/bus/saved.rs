@@ -1,5 +1,5 @@
 //! What of the shell outlives the process, beside the core: which connection each number is, where
-//! providers are asked, who subscribed, who requested what, and by which words request ids are told from
+//! providers and agents are asked, who subscribed, who requested what, and by which words request ids are told from
 //! those of a lost state.
 //!
 //! Owns these records and the way back from them. A number of a connection means the same after a restart as
@@ -53,6 +53,8 @@ pub enum Key {
     Requester(Uid, TransactionId),
     /// The core's own.
     Core(callarbiter_core::Key),
+    /// Where an agent is asked.
+    Agent(Peer),
 }
 
 /// From the beginning of a state to its loss.
@@ -124,6 +126,7 @@ impl Router {
         keys.extend(self.subscribers.take_changed().map(|(uid, peer)| Key::Subscriber(uid, peer)));
         keys.extend(self.delegates.take_changed().map(|(uid, id)| Key::Delegate(uid, id)));
         keys.extend(self.requesters.take_changed().map(|(uid, id)| Key::Requester(uid, id)));
+        keys.extend(self.agents.take_changed().map(Key::Agent));
         keys.sort_unstable();
         keys.dedup();
         let core = &mut self.continuity.core_keys;
@@ -137,6 +140,7 @@ impl Router {
         self.subscribers.take_changed().for_each(drop);
         self.delegates.take_changed().for_each(drop);
         self.requesters.take_changed().for_each(drop);
+        self.agents.take_changed().for_each(drop);
     }
 
     /// Makes a new router the one that wrote these records; of who is still there, it hears by
@@ -187,12 +191,8 @@ impl Router {
                 let () = decode(value)?;
                 self.subscribers.restore(uid, peer);
             }
-            Key::Delegate(uid, id) => {
-                let path: String = decode(value)?;
-                let path = OwnedObjectPath::try_from(path);
-                let path = path.map_err(|_| Unusable::Damaged("a provider has no path"))?;
-                self.delegates.restore((uid, id), path);
-            }
+            Key::Delegate(uid, id) => self.delegates.restore((uid, id), path(value)?),
+            Key::Agent(peer) => self.agents.restore(peer, path(value)?),
             Key::Requester(uid, id) => self.requesters.restore((uid, id), decode(value)?),
         }
         Ok(())
@@ -288,6 +288,9 @@ impl Records for Router {
             Key::Delegate(uid, id) => {
                 self.delegates.get(&(uid, id)).is_some_and(|path| encode(&path.as_str(), out))
             }
+            Key::Agent(peer) => {
+                self.agents.get(&peer).is_some_and(|path| encode(&path.as_str(), out))
+            }
             Key::Requester(uid, id) => {
                 self.requesters.get(&(uid, id)).is_some_and(|peer| encode(peer, out))
             }
@@ -336,11 +339,16 @@ impl Records for Router {
             _ => None,
         };
         let left = room.end.saturating_sub(room.keys.len());
-        if left > 0 {
+        if left > 0 && !matches!(from, Key::Agent(_)) {
             let mut core = Vec::new();
             self.arbiter.keys_after(after, left, &mut core);
             room.keys.extend(core.into_iter().map(Key::Core));
         }
+        let after = match from {
+            Key::Agent(peer) => Some(peer),
+            _ => None,
+        };
+        room.fill(behind(&self.agents, after).map(Key::Agent));
     }
 }
 
@@ -386,6 +394,12 @@ impl Room<'_> {
 
 fn behind<K: Ord + Copy, V>(kept: &Kept<K, V>, after: Option<K>) -> impl Iterator<Item = K> {
     kept.range((after.map_or(Unbounded, Excluded), Unbounded)).map(|(key, _)| *key)
+}
+
+fn path(value: &[u8]) -> Result<OwnedObjectPath, Unusable> {
+    let path: String = decode(value)?;
+    OwnedObjectPath::try_from(path)
+        .map_err(|_| Unusable::Damaged("a provider or an agent has no path"))
 }
 
 /// True, as there is a value.

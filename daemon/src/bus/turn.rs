@@ -74,6 +74,10 @@ impl Router {
                     self.tell_provider(turn, uid, peer, asked);
                 }
             }
+            Effect::AskAgent { uid, peer, request, ask, deadline_ms } => {
+                let request = self.requests.text(request);
+                self.ask_agent(turn, uid, peer, &request, &ask, Millis(deadline_ms));
+            }
             Effect::TimedOut { uid, peer, provider, request, uuid, action } => {
                 let request = self.requests.text(request);
                 if let Some(delegate) = self.delegate(uid, provider, peer) {

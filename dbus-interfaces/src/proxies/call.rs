@@ -77,6 +77,14 @@ pub trait Call {
     #[zbus(property(emits_changed_signal = "false"))]
     fn display_name(&self) -> zbus::Result<String>;
 
+    /// See [`crate::words::NameSource`].
+    #[zbus(property(emits_changed_signal = "false"))]
+    fn name_source(&self) -> zbus::Result<String>;
+
+    /// The entry of the user's address book.
+    #[zbus(property(emits_changed_signal = "false"))]
+    fn contact_id(&self) -> zbus::Result<String>;
+
     /// It has video.
     #[zbus(property(emits_changed_signal = "false"))]
     fn has_video(&self) -> zbus::Result<bool>;

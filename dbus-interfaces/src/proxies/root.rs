@@ -52,6 +52,12 @@ pub trait Manager {
     /// Says what the desktop shows; for the holder of role `dnd`.
     fn set_do_not_disturb(&self, enabled: bool, options: &Dict) -> zbus::Result<()>;
 
+    /// Says what the user decided about an app; for the holder of role `consent`.
+    fn set_authorization(&self, app_id: &str, authorization: &str) -> zbus::Result<()>;
+
+    /// Answers what an agent was asked; see [`crate::AgentAnswer`].
+    fn agent_reply(&self, request: &str, answer: &Dict) -> zbus::Result<()>;
+
     /// This subscriber did not keep up and gets nothing more until it subscribes again.
     #[zbus(signal)]
     fn resync_needed(&self, revision: u64) -> zbus::Result<()>;

@@ -136,6 +136,8 @@ async fn call_every_member(client: &Connection) -> zbus::Result<()> {
     manager.plan_transaction(&actions, &options).await?;
     manager.start_call("tel:1", &options).await?;
     manager.set_do_not_disturb(true, &options).await?;
+    manager.set_authorization("a", "denied").await?;
+    manager.agent_reply("r", &options).await?;
     let _ = (manager.version().await?, manager.epoch().await?, manager.features().await?);
     let _ = (manager.limits().await?, manager.usage().await?, manager.revision().await?);
 
@@ -177,6 +179,7 @@ async fn call_every_member(client: &Connection) -> zbus::Result<()> {
         (call.id().await?, call.provider().await?, call.app_id().await?, call.direction().await?);
     let _ = (call.state().await?, call.reason().await?, call.remote_handle().await?);
     let _ = (call.display_name().await?, call.has_video().await?, call.muted().await?);
+    let _ = (call.name_source().await?, call.contact_id().await?);
     let _ = (call.mute_enforced().await?, call.held_by().await?, call.remote_held().await?);
     let _ = (call.group().await?, call.capabilities().await?, call.waiting().await?);
     let _ = (call.silenced().await?, call.orphaned().await?, call.emergency().await?);

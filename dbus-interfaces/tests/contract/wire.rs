@@ -4,12 +4,15 @@
 use std::collections::HashMap;
 
 use callarbiter_dbus::{
-    Action, ActionResult, AnswerPlan, CallRef, CallUpdate, Configuration, Dict,
+    Action, ActionResult, AgentAnswer, AnswerPlan, CallRef, CallUpdate, Configuration, Dict,
     DoNotDisturbOptions, EndDetails, EndOptions, Error, ErrorKind, ErrorName, Fields,
     PerformOptions, PlanStep, ReconciledCalls, RegistrationState, StartOptions, StateDetails,
     TransactionOptions, Verb, errors, limits,
     names::{self, CallPath, Object},
-    words::{Authorization, CallState, EndReason, HoldModel, Origin, Outcome, Records, Ringer},
+    words::{
+        AppIdSource, Authorization, CallState, EndReason, HoldModel, Origin, Outcome, Records,
+        Ringer,
+    },
 };
 use zbus::OwnedVariant;
 
@@ -214,6 +217,30 @@ fn handles_that_ring_all_the_same_are_bounded() {
         assert!(error.message.contains("`allow`"), "{}", error.message);
     }
     assert!(DoNotDisturbOptions::from_dict(&dict("allow", text("tel:1"))).is_err());
+}
+
+#[test]
+fn an_agents_answer_is_bounded() {
+    let answer = AgentAnswer {
+        authorization: Some(Authorization::Denied),
+        app_id: Some("org.example.Phone".into()),
+        source: Some(AppIdSource::Sandbox),
+        name: Some("Ada".into()),
+        contact_id: Some("1".into()),
+        ..AgentAnswer::failed("org.example.No", "no")
+    };
+    assert_eq!(AgentAnswer::from_dict(&answer.to_dict()), Ok(answer.clone()));
+    assert!(!format!("{answer:?}").contains("Ada"));
+    for (key, most) in [
+        ("name", limits::DISPLAY_NAME_BYTES),
+        ("contact-id", limits::OPAQUE_ID_BYTES),
+        ("message", limits::MESSAGE_BYTES),
+    ] {
+        let error = AgentAnswer::from_dict(&dict(key, text(&"x".repeat(most + 1)))).unwrap_err();
+        assert!(error.message.contains(key), "{}", error.message);
+        assert!(AgentAnswer::from_dict(&dict(key, text("\u{1b}[2J"))).is_err());
+        assert!(AgentAnswer::from_dict(&dict(key, true)).is_err());
+    }
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! From bytes to what happens. Owns the encoding: a byte says what, the next ones its parts, so that changing
 //! one byte changes one thing. Half of the bytes draw what fits the calls that are there, from a seed.
 
-use callarbiter_core::{CallState, DoNotDisturb, EndReason};
+use callarbiter_core::{Authorization, CallState, DoNotDisturb, EndReason};
 
 use crate::{
     bytes::Bytes,
@@ -27,7 +27,7 @@ pub fn op(bytes: &mut Bytes<'_>, view: &View) -> Op {
         let seed = u64::from(what) << 16 | u64::from(bytes.byte()) << 8 | u64::from(bytes.byte());
         return random::op(&mut Rng(seed), theme, view);
     }
-    match what % 26 {
+    match what % 28 {
         0..5 => Op::Reply { nth: bytes.byte() % 8, how: how(bytes) },
         5..10 => Op::Request {
             by: by(bytes),
@@ -50,10 +50,26 @@ pub fn op(bytes: &mut Bytes<'_>, view: &View) -> Op {
         },
         22 => Op::Seats { user: bytes.byte() % 2, seated: bytes.one_in(2) },
         23 => Op::Foreground { user: bytes.pick(&[None, Some(0), Some(1)]) },
+        26 => Op::AgentReply {
+            nth: bytes.byte() % 4,
+            by: bytes.one_in(4).then(|| by(bytes)),
+            how: bytes.pick(&[Errand::Done, Errand::No, Errand::Later, Errand::Fail]),
+        },
+        27 => Op::Authorize {
+            by: by(bytes),
+            app: app(bytes),
+            word: bytes.pick(&[Authorization::Authorized, Authorization::Denied]),
+        },
         24 => match bytes.below(3) {
             0 => Op::Suspend { asleep: bytes.one_in(2) },
             1 => Op::Rules {
-                rules: bytes.pick(&[Rules::Usual, Rules::Eager, Rules::Strict, Rules::Tight]),
+                rules: bytes.pick(&[
+                    Rules::Usual,
+                    Rules::Eager,
+                    Rules::Strict,
+                    Rules::Tight,
+                    Rules::Asking,
+                ]),
             },
             _ => Op::Pass { ms: bytes.pick(&[0, 1, 100, 1000, 2500, 5000, 10_000, 60_000]) },
         },
@@ -92,7 +108,7 @@ fn how(bytes: &mut Bytes<'_>) -> How {
 }
 
 fn said(bytes: &mut Bytes<'_>) -> Said {
-    let (kind, n) = (bytes.below(12), call(bytes));
+    let (kind, n) = (bytes.below(13), call(bytes));
     let state = |bytes: &mut Bytes<'_>| {
         use CallState::*;
         let usual = [Alerting, Connecting, Active, Held];
@@ -107,6 +123,7 @@ fn said(bytes: &mut Bytes<'_>) -> Said {
         8 => Said::RemoteHeld { n, held: bytes.one_in(2) },
         9 => Said::Ended { n, reason: bytes.pick(&EndReason::ALL) },
         10 => Said::Wide { wide: bytes.one_in(2) },
+        11 => Said::Authorize,
         _ => Said::Unregister,
     }
 }

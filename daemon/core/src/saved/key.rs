@@ -35,10 +35,16 @@ pub(super) enum Kind {
     /// Handles that do-not-disturb lets through.
     Allowed = 12,
     Suppressed = 13,
+    /// What the user said of an app.
+    Decision = 14,
+    /// What an agent is asked.
+    Errand = 15,
+    /// Who a call is with, by the user's address book; numbered as the call.
+    Contact = 16,
 }
 
 impl Kind {
-    pub const ALL: [Kind; 14] = [
+    pub const ALL: [Kind; 17] = [
         Kind::Arbiter,
         Kind::Course,
         Kind::Desktop,
@@ -53,6 +59,9 @@ impl Kind {
         Kind::Token,
         Kind::Allowed,
         Kind::Suppressed,
+        Kind::Decision,
+        Kind::Errand,
+        Kind::Contact,
     ];
 
     pub fn name(self) -> &'static str {
@@ -71,6 +80,9 @@ impl Kind {
             Kind::Token => "token",
             Kind::Allowed => "allowed handles",
             Kind::Suppressed => "suppressed call",
+            Kind::Decision => "decision",
+            Kind::Errand => "errand",
+            Kind::Contact => "contact",
         }
     }
 }
@@ -109,6 +121,7 @@ impl Key {
             Due::Ring(id) | Due::Progress(id) => Key::call(uid, id),
             Due::Grace(id) => Key::provider(uid, id),
             Due::Forget(id) => Key::transaction(uid, id),
+            Due::Errand(id) => Key::new(uid, Kind::Errand, id.0),
         }
     }
 

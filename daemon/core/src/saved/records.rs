@@ -14,8 +14,8 @@ use uuid::Uuid;
 
 use super::{Key, Kind, encode, note};
 use crate::{
-    AudioSession, CallId, DoNotDisturb, Domain, GroupId, Peer, ProviderId, RequestId, Role,
-    TransactionId, Uid, domain::Next, focus::Vacated, kept::Kept, lane::Lane, timers::Due,
+    AudioSession, CallId, Contact, DoNotDisturb, Domain, GroupId, Peer, ProviderId, RequestId,
+    Role, TransactionId, Uid, domain::Next, focus::Vacated, kept::Kept, lane::Lane, timers::Due,
 };
 
 /// As it is read; it is written from references in the same order.
@@ -38,6 +38,8 @@ pub(super) type Desktop =
 pub(crate) struct Written {
     pub(super) course: Vec<u8>,
     pub(super) desktop: Vec<u8>,
+    /// Contacts that were read and have not met their calls yet.
+    pub(super) contacts: BTreeMap<CallId, Contact>,
 }
 
 impl Domain {
@@ -65,6 +67,10 @@ impl Domain {
             keys.push(Key::new(uid, Kind::Allowed, 0));
         }
         keys.extend(self.suppressed.drain_changed().map(numbered(Kind::Suppressed)));
+        keys.extend(self.decisions.drain_changed().map(numbered(Kind::Decision)));
+        keys.extend(self.errands.drain_changed().map(|id| id.0).map(numbered(Kind::Errand)));
+        let contacts = self.contacts_changed.drain(..).map(|id| u64::from(id.0));
+        keys.extend(contacts.map(numbered(Kind::Contact)));
         keys.extend(self.timers.drain_changed().map(|due| Key::of(uid, due)));
     }
 
@@ -81,6 +87,9 @@ impl Domain {
         self.tokens.kept.forget_changed();
         self.allowed.take_changed();
         self.suppressed.forget_changed();
+        self.decisions.forget_changed();
+        self.errands.forget_changed();
+        self.contacts_changed.clear();
         self.timers.forget_changed();
     }
 
@@ -121,6 +130,15 @@ impl Domain {
             Kind::Token => put(self.tokens.kept.get(&number), value),
             Kind::Allowed => put(self.allowed.get().some(), value),
             Kind::Suppressed => put(self.suppressed.get(&number), value),
+            Kind::Decision => put(self.decisions.get(&number), value),
+            Kind::Errand => {
+                let id = RequestId(number);
+                put(self.errands.get(&id).map(|e| (e, at(Due::Errand(id)))), value)
+            }
+            Kind::Contact => {
+                let call = self.calls.get(&CallId(small(number)));
+                put(call.and_then(|call| call.known.as_ref()), value)
+            }
         }
     }
 
@@ -174,6 +192,13 @@ impl Domain {
                 list.add(some.map(|_| 0).into_iter());
             }
             Kind::Suppressed => list.of(&self.suppressed, after, |number| number),
+            Kind::Decision => list.of(&self.decisions, after, |number| number),
+            Kind::Errand => list.of(&self.errands, after.map(RequestId), |id| id.0),
+            Kind::Contact => {
+                let range = (after_small.map(CallId).map_or(Unbounded, Excluded), Unbounded);
+                let known = self.calls.range(range).filter(|(_, call)| call.known.is_some());
+                list.add(known.map(|(id, _)| id.0.into()));
+            }
         }
     }
 }

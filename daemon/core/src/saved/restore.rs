@@ -10,9 +10,11 @@ use super::{
     records::{Course, Desktop},
 };
 use crate::{
-    Arbiter, Call, CallId, Domain, Group, GroupId, Provider, ProviderId, RequestId, Settings, Time,
-    Transaction, TransactionId, Uid,
+    Arbiter, Call, CallId, Contact, Domain, Group, GroupId, Provider, ProviderId, RequestId,
+    Settings, Time, Transaction, TransactionId, Uid,
     batch::Batch,
+    consent::Decision,
+    errand::Errand,
     index::Index,
     memory::{Answered, Tombstone},
     quiet::Suppressed,
@@ -109,7 +111,7 @@ impl Arbiter {
                     return Err(bad("a part of it is missing"));
                 }
             }
-            domain.rebuild();
+            domain.rebuild().map_err(bad)?;
             domain.sound().map_err(bad)?;
             domain.countable().map_err(bad)?;
             domain.forget_unsaved();
@@ -187,6 +189,16 @@ impl Domain {
                 *self.allowed.get_mut() = decode(value)?;
                 fresh && number == 0 && self.allowed.get().some().is_some()
             }
+            Kind::Decision => self.decisions.insert(number, decode::<Decision>(value)?).is_none(),
+            Kind::Errand => {
+                let id = RequestId(number);
+                let (errand, until): (Errand, _) = decode(value)?;
+                self.rearm(Due::Errand(id), until);
+                self.errands.insert(id, errand).is_none()
+            }
+            Kind::Contact => {
+                self.written.contacts.insert(CallId(small()?), decode::<Contact>(value)?).is_none()
+            }
             Kind::Suppressed => {
                 self.suppressed.insert(number, decode::<Suppressed>(value)?).is_none()
             }
@@ -200,7 +212,11 @@ impl Domain {
         }
     }
 
-    fn rebuild(&mut self) {
+    fn rebuild(&mut self) -> Result<(), &'static str> {
+        for (id, contact) in std::mem::take(&mut self.written.contacts) {
+            let call = self.calls.get_mut(&id).ok_or("a contact of no call")?;
+            call.known = Some(contact.into());
+        }
         self.by_uuid = self.calls.values().map(|c| (c.uuid, c.id)).collect();
         self.index = Index::of(self);
         let open = self.transactions.values().filter(|t| !t.finished).count();
@@ -212,5 +228,6 @@ impl Domain {
                 group.shown = shown;
             }
         }
+        Ok(())
     }
 }

@@ -66,6 +66,7 @@ pub fn settings(rules: Rules) -> Settings {
             policy.when_busy = WhenBusy::End;
         }
         Rules::Strict => policy.apps = allow(&["wide"]),
+        Rules::Asking => policy.authorization = AuthorizationPolicy::Ask,
         Rules::Tight => {
             limits = Limits {
                 calls: 3,

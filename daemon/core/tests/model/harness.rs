@@ -11,7 +11,7 @@ use callarbiter_core::*;
 use super::{
     apps::{self, CAST},
     laws::Laws,
-    meaning::{action, answer, cast, word},
+    meaning::{action, answer, cast, errand, word},
     observer::Observer,
     op::*,
     random::View,
@@ -27,6 +27,8 @@ pub struct Harness {
     pub apps: BTreeMap<u8, App>,
     programs: BTreeMap<&'static str, Caller>,
     pub past: Vec<(Uid, Asked)>,
+    /// What agents were asked, answered or not.
+    pub errands: Vec<(Caller, RequestId)>,
     pub transactions: BTreeMap<Uid, Vec<TransactionId>>,
     pub seats: BTreeMap<Uid, bool>,
     pub asleep: bool,
@@ -51,6 +53,7 @@ impl Default for Harness {
             apps: BTreeMap::new(),
             programs: BTreeMap::new(),
             past: Vec::new(),
+            errands: Vec::new(),
             transactions: BTreeMap::new(),
             seats: BTreeMap::new(),
             asleep: false,
@@ -152,6 +155,21 @@ impl Harness {
                 let input = Input::SetDoNotDisturb { caller, mode: *mode, allow };
                 let _ = self.input(Some(caller.uid), input);
             }
+            Op::AgentReply { nth, by, how } => {
+                let back = usize::from(*nth) % self.errands.len().max(1);
+                let asked = self.errands.iter().rev().nth(back).copied();
+                let Some((agent, request)) = asked else { return };
+                let caller = by.map_or(agent, |by| self.caller(by));
+                let answer = errand(*how);
+                let input = Input::AgentReply { caller, request, answer };
+                let _ = self.input(Some(caller.uid), input);
+            }
+            Op::Authorize { by, app, word } => {
+                let caller = self.caller(*by);
+                let app = cast(*app).app.into();
+                let input = Input::SetAuthorization { caller, app, authorization: *word };
+                let _ = self.input(Some(caller.uid), input);
+            }
             Op::Seats { user, seated } => {
                 let uid = user_of(*user);
                 let seats = if *seated { vec!["seat0".into()] } else { Vec::new() };
@@ -194,7 +212,7 @@ impl Harness {
             let app = CAST.iter().position(|cast| cast.app == &**app)?;
             Some((u8::try_from(app).ok()?, u8::try_from(c.uuid.as_u128()).ok()?, c.state))
         };
-        View { calls: domain.calls().filter_map(known).collect() }
+        View { calls: domain.calls().filter_map(known).collect(), agent: !self.errands.is_empty() }
     }
 
     fn register(&mut self, app: u8, caller: Caller) {

@@ -60,6 +60,11 @@ impl Harness {
                     }
                 }
                 Effect::TimedOut { request, .. } => self.close(uid, *request),
+                Effect::AskAgent { peer, request, .. } => {
+                    let agent =
+                        Caller { uid, peer: *peer, sandboxed: false, control: true, agent: true };
+                    self.errands.push((agent, *request));
+                }
                 _ => {}
             }
         }
@@ -103,6 +108,7 @@ fn names(input: &Input) -> Vec<&'static str> {
 fn user(effect: &Effect) -> Uid {
     match effect {
         Effect::Ask { uid, .. }
+        | Effect::AskAgent { uid, .. }
         | Effect::TimedOut { uid, .. }
         | Effect::AuthorizationSet { uid, .. }
         | Effect::Publish { uid, .. }

@@ -72,6 +72,9 @@ impl Laws {
                 assert!(self.asked.insert((*uid, *request)), "asked twice");
                 self.audio(*uid, *provider, *request, ask);
             }
+            Effect::AskAgent { uid, request, .. } => {
+                assert!(self.asked.insert((*uid, *request)), "asked twice");
+            }
             Effect::TimedOut { uid, request, .. } => self.answered(*uid, *request),
             Effect::Finished { uid, transaction } => {
                 assert!(self.finished.insert((*uid, *transaction)), "finished twice");

@@ -59,6 +59,7 @@ pub fn word(app: u8, said: Said) -> Word {
             Word::Ended { uuid: who(n), reason, detail: Private::default() }
         }
         Said::Wide { wide } => Word::Configure(apps::configuration(app, wide)),
+        Said::Authorize => Word::Authorize,
         Said::Unregister => Word::Unregister,
     }
 }
@@ -84,6 +85,22 @@ pub fn answer(asked: &Asked, how: How) -> Word {
             Word::Fail { request, error: Error::ActionFailed, message: Private::default() }
         }
         How::More { ms } => Word::Progress { request, extend: Millis(ms) },
+    }
+}
+
+/// How an agent answers what it was asked.
+pub fn errand(how: Errand) -> AgentAnswer {
+    let word = match how {
+        Errand::Done => Authorization::Authorized,
+        Errand::No => Authorization::Denied,
+        Errand::Later | Errand::Fail => Authorization::NotDetermined,
+    };
+    let known = how == Errand::Done;
+    AgentAnswer {
+        error: (how == Errand::Fail).then(|| "it did not work".into()),
+        authorization: Some(word),
+        name: known.then(|| "Ada".into()),
+        contact: known.then(|| "1".into()),
     }
 }
 

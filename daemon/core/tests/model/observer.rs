@@ -144,7 +144,9 @@ fn properties(domain: &Domain, object: Object) -> Option<Properties> {
             put("State", &c.state);
             put("Reason", &c.reason);
             put("RemoteHandle", &c.handle.reveal());
-            put("DisplayName", &c.name.reveal());
+            put("DisplayName", &c.shown_name().reveal());
+            put("NameSource", &c.name_source());
+            put("ContactId", &c.known.as_ref().map(|known| known.id.reveal()));
             put("HasVideo", &c.video);
             put("Muted", &c.muted);
             put("HeldBy", &c.held_by);

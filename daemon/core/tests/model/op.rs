@@ -3,7 +3,9 @@
 //! Owns the operations and the lists by which a new input, word or action must be added here. What an
 //! operation means in a given state is the harness's.
 
-use callarbiter_core::{Action, CallState, DoNotDisturb, EndReason, Input, Role, Word};
+use callarbiter_core::{
+    Action, Authorization, CallState, DoNotDisturb, EndReason, Input, Role, Word,
+};
 
 /// One thing that happens. Calls are small numbers, apps are [`super::apps`]' numbers.
 #[derive(Clone, Debug, PartialEq)]
@@ -59,6 +61,18 @@ pub enum Op {
         /// The far end of all incoming calls rings all the same.
         allow: bool,
     },
+    /// An answer to the `nth` newest thing that an agent was asked, by that agent or somebody else.
+    AgentReply {
+        nth: u8,
+        by: Option<By>,
+        how: Errand,
+    },
+    /// The user changed their mind about an app.
+    Authorize {
+        by: By,
+        app: u8,
+        word: Authorization,
+    },
     Seats {
         user: u8,
         seated: bool,
@@ -100,6 +114,7 @@ pub enum Said {
     RemoteHeld { n: u8, held: bool },
     Ended { n: u8, reason: EndReason },
     Wide { wide: bool },
+    Authorize,
     Unregister,
 }
 
@@ -110,6 +125,17 @@ pub enum Kind {
     /// The far end has called through another app too.
     Linked,
     Brief,
+}
+
+/// How an agent answers.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Errand {
+    /// It did it, or: yes.
+    Done,
+    /// No, or: nobody.
+    No,
+    Later,
+    Fail,
 }
 
 /// How a request is answered.
@@ -169,6 +195,8 @@ pub enum Rules {
     Strict,
     /// Everything is scarce.
     Tight,
+    /// The user is asked about every app.
+    Asking,
 }
 
 /// The name of each input: whoever adds one meets this match, and the test that it occurs.
@@ -180,6 +208,8 @@ pub fn name_of_input(input: &Input) -> &'static str {
         Input::Cancel { .. } => "Cancel",
         Input::TakeRoles { .. } => "TakeRoles",
         Input::SetDoNotDisturb { .. } => "SetDoNotDisturb",
+        Input::AgentReply { .. } => "AgentReply",
+        Input::SetAuthorization { .. } => "SetAuthorization",
         Input::PeerLost { .. } => "PeerLost",
         Input::Restarted { .. } => "Restarted",
         Input::Seats { .. } => "Seats",
@@ -201,6 +231,7 @@ fn name_of_word(word: &Word) -> &'static str {
         Word::Fail { .. } => "Fail",
         Word::Progress { .. } => "Progress",
         Word::Configure(_) => "Configure",
+        Word::Authorize => "Authorize",
         Word::Unregister => "Unregister",
     }
 }
@@ -221,7 +252,7 @@ pub fn name_of_action(action: &Action) -> &'static str {
 
 /// All of the names above, and calls that waited for their apps: a test shows that histories are accepted and
 /// refused in each of them.
-pub const NAMES: [&str; 32] = [
+pub const NAMES: [&str; 35] = [
     "Launching",
     "Register",
     "Incoming",
@@ -233,11 +264,14 @@ pub const NAMES: [&str; 32] = [
     "Fail",
     "Progress",
     "Configure",
+    "Authorize",
     "Unregister",
     "Request",
     "Cancel",
     "TakeRoles",
     "SetDoNotDisturb",
+    "AgentReply",
+    "SetAuthorization",
     "PeerLost",
     "Restarted",
     "Seats",
@@ -257,7 +291,15 @@ pub const NAMES: [&str; 32] = [
 ];
 
 /// Every role.
-pub const ROLES: [Role; 4] = [Role::Ui, Role::Dnd, Role::Headset, Role::Launch];
+pub const ROLES: [Role; 7] = [
+    Role::Ui,
+    Role::Dnd,
+    Role::Headset,
+    Role::Launch,
+    Role::Consent,
+    Role::Identity,
+    Role::Contacts,
+];
 
 /// Every state, sensible or not.
 pub const STATES: [CallState; 12] = [

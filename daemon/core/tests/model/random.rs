@@ -2,7 +2,7 @@
 //!
 //! Owns a small generator of numbers, so that a history is its seed on every machine, and the weights.
 
-use callarbiter_core::{CallState, DoNotDisturb, EndReason, Role};
+use callarbiter_core::{Authorization, CallState, DoNotDisturb, EndReason, Role};
 
 use super::{
     apps::{BOBS, CALLS, CAST},
@@ -50,6 +50,8 @@ pub enum Theme {
 pub struct View {
     /// App, number and state of each live call of the first user.
     pub calls: Vec<(u8, u8, CallState)>,
+    /// An agent was asked something.
+    pub agent: bool,
 }
 
 /// How a history of this seed begins: with its apps.
@@ -57,9 +59,10 @@ pub fn opening(rng: &mut Rng) -> (Theme, Vec<Op>) {
     let theme = if rng.one_in(3) { Theme::Wild } else { Theme::Calm };
     let mut ops: Vec<Op> = (0..BOBS).map(|app| Op::Register { app }).collect();
     if rng.one_in(4) {
-        // Apps that are not there are started.
+        // Apps that are not there are started, and an agent knows people.
         ops.truncate(2);
-        ops.push(Op::TakeRole { by: By::Shell, role: Role::Launch });
+        let roles = [Role::Dnd, Role::Launch, Role::Consent, Role::Contacts];
+        ops.extend(roles.map(|role| Op::TakeRole { by: By::Shell, role }));
     }
     if rng.one_in(4) {
         ops.push(Op::Register { app: BOBS });
@@ -67,7 +70,9 @@ pub fn opening(rng: &mut Rng) -> (Theme, Vec<Op>) {
         ops.push(Op::Foreground { user: Some(0) });
     }
     if rng.one_in(8) {
-        ops.push(Op::Rules { rules: rng.pick(&[Rules::Eager, Rules::Strict, Rules::Tight]) });
+        ops.push(Op::Rules {
+            rules: rng.pick(&[Rules::Eager, Rules::Strict, Rules::Tight, Rules::Asking]),
+        });
     }
     (theme, ops)
 }
@@ -76,6 +81,9 @@ pub fn op(rng: &mut Rng, theme: Theme, view: &View) -> Op {
     let awaited = view.calls.iter().find(|(.., state)| *state == CallState::Launching);
     if let Some((app, ..)) = awaited.filter(|_| rng.one_in(4)) {
         return Op::Register { app: *app };
+    }
+    if view.agent && rng.one_in(8) {
+        return errand(rng);
     }
     let rare = theme == Theme::Wild || rng.one_in(6);
     match rng.below(if rare { 100 } else { 70 }) {
@@ -96,11 +104,27 @@ pub fn op(rng: &mut Rng, theme: Theme, view: &View) -> Op {
             mode: rng.pick(&[DoNotDisturb::Off, DoNotDisturb::Quiet, DoNotDisturb::Refuse]),
             allow: rng.one_in(3),
         },
-        88 => Op::Seats { user: rng.below(2) as u8, seated: !rng.one_in(4) },
-        89..92 => Op::Foreground { user: rng.pick(&[Some(0), Some(0), Some(1), None]) },
-        92..95 => Op::Suspend { asleep: rng.one_in(2) },
+        88 => errand(rng),
+        89 => Op::Authorize {
+            by: by(rng),
+            app: app(rng),
+            word: rng.pick(&[
+                Authorization::Authorized,
+                Authorization::Denied,
+                Authorization::NotDetermined,
+            ]),
+        },
+        90 => Op::Seats { user: rng.below(2) as u8, seated: !rng.one_in(4) },
+        91..93 => Op::Foreground { user: rng.pick(&[Some(0), Some(0), Some(1), None]) },
+        93..95 => Op::Suspend { asleep: rng.one_in(2) },
         95 => Op::Rules {
-            rules: rng.pick(&[Rules::Usual, Rules::Eager, Rules::Strict, Rules::Tight]),
+            rules: rng.pick(&[
+                Rules::Usual,
+                Rules::Eager,
+                Rules::Strict,
+                Rules::Tight,
+                Rules::Asking,
+            ]),
         },
         96 => Op::AlmostDeadline,
         97 => restart(rng),
@@ -113,6 +137,14 @@ pub fn restart(rng: &mut Rng) -> Op {
         0 => Op::Reload,
         1 => Op::Restart { lost: Some(app(rng)), heard: rng.one_in(2) },
         _ => Op::Restart { lost: None, heard: rng.one_in(2) },
+    }
+}
+
+fn errand(rng: &mut Rng) -> Op {
+    Op::AgentReply {
+        nth: rng.below(3) as u8,
+        by: rng.one_in(6).then(|| by(rng)),
+        how: rng.pick(&[Errand::Done, Errand::Done, Errand::No, Errand::Later, Errand::Fail]),
     }
 }
 
@@ -184,6 +216,7 @@ fn say(rng: &mut Rng, theme: Theme, view: &View) -> Op {
         }
         19..21 => Said::CanHold { n, can: rng.one_in(2) },
         21 => Said::Details { n },
+        22 if rng.one_in(2) => Said::Authorize,
         22 => Said::RemoteHeld { n, held: rng.one_in(2) },
         23 => Said::Wide { wide: rng.one_in(2) },
         24 if rng.one_in(3) => Said::Unregister,

@@ -382,6 +382,33 @@ impl World {
         self.effects.iter().rev().find_map(ended)
     }
 
+    /// An agent of this user that holds these roles.
+    pub fn agent(&mut self, uid: Uid, roles: &[Role]) -> Caller {
+        let caller = self.caller(uid);
+        self.handle(Input::TakeRoles { caller, roles: roles.to_vec() }).unwrap();
+        caller
+    }
+
+    /// What this agent was asked since effects were last taken, in order.
+    pub fn errands(&self, agent: Caller) -> Vec<(RequestId, AgentAsk)> {
+        let asked = |e: &Effect| match e {
+            Effect::AskAgent { peer, request, ask, .. } if *peer == agent.peer => {
+                Some((*request, ask.clone()))
+            }
+            _ => None,
+        };
+        self.effects.iter().filter_map(asked).collect()
+    }
+
+    pub fn agent_says(
+        &mut self,
+        agent: Caller,
+        request: RequestId,
+        answer: AgentAnswer,
+    ) -> Result<Reply> {
+        self.handle(Input::AgentReply { caller: agent, request, answer })
+    }
+
     /// The refusal in an outcome.
     pub fn error(&self, uid: Uid, id: TransactionId, at: usize) -> Option<Error> {
         let step = &self.transaction(uid, id).actions[at];

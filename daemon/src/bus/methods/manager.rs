@@ -5,14 +5,14 @@ use callarbiter_core::{
     TransactionId,
 };
 use callarbiter_dbus::{
-    Configuration, Dict, DoNotDisturbOptions, Entries, Error, ErrorKind, Fields, StartOptions,
-    TransactionOptions, limits, names, words,
+    AgentAnswer, Configuration, Dict, DoNotDisturbOptions, Entries, Error, ErrorKind, Fields,
+    StartOptions, TransactionOptions, limits, names, words,
 };
 use uuid::Uuid;
 use zbus::OwnedObjectPath;
 
 use crate::bus::{
-    described,
+    agents, described,
     dispatch::{Answer, arguments},
     fault, parse,
     peers::Client,
@@ -47,7 +47,7 @@ impl Router {
             }
             "RegisterProvider" => self.register_provider(turn, request, member),
             "RegisterAgent" => {
-                let (_, roles, options): (OwnedObjectPath, Vec<String>, Dict) =
+                let (agent, roles, options): (OwnedObjectPath, Vec<String>, Dict) =
                     arguments(request, member)?;
                 Fields::bounded(&options)?;
                 if roles.is_empty() {
@@ -56,6 +56,7 @@ impl Router {
                 let roles =
                     roles.iter().map(|role| known_role(role)).collect::<Result<Vec<_>, _>>()?;
                 self.input(turn, Input::TakeRoles { caller, roles })?;
+                self.agents.insert(caller.peer, agent);
                 Ok(request.reply(&Dict::new()))
             }
             "RequestTransaction" => {
@@ -90,6 +91,23 @@ impl Router {
                 let allow = options.allow.iter().map(|handle| Private::from(handle.as_str()));
                 let allow = allow.collect();
                 self.input(turn, Input::SetDoNotDisturb { caller, mode, allow })?;
+                Ok(request.done())
+            }
+            "SetAuthorization" => {
+                let (app, word): (String, String) = arguments(request, member)?;
+                if !limits::is_app_id(&app) {
+                    return Err(no_app_id());
+                }
+                let authorization = agents::authorization(word.as_str().into())?;
+                let app = app.into();
+                self.input(turn, Input::SetAuthorization { caller, app, authorization })?;
+                Ok(request.done())
+            }
+            "AgentReply" => {
+                let (text, given): (String, Dict) = arguments(request, member)?;
+                let answer = agents::answer(AgentAnswer::from_dict(&given)?)?;
+                let id = self.requests.parse(&text)?;
+                self.input(turn, Input::AgentReply { caller, request: id, answer })?;
                 Ok(request.done())
             }
             _ => Err(fault::unknown_method(names::MANAGER, member)),
@@ -233,12 +251,16 @@ fn app_id(
             ErrorKind::AccessDenied,
             format!("this app runs in the sandbox of {app} and can register under that id only"),
         )),
-        _ if !limits::is_app_id(declared) => Err(Error::invalid_argument(format!(
-            "an app id has letters, digits, `.`, `_` and `-`, at most {} of them, and no dot first",
-            limits::APP_ID_BYTES
-        ))),
+        _ if !limits::is_app_id(declared) => Err(no_app_id()),
         _ => Ok((declared.into(), AppIdSource::Declared)),
     }
+}
+
+fn no_app_id() -> Error {
+    Error::invalid_argument(format!(
+        "an app id has letters, digits, `.`, `_` and `-`, at most {} of them, and no dot first",
+        limits::APP_ID_BYTES
+    ))
 }
 
 fn known_role(role: &str) -> Result<Role, Error> {
@@ -246,6 +268,10 @@ fn known_role(role: &str) -> Result<Role, Error> {
         words::Role::UserInterface => Ok(Role::Ui),
         words::Role::Headset => Ok(Role::Headset),
         words::Role::DoNotDisturb => Ok(Role::Dnd),
+        words::Role::Consent => Ok(Role::Consent),
+        words::Role::Launch => Ok(Role::Launch),
+        words::Role::Identity => Ok(Role::Identity),
+        words::Role::Contacts => Ok(Role::Contacts),
         words::Role::Other(_) => Err(Error::new(
             ErrorKind::NotSupported,
             format!("this version knows the roles {}", words::Role::KNOWN.join(", ")),

@@ -4,7 +4,7 @@ use callarbiter_core::{
     CallRef, CallState, Direction, Input, Millis, ProviderId, Reply, Uid, Word,
 };
 use callarbiter_dbus::{
-    Configuration, Dict, EndDetails, Error, ErrorKind, Fields, StateDetails, limits, names,
+    Configuration, Dict, EndDetails, Error, Fields, StateDetails, limits, names,
 };
 
 use crate::bus::{
@@ -84,7 +84,7 @@ impl Router {
                     .unwrap_or_default();
                 Word::Configure(parse::configuration(given, before))
             }
-            "RequestAuthorization" => return self.authorization(request, id),
+            "RequestAuthorization" => return self.authorization(turn, request, id),
             "Unregister" => Word::Unregister,
             _ => return Err(fault::unknown_method(names::PROVIDER, member)),
         };
@@ -117,19 +117,14 @@ impl Router {
         self.rates.charge(turn.now.mono, uid, most)
     }
 
-    /// Asking is left to the consent agent; until there is one, the answer is what is known now.
-    fn authorization(&self, request: &Request, id: ProviderId) -> Answer {
+    /// The answer is what is known now; what the user says comes as `AuthorizationSet`.
+    fn authorization(&mut self, turn: &mut Turn, request: &Request, id: ProviderId) -> Answer {
         let caller = request.client.caller;
+        self.charge_report(turn, caller.uid)?;
+        self.input(turn, Input::Provider { caller, provider: id, word: Word::Authorize })?;
         let provider = self.arbiter.domain(caller.uid).and_then(|domain| domain.provider(id));
-        match provider {
-            Some(provider) if provider.peer == Some(caller.peer) => {
-                Ok(request.reply(&provider.authorization.name()))
-            }
-            _ => Err(Error::new(
-                ErrorKind::AccessDenied,
-                "only the app that registered this provider may ask for it",
-            )),
-        }
+        let known = provider.map(|provider| provider.authorization).unwrap_or_default();
+        Ok(request.reply(&known.name()))
     }
 }
 

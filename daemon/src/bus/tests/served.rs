@@ -91,6 +91,7 @@ fn empty_body(types: &str) -> Option<Message> {
             "ba{sv}" => call.build(&(false, dict)),
             "sssa{sv}" => call.build(&("", "", "", dict)),
             "ssa{sv}" => call.build(&("", "", dict)),
+            "ss" => call.build(&("", "")),
             "sss" => call.build(&("", "", "")),
             "su" => call.build(&("", 0u32)),
             other => panic!("a new signature: {other}"),

@@ -1,0 +1,198 @@
+//! What agents are asked: errands that need the session, each answered once, by whom it was given to.
+//!
+//! Owns who is asked, until when, and which answer counts. An errand ends with its answer, its deadline, or its
+//! agent's loss of the role; whoever takes the role next is given what is still wanted. What an answer means is
+//! the business of [`crate::consent`], [`crate::launch`] and [`crate::contacts`].
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Authorization, CallId, CallState, Caller, Domain, Effect, Error, Millis, Peer, Private,
+    ProviderId, Refusal, Reply, RequestId, Result, Role, restart::LEAST, timers::Due,
+};
+
+/// What an agent is asked.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum AgentAsk {
+    /// Whether this app may provide calls.
+    Consent { app: Arc<str>, provider: ProviderId },
+    /// To start this app, so that it registers.
+    Launch {
+        app: Arc<str>,
+        call: CallId,
+        #[serde(with = "crate::private::stored")]
+        handle: Private,
+    },
+    /// Whose handle this is.
+    LookUp {
+        call: CallId,
+        #[serde(with = "crate::private::stored")]
+        handle: Private,
+    },
+}
+
+impl AgentAsk {
+    /// Whose business it is.
+    pub fn role(&self) -> Role {
+        match self {
+            AgentAsk::Consent { .. } => Role::Consent,
+            AgentAsk::Launch { .. } => Role::Launch,
+            AgentAsk::LookUp { .. } => Role::Contacts,
+        }
+    }
+
+    /// The call without which it is not wanted.
+    pub(crate) fn call(&self) -> Option<CallId> {
+        match self {
+            AgentAsk::Consent { .. } => None,
+            AgentAsk::Launch { call, .. } | AgentAsk::LookUp { call, .. } => Some(*call),
+        }
+    }
+}
+
+/// What an agent answers; each question has its own words, others mean nothing to it.
+#[derive(Clone, Debug, Default)]
+pub struct AgentAnswer {
+    /// It could not, with a sentence for people.
+    pub error: Option<Private>,
+    /// Of [`AgentAsk::Consent`].
+    pub authorization: Option<Authorization>,
+    /// Of [`AgentAsk::LookUp`]: whose handle it is; none for nobody's.
+    pub name: Option<Private>,
+    /// The name of the entry in the user's address book.
+    pub contact: Option<Private>,
+}
+
+/// One that waits for its answer.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Errand {
+    pub peer: Peer,
+    pub ask: AgentAsk,
+}
+
+impl Domain {
+    /// Asks the holder of the role whose business it is. None: nobody holds it.
+    pub(crate) fn ask_agent(&mut self, ask: AgentAsk) -> Option<RequestId> {
+        let peer = self.holder(ask.role())?;
+        let id = self.next.request();
+        let until = self.now.mono + self.patience(&ask);
+        self.errands.insert(id, Errand { peer, ask });
+        self.timers.arm(Due::Errand(id), until);
+        self.give(id);
+        Some(id)
+    }
+
+    fn patience(&self, ask: &AgentAsk) -> Millis {
+        let d = &self.settings.deadlines;
+        match ask {
+            AgentAsk::Consent { .. } => d.consent,
+            AgentAsk::Launch { call, .. } => {
+                let until = self.timers.at(Due::Progress(*call));
+                until.map_or(d.launching, |until| until.since(self.now.mono))
+            }
+            AgentAsk::LookUp { .. } => d.look_up,
+        }
+    }
+
+    /// Sends it, with what is left of its time.
+    fn give(&mut self, id: RequestId) {
+        let Some(errand) = self.errands.get(&id) else { return };
+        let until = self.timers.at(Due::Errand(id)).unwrap_or(self.now.mono);
+        self.turn.effects.push(Effect::AskAgent {
+            uid: self.uid,
+            peer: errand.peer,
+            request: id,
+            ask: errand.ask.clone(),
+            deadline_ms: until.since(self.now.mono).0,
+        });
+    }
+
+    /// `AgentReply`.
+    pub(crate) fn agent_reply(
+        &mut self,
+        caller: Caller,
+        id: RequestId,
+        answer: AgentAnswer,
+    ) -> Result<Reply> {
+        match self.errands.get(&id) {
+            Some(errand) if errand.peer == caller.peer => {}
+            // Another's, or a provider's, is nobody's to this caller.
+            None if self.next.knows(id) && caller.agent => {
+                let why =
+                    format!("request {id} is over: answered already, too late, or not wanted");
+                return Err(Refusal::new(Error::TimedOut, why));
+            }
+            _ => {
+                let why = "this connection was never asked that; use the id of the request";
+                return Err(Refusal::new(Error::InvalidArgument, why));
+            }
+        }
+        match self.end_errand(id) {
+            Some(AgentAsk::Consent { app, .. }) => self.consent_answered(&app, &answer),
+            Some(AgentAsk::Launch { app, call, .. }) => self.launch_answered(&app, call, &answer),
+            Some(AgentAsk::LookUp { call, handle }) => self.looked_up(call, &handle, answer),
+            None => {}
+        }
+        Ok(Reply::Done)
+    }
+
+    fn end_errand(&mut self, id: RequestId) -> Option<AgentAsk> {
+        let errand = self.errands.remove(&id)?;
+        self.timers.disarm(Due::Errand(id));
+        Some(errand.ask)
+    }
+
+    /// Nobody answered in time. What waits for it has a deadline of its own, or goes on without.
+    pub(crate) fn errand_timed_out(&mut self, id: RequestId) {
+        self.end_errand(id);
+    }
+
+    /// These are not wanted any more.
+    pub(crate) fn drop_errands(&mut self, which: impl Fn(&Errand) -> bool) {
+        let over: Vec<RequestId> =
+            self.errands.iter().filter(|(_, e)| which(e)).map(|(id, _)| *id).collect();
+        for id in over {
+            self.end_errand(id);
+        }
+    }
+
+    pub(crate) fn is_asked_of_agents(&self, which: impl Fn(&AgentAsk) -> bool) -> bool {
+        self.errands.values().any(|errand| which(&errand.ask))
+    }
+
+    /// A connection does not hold this role any more.
+    pub(crate) fn role_is_lost(&mut self, peer: Peer, role: Role) {
+        self.drop_errands(|errand| errand.peer == peer && errand.ask.role() == role);
+    }
+
+    /// Somebody new holds this role: what is still wanted is asked.
+    pub(crate) fn role_is_taken(&mut self, role: Role) {
+        match role {
+            Role::Consent => self.ask_about_the_undecided(),
+            Role::Launch => {
+                let launching = |c: &&crate::Call| c.state == CallState::Launching;
+                let busy = self.calls_in(&self.index.busy);
+                let waiting: Vec<CallId> = busy.filter(launching).map(|c| c.id).collect();
+                waiting.into_iter().for_each(|call| self.ask_to_launch(call));
+            }
+            Role::Contacts => self.look_up_strangers(),
+            Role::Ui | Role::Dnd | Role::Headset | Role::Identity => {}
+        }
+    }
+
+    /// The arbiter was away: what an agent was asked may not have reached it.
+    pub(crate) fn give_again(&mut self) {
+        let least = self.now.mono + LEAST;
+        for id in self.errands.keys().copied().collect::<Vec<_>>() {
+            let until = self.timers.at(Due::Errand(id)).unwrap_or(least);
+            self.timers.arm(Due::Errand(id), until.max(least));
+            self.give(id);
+        }
+    }
+
+    pub(crate) fn holder(&self, role: Role) -> Option<Peer> {
+        self.roles.get(&role).and_then(|holders| holders.last().copied())
+    }
+}

@@ -1,0 +1,197 @@
+//! What agents of the session are asked: method calls to their objects that want no reply.
+//!
+//! Owns their form, and where each agent is asked. An agent answers with `AgentReply`; which answer counts, the
+//! core decides.
+
+use callarbiter_core::{
+    AgentAnswer, AgentAsk, Authorization, Millis, Peer, Private, Provider, Uid,
+};
+use callarbiter_dbus::{
+    self as wire, Error,
+    names::{self, AGENT},
+    words,
+};
+use zbus::{Message, OwnedObjectPath, message::Type, names::OwnedUniqueName};
+
+use super::{
+    compose::{Head, compose},
+    encode::Body,
+    properties,
+    router::Router,
+    turn::{Turn, built},
+    views::View,
+};
+
+impl Router {
+    /// Asks an agent; one that has left, or does not read, is not asked, and a deadline says so.
+    pub(super) fn ask_agent(
+        &mut self,
+        turn: &mut Turn,
+        uid: Uid,
+        peer: Peer,
+        request: &str,
+        ask: &AgentAsk,
+        deadline: Millis,
+    ) {
+        let (Some(name), Some(path)) = (self.peers.name(peer), self.agents.get(&peer)) else {
+            return;
+        };
+        let agent = Agent { name, path };
+        let asked = agent.ask(&self.view(uid), request, ask, deadline);
+        if let Some(message) = built(asked)
+            && self.affords(turn.now, uid, peer, &message)
+        {
+            self.send(turn.now, uid, peer, message, &mut turn.rest);
+        }
+    }
+}
+
+/// An answer in the core's words.
+pub fn answer(given: wire::AgentAnswer) -> Result<AgentAnswer, Error> {
+    let private = |text: Option<String>| text.map(|text| Private::from(text.as_str()));
+    let message = given.message.unwrap_or_default();
+    Ok(AgentAnswer {
+        error: given.error.map(|_| Private::from(message.as_str())),
+        authorization: given.authorization.map(authorization).transpose()?,
+        name: private(given.name),
+        contact: private(given.contact_id),
+    })
+}
+
+/// What the user decided, or that they did not; the administrator's word is not theirs.
+pub fn authorization(word: words::Authorization) -> Result<Authorization, Error> {
+    match word {
+        words::Authorization::Authorized => Ok(Authorization::Authorized),
+        words::Authorization::Denied => Ok(Authorization::Denied),
+        words::Authorization::NotDetermined => Ok(Authorization::NotDetermined),
+        words::Authorization::Restricted | words::Authorization::Other(_) => {
+            Err(Error::invalid_argument(
+                "`authorization` must be one of authorized, denied, not-determined",
+            ))
+        }
+    }
+}
+
+/// The object of an agent.
+#[derive(Clone, Copy, Debug)]
+pub struct Agent<'a> {
+    /// Its connection.
+    pub name: &'a OwnedUniqueName,
+    /// Its object.
+    pub path: &'a OwnedObjectPath,
+}
+
+impl Agent<'_> {
+    fn ask(
+        self,
+        view: &View<'_>,
+        request: &str,
+        ask: &AgentAsk,
+        deadline: Millis,
+    ) -> zbus::Result<Message> {
+        let mut body = Body::new();
+        body.str(request);
+        let (member, signature) = match ask {
+            AgentAsk::Consent { app, provider } => {
+                body.str(app);
+                let provider = view.domain.and_then(|domain| domain.provider(*provider));
+                options(&mut body, deadline, |body| about_provider(body, provider));
+                ("RequestConsent", "ssa{sv}")
+            }
+            AgentAsk::Launch { app, call, handle } => {
+                body.str(app);
+                body.str(handle.reveal());
+                options(&mut body, deadline, |body| {
+                    body.key("call");
+                    body.a_path(&view.path_of_call(*call));
+                });
+                ("LaunchProvider", "sssa{sv}")
+            }
+            AgentAsk::LookUp { handle, .. } => {
+                body.str(handle.reveal());
+                options(&mut body, deadline, |_| ());
+                ("LookUp", "ssa{sv}")
+            }
+        };
+        self.call(member, signature, &body)
+    }
+
+    fn call(self, member: &str, signature: &str, body: &Body) -> zbus::Result<Message> {
+        let head = Head {
+            kind: Type::MethodCall,
+            no_reply: true,
+            path: self.path,
+            interface: AGENT,
+            member,
+            to: self.name,
+            signature,
+            ..Head::default()
+        };
+        compose(&head, body)
+    }
+}
+
+/// The last argument of every method.
+fn options(body: &mut Body, deadline: Millis, more: impl FnOnce(&mut Body)) {
+    body.array(8, |body| {
+        body.key("deadline");
+        body.a_u32(deadline.0);
+        more(body);
+    });
+}
+
+/// What a person who is asked should know; of one that has left, nothing.
+fn about_provider(body: &mut Body, provider: Option<&Provider>) {
+    let Some(provider) = provider else { return };
+    body.key("provider");
+    body.a_shown_path(names::Object::Provider(provider.id.0));
+    let configuration = &provider.configuration;
+    for (key, text) in [
+        ("app-id-source", properties::source(provider.source)),
+        ("display-name", &configuration.display_name),
+        ("icon", &configuration.icon),
+        ("usage-description", &configuration.usage_description),
+    ] {
+        body.key(key);
+        body.a_str(text);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use callarbiter_core::{Arbiter, CallId, ProviderId, Settings};
+    use callarbiter_dbus::xml;
+    use zbus::{message::Flags, names::UniqueName};
+
+    use super::*;
+    use crate::bus::{contract, peers::has_types, subscribers::Subscribers};
+
+    #[test]
+    fn calls_are_what_the_interface_file_says_and_want_no_reply() {
+        let name: OwnedUniqueName = UniqueName::try_from(":1.5").unwrap().into();
+        let path = OwnedObjectPath::try_from("/agent").unwrap();
+        let agent = Agent { name: &name, path: &path };
+        let (arbiter, subscribers) = (Arbiter::new(Settings::default()), Subscribers::default());
+        let view = View {
+            domain: None,
+            arbiter: &arbiter,
+            epoch: "",
+            uid: Uid(1),
+            subscribers: &subscribers,
+        };
+        let asks = [
+            AgentAsk::Consent { app: "a".into(), provider: ProviderId(1) },
+            AgentAsk::Launch { app: "a".into(), call: CallId(1), handle: "tel:1".into() },
+            AgentAsk::LookUp { call: CallId(1), handle: "tel:1".into() },
+        ];
+        let methods = contract::methods_of(xml::AGENT);
+        for ask in asks {
+            let message = agent.ask(&view, "p-1", &ask, Millis(5)).unwrap();
+            let header = message.header();
+            let member = header.member().unwrap().as_str();
+            assert!(has_types(&message, methods.get(member).unwrap()), "{member}");
+            assert_eq!(message.primary_header().flags(), Flags::NO_REPLY_EXPECTED);
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! What agents answer.
+//!
+//! Owns the dictionary of `Manager.AgentReply`, read strictly: it comes from a caller. Which key a request asks
+//! for is in the interface file of `Agent`.
+
+use std::fmt;
+
+use crate::{
+    Dict, Error, Fields,
+    fields::{Writer, debug_keys},
+    limits,
+    words::{AppIdSource, Authorization},
+};
+
+/// An answer; a request takes the keys that it asks for.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct AgentAnswer {
+    /// The name of an error: it could not be done.
+    pub error: Option<String>,
+    /// Why, for people.
+    pub message: Option<String>,
+    /// Of `RequestConsent`.
+    pub authorization: Option<Authorization>,
+    /// Of `Identify`: the app.
+    pub app_id: Option<String>,
+    /// Of `Identify`: what says so.
+    pub source: Option<AppIdSource>,
+    /// Of `LookUp`: as the user wrote it.
+    pub name: Option<String>,
+    /// Of `LookUp`: the entry of the address book.
+    pub contact_id: Option<String>,
+}
+
+impl AgentAnswer {
+    /// It could not be done.
+    pub fn failed(error: &str, message: &str) -> Self {
+        let (error, message) = (Some(error.to_owned()), Some(message.to_owned()));
+        AgentAnswer { error, message, ..AgentAnswer::default() }
+    }
+
+    /// `a{sv}`.
+    pub fn to_dict(&self) -> Dict {
+        Writer::default()
+            .text("error", self.error.as_deref())
+            .text("message", self.message.as_deref())
+            .text("authorization", self.authorization.as_ref().map(Authorization::as_str))
+            .text("app-id", self.app_id.as_deref())
+            .text("source", self.source.as_ref().map(AppIdSource::as_str))
+            .text("name", self.name.as_deref())
+            .text("contact-id", self.contact_id.as_deref())
+            .done()
+    }
+
+    /// From an agent.
+    pub fn from_dict(dict: &Dict) -> Result<Self, Error> {
+        let fields = Fields::bounded(dict)?;
+        let text = |key: &str, most| Ok(fields.text(key, most)?.map(str::to_owned));
+        Ok(AgentAnswer {
+            error: text("error", limits::APP_ID_BYTES)?,
+            message: text("message", limits::MESSAGE_BYTES)?,
+            authorization: fields.any_text("authorization")?.map(Authorization::from),
+            app_id: text("app-id", limits::APP_ID_BYTES)?,
+            source: fields.any_text("source")?.map(AppIdSource::from),
+            name: text("name", limits::DISPLAY_NAME_BYTES)?,
+            contact_id: text("contact-id", limits::OPAQUE_ID_BYTES)?,
+        })
+    }
+}
+
+impl fmt::Debug for AgentAnswer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        debug_keys(f, "AgentAnswer", &self.to_dict())
+    }
+}
