@@ -14,7 +14,7 @@ use callarbiter_dbus::{
 use tokio::sync::watch;
 use tracing::{info, warn};
 use uuid::Uuid;
-use zbus::{Connection, ObjectPath, connection::Builder};
+use zbus::{Connection, ObjectPath, OwnedObjectPath, connection::Builder};
 
 use crate::orders::{self, Giver, Orders};
 
@@ -115,6 +115,21 @@ impl Desk {
         );
         if let Err(error) = told.await {
             warn!(app, "the arbiter was not told what the user decided: {error}");
+        }
+    }
+
+    /// Says that an app streams (`playback`, `capture`) without the session; with role `audio`.
+    pub async fn report_violation(&self, provider: &OwnedObjectPath, kind: &str) {
+        let body = (provider, kind);
+        let told = self.connection.call_method(
+            Some(BUS_NAME),
+            ROOT_PATH,
+            Some(MANAGER),
+            "ReportViolation",
+            &body,
+        );
+        if let Err(error) = told.await {
+            warn!(kind, "the arbiter was not told who streams without the session: {error}");
         }
     }
 

@@ -42,6 +42,8 @@ Exit status: 0 ended as asked, 1 failed with the reason in the log, 2 the comman
 pub enum Part {
     /// Media players pause while a call has the audio.
     Players,
+    /// While a call has the audio, everything else is quiet.
+    Audio,
     /// Calls are shown, with buttons.
     Notifications,
     /// Calls that ring are heard.
@@ -64,6 +66,7 @@ impl Part {
     /// All of them, in the order in which they are told.
     pub const ALL: &[Part] = &[
         Part::Players,
+        Part::Audio,
         Part::Notifications,
         Part::Ring,
         Part::DoNotDisturb,
@@ -78,6 +81,7 @@ impl Part {
     pub fn name(self) -> &'static str {
         match self {
             Part::Players => "players",
+            Part::Audio => "audio",
             Part::Notifications => "notifications",
             Part::Ring => "ring",
             Part::DoNotDisturb => "do-not-disturb",
@@ -93,7 +97,7 @@ impl Part {
     pub fn role(self) -> Option<Role> {
         match self {
             Part::DoNotDisturb => Some(Role::DoNotDisturb),
-            Part::Consent | Part::Identity | Part::Launch | Part::Contacts => {
+            Part::Audio | Part::Consent | Part::Identity | Part::Launch | Part::Contacts => {
                 Some(Role::from(self.name()))
             }
             Part::Players | Part::Notifications | Part::Ring | Part::Power => None,
@@ -103,6 +107,7 @@ impl Part {
     fn meaning(self) -> &'static str {
         match self {
             Part::Players => "pauses media players while a call has the audio, resumes them after",
+            Part::Audio => "keeps everything else quiet while a call has the audio",
             Part::Notifications => "shows calls, with Answer, Decline and what else fits",
             Part::Ring => "rings, with the ringtone of the app or of the sound theme",
             Part::DoNotDisturb => {
@@ -242,7 +247,7 @@ mod tests {
             (&["--bus", "sytsem"][..], "\"sytsem\" is neither system"),
             (
                 &["--only", "players,dancers"][..],
-                "\"dancers\" is no part; there are: players, notifications, ring, do-not-disturb, power, consent",
+                "\"dancers\" is no part; there are: players, audio, notifications, ring, do-not-disturb, power, consent",
             ),
             (&["--log", "agent=loud"][..], "agent=loud"),
             (&["stray"][..], "stray"),

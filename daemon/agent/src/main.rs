@@ -4,6 +4,7 @@
 //! does one job; none knows this file or another part, and none decides anything about calls.
 
 mod arbiter;
+mod audio;
 mod cli;
 mod config;
 mod consent;
@@ -15,6 +16,7 @@ mod orders;
 mod places;
 mod players;
 mod power;
+mod pulse;
 mod quiet;
 mod ring;
 mod scene;
@@ -123,6 +125,10 @@ async fn serve(options: Options, config: Config) -> Result<()> {
                 Part::DoNotDisturb => {
                     let wishes = config.do_not_disturb.clone();
                     tokio::spawn(quiet::run(session, told, desk.clone(), wishes))
+                }
+                Part::Audio => {
+                    let orders = orders.apply_audio();
+                    tokio::spawn(audio::run(told, orders, trace, desk.clone()))
                 }
                 Part::Power => tokio::spawn(power::run(told, config.power.lid)),
                 Part::Consent => {

@@ -42,6 +42,14 @@ pub struct Order<T> {
 /// Orders of one kind, for the part that carries them out.
 pub type Inbox<T> = mpsc::Receiver<Order<T>>;
 
+/// `ApplyAudio`: the whole state that is wanted.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ApplyAudio {
+    pub generation: u64,
+    /// An entry for each provider with live calls.
+    pub apps: Vec<Dict>,
+}
+
 /// `RequestConsent`: may this app provide calls?
 #[derive(Clone, Debug, PartialEq)]
 pub struct RequestConsent {
@@ -126,6 +134,7 @@ pub fn text(text: &str) -> OwnedVariant {
 /// Who gets what; a part that is not there gets nothing.
 #[derive(Default)]
 pub struct Orders {
+    apply_audio: Option<mpsc::Sender<Order<ApplyAudio>>>,
     request_consent: Option<mpsc::Sender<Order<RequestConsent>>>,
     launch_provider: Option<mpsc::Sender<Order<LaunchProvider>>>,
     identify: Option<mpsc::Sender<Order<Identify>>>,
@@ -133,6 +142,10 @@ pub struct Orders {
 }
 
 impl Orders {
+    pub fn apply_audio(&mut self) -> Inbox<ApplyAudio> {
+        inbox(&mut self.apply_audio)
+    }
+
     pub fn request_consent(&mut self) -> Inbox<RequestConsent> {
         inbox(&mut self.request_consent)
     }
@@ -197,6 +210,11 @@ impl Orders {
             Reply { connection: connection.clone(), request, until: Instant::now() + until }
         };
         match member {
+            "ApplyAudio" => {
+                let (request, generation, apps, options) =
+                    body.deserialize::<(String, u64, Vec<Dict>, Dict)>()?;
+                put(&self.apply_audio, ApplyAudio { generation, apps }, reply(request, &options));
+            }
             "RequestConsent" => {
                 let (request, app_id, options) = body.deserialize::<(String, String, Dict)>()?;
                 let reply = reply(request, &options);

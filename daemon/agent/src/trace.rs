@@ -7,7 +7,7 @@ use std::{env, fs, io, path::PathBuf};
 use tracing::warn;
 
 /// One part's file.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Trace {
     file: Option<PathBuf>,
     bus: String,

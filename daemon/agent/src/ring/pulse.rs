@@ -3,25 +3,17 @@
 //! Owns the connection: it is opened to ring and closed when it is enough, and with it all that was still
 //! to be heard goes. Nothing is left of it in the server, whatever ends this process.
 
-use std::{convert::Infallible, ffi::CString, io::Cursor, time::Duration};
+use std::{convert::Infallible, time::Duration};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 use pulseaudio::protocol::{
-    AuthParams, AuthReply, ChannelMap, Command, CommandReply, CreatePlaybackStreamReply,
-    DESCRIPTOR_SIZE, Descriptor, DescriptorFlags, MAX_VERSION, PlaybackStreamParams, Prop, Props,
-    Request, SampleFormat, SampleSpec, SetClientNameReply, encode_command_message,
-    encode_descriptor, read_descriptor, stream::BufferAttr, stream::StreamFlags,
+    ChannelMap, Command, CreatePlaybackStreamReply, PlaybackStreamParams, Prop, Request,
+    SampleFormat, SampleSpec, stream::BufferAttr, stream::StreamFlags,
 };
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::UnixStream,
-    time::timeout,
-};
+use tokio::time::timeout;
 
 use super::sound::{Format, Sound};
-
-/// How streams of this agent are told from those of others.
-const APPLICATION: &str = "org.callarbiter.Agent";
+use crate::pulse::{Server, about_us};
 
 /// A server that takes longer is as good as none.
 const OPEN_WITHIN: Duration = Duration::from_secs(3);
@@ -31,9 +23,6 @@ const READY: Duration = Duration::from_millis(250);
 
 /// It starts to play when it has this much.
 const START: Duration = Duration::from_millis(20);
-
-/// No message of a server is longer.
-const LONGEST: u32 = 1 << 20;
 
 /// What the desktop takes the sound for.
 #[derive(Clone, Copy, Debug)]
@@ -46,8 +35,7 @@ pub enum Role {
 
 /// A stream that plays.
 pub struct Stream {
-    socket: UnixStream,
-    version: u16,
+    server: Server,
     /// Of the stream, on this connection.
     channel: u32,
     /// Bytes that the server wants.
@@ -68,86 +56,27 @@ impl Stream {
             while self.wanted > 0 {
                 sound.more(&mut samples)?;
                 let bytes: Vec<u8> = samples.drain(..).flat_map(f32::to_le_bytes).collect();
-                let mut header = [0; DESCRIPTOR_SIZE];
-                let length = u32::try_from(bytes.len())?;
-                let flags = DescriptorFlags::empty();
-                let channel = self.channel;
-                encode_descriptor(&mut header, &Descriptor { length, channel, offset: 0, flags });
-                self.socket.write_all(&header).await?;
-                self.socket.write_all(&bytes).await?;
+                self.server.send(self.channel, &bytes).await?;
                 self.wanted = self.wanted.saturating_sub(bytes.len());
             }
-            let message = self.receive().await?;
-            match Command::read_tag_prefixed(&mut Cursor::new(&message), self.version) {
-                Ok((_, Command::Request(Request { channel, length })))
-                    if channel == self.channel =>
-                {
+            match self.server.next().await? {
+                Command::Request(Request { channel, length }) if channel == self.channel => {
                     self.wanted += length as usize;
                 }
-                Ok((_, Command::PlaybackStreamKilled(_))) => bail!("the stream was ended"),
-                // News that change nothing here, known to this program or not.
+                Command::PlaybackStreamKilled(_) => bail!("the stream was ended"),
+                // News that change nothing here.
                 _ => {}
             }
         }
     }
 
     async fn set_up(format: Format, role: Role) -> Result<Stream> {
-        let path = pulseaudio::socket_path_from_env().context("there is no audio server")?;
-        let socket = UnixStream::connect(path).await?;
-        let mut stream = Stream { socket, version: MAX_VERSION, channel: 0, wanted: 0 };
-        let cookie = pulseaudio::cookie_path_from_env().and_then(|path| std::fs::read(path).ok());
-        let cookie = cookie.unwrap_or_default();
-        let (supports_shm, supports_memfd) = (false, false);
-        let who = AuthParams { version: MAX_VERSION, supports_shm, supports_memfd, cookie };
-        let server: AuthReply = stream.ask(Command::Auth(who)).await?;
-        stream.version = server.version.min(MAX_VERSION);
-        let _: SetClientNameReply = stream.ask(Command::SetClientName(about_us())).await?;
+        let mut server = Server::open().await?;
         let opened: CreatePlaybackStreamReply =
-            stream.ask(Command::CreatePlaybackStream(playback(format, role))).await?;
-        (stream.channel, stream.wanted) = (opened.channel, opened.requested_bytes as usize);
-        Ok(stream)
+            server.ask(Command::CreatePlaybackStream(playback(format, role))).await?;
+        let (channel, wanted) = (opened.channel, opened.requested_bytes as usize);
+        Ok(Stream { server, channel, wanted })
     }
-
-    async fn ask<R: CommandReply>(&mut self, command: Command) -> Result<R> {
-        let mut message = vec![];
-        encode_command_message(&mut message, 0, &command, self.version)?;
-        self.socket.write_all(&message).await?;
-        loop {
-            let message = self.receive().await?;
-            let mut message = Cursor::new(message);
-            match Command::read_tag_prefixed(&mut message, self.version) {
-                Ok((_, Command::Reply)) => {
-                    let rest = &mut message;
-                    let mut fields = pulseaudio::protocol::TagStructReader::new(rest, self.version);
-                    return Ok(fields.read()?);
-                }
-                Ok((_, Command::Error(error))) => bail!("the audio server refuses: {error}"),
-                _ => {}
-            }
-        }
-    }
-
-    /// The next message of the server.
-    async fn receive(&mut self) -> Result<Vec<u8>> {
-        let mut header = [0; DESCRIPTOR_SIZE];
-        self.socket.read_exact(&mut header).await?;
-        let header = read_descriptor(&mut Cursor::new(header))?;
-        ensure!(header.length <= LONGEST, "the audio server's words cannot be understood");
-        let mut message = vec![0; header.length as usize];
-        self.socket.read_exact(&mut message).await?;
-        Ok(message)
-    }
-}
-
-fn about_us() -> Props {
-    let mut about = Props::new();
-    let pid = CString::new(std::process::id().to_string()).unwrap_or_default();
-    about.set(Prop::ApplicationName, c"Callarbiter");
-    about.set(Prop::ApplicationId, CString::new(APPLICATION).unwrap_or_default());
-    about.set(Prop::ApplicationIconName, c"call-start");
-    about.set(Prop::ApplicationProcessId, pid);
-    about.set(Prop::ApplicationProcessBinary, c"callarbiter-agent");
-    about
 }
 
 fn playback(format: Format, role: Role) -> PlaybackStreamParams {

@@ -1,0 +1,278 @@
+//! Audio priority: while a call has the session, everything else that plays is quiet, and who lost the
+//! session is neither heard nor hears.
+//!
+//! Owns when something is done and what the arbiter is answered. What is wanted comes from the arbiter
+//! ([`wanted`]), whose a stream is from the kernel ([`whose`]), and each server has its own way.
+
+#[cfg(feature = "pipewire")]
+mod pipewire;
+mod pulse;
+mod server;
+mod wanted;
+mod whose;
+
+use std::{future::pending, time::Duration};
+
+use anyhow::Result;
+use callarbiter::Change;
+use callarbiter_dbus::{Dict, ErrorKind};
+use tokio::{
+    sync::mpsc::UnboundedReceiver,
+    time::{Instant, sleep_until, timeout},
+};
+use tracing::{debug, info, warn};
+use zbus::{ObjectPath, OwnedObjectPath, Variant};
+
+use self::{
+    server::Server,
+    wanted::{Wanted, Way},
+};
+use crate::{
+    arbiter::Desk,
+    orders::{ApplyAudio, Inbox, Order, Reply},
+    scene::Told,
+    trace::Trace,
+};
+
+/// How loud others are while a call has the session: what is left of 1.
+const QUIET: f32 = 0.2;
+
+/// Streams of these are left alone, unless a calling app says so of its own.
+const SPECIAL_ROLES: &[&str] = &["Accessibility", "a11y", "DSP", "Production", "production"];
+
+/// The arbiter waits 500 ms; what is not so by then is not enforced.
+const ANSWER_WITHIN: Duration = Duration::from_millis(400);
+
+/// How long a server may take for one turn.
+const TURN_WITHIN: Duration = Duration::from_secs(2);
+
+/// How often a server that is not there is looked for, while there is a call.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
+
+/// How long who lost the session may take to stop.
+const STOP_WITHIN: Duration = Duration::from_secs(2);
+
+/// How long it stays so without an arbiter: one that was restarted is back by then and says what it wants.
+const ALONE: Duration = Duration::from_secs(10);
+
+/// How long the session manager may take to say what streams were told.
+const TIDY_WITHIN: Duration = Duration::from_secs(1);
+
+/// What is so.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Answer {
+    /// Others keep quiet.
+    pub enforced: bool,
+    /// Providers whose microphone carries silence.
+    pub muted: Vec<OwnedObjectPath>,
+}
+
+/// A provider that streams without the session, and how.
+type Late = (OwnedObjectPath, Way);
+
+impl Answer {
+    fn into_dict(self) -> Dict {
+        let muted: Vec<ObjectPath<'static>> = self.muted.into_iter().map(Into::into).collect();
+        let values = [("enforced", Variant::from(self.enforced)), ("muted", muted.into())];
+        let owned = values
+            .into_iter()
+            .filter_map(|(key, value)| Some((key.to_owned(), value.try_into_owned().ok()?)));
+        owned.collect()
+    }
+}
+
+/// Until it is told nothing any more.
+pub async fn run(
+    mut told: UnboundedReceiver<Told>,
+    mut orders: Inbox<ApplyAudio>,
+    trace: Trace,
+    desk: Desk,
+) {
+    let mut sound = Sound::new(desk, trace);
+    // Whatever an agent before this one left, is undone.
+    sound.connect().await;
+    loop {
+        sound.go_on().await;
+        let wake = sound.wake();
+        tokio::select! {
+            next = told.recv() => match next {
+                Some(told) => sound.hear_of_arbiter(&told.change),
+                None => break,
+            },
+            Some(order) = orders.recv() => sound.want(order).await,
+            changed = sound.changed() => sound.notice(changed),
+            () = at(wake) => {}
+        }
+    }
+    sound.leave().await;
+}
+
+async fn at(wake: Option<Instant>) {
+    match wake {
+        Some(wake) => sleep_until(wake).await,
+        None => pending().await,
+    }
+}
+
+struct Sound {
+    desk: Desk,
+    trace: Trace,
+    wanted: Wanted,
+    /// Who waits for an answer, and until when.
+    asking: Option<(Reply, Instant)>,
+    server: Option<Server>,
+    /// When a server is looked for again.
+    look: Option<Instant>,
+    /// Until when the connection is kept though there is no call.
+    keep: Option<Instant>,
+    /// From when on streaming without the session is a violation.
+    stop_by: Option<Instant>,
+    reported: Vec<Late>,
+    /// When everything is put back, since the arbiter is gone.
+    alone: Option<Instant>,
+    /// Whether the last attempt found a server, to say each change once.
+    found: Option<bool>,
+}
+
+impl Sound {
+    fn new(desk: Desk, trace: Trace) -> Sound {
+        Sound {
+            desk,
+            trace,
+            wanted: Wanted::default(),
+            asking: None,
+            server: None,
+            look: None,
+            keep: None,
+            stop_by: None,
+            reported: Vec::new(),
+            alone: None,
+            found: None,
+        }
+    }
+
+    async fn connect(&mut self) {
+        let now = Instant::now();
+        let connecting = timeout(TURN_WITHIN, Server::connect(&self.trace)).await;
+        match connecting.unwrap_or_else(|late| Err(late.into())) {
+            Ok(server) => {
+                if self.found.replace(true) != Some(true) {
+                    server.say_level();
+                }
+                self.server = Some(server);
+                (self.look, self.keep) = (None, Some(now + TIDY_WITHIN));
+            }
+            Err(error) => {
+                self.look = Some(now + LOOK_AGAIN).filter(|_| !self.wanted.apps.is_empty());
+                if self.found.replace(false) != Some(false) {
+                    warn!(level = "none", "{error:#}: calls go on without audio priority");
+                }
+            }
+        }
+    }
+
+    /// What it wanted last is so for a while without it.
+    fn hear_of_arbiter(&mut self, change: &Change) {
+        match change {
+            Change::ArbiterGone => self.alone = Some(Instant::now() + ALONE),
+            Change::ArbiterBack => self.alone = None,
+            _ => {}
+        }
+    }
+
+    async fn want(&mut self, Order { what, reply }: Order<ApplyAudio>) {
+        let wanted = match Wanted::read(&what) {
+            Ok(wanted) => wanted,
+            Err(error) => return reply.fail(ErrorKind::InvalidArgument, error.to_string()).await,
+        };
+        if wanted.generation != self.wanted.generation || !wanted.held() {
+            self.reported.clear();
+            self.stop_by = wanted.held().then(|| Instant::now() + STOP_WITHIN);
+        }
+        self.wanted = wanted;
+        // A newer wish replaces an older, whose answer nobody needs any more.
+        self.asking = Some((reply, Instant::now() + ANSWER_WITHIN));
+        if self.server.is_none() && !self.wanted.apps.is_empty() {
+            self.connect().await;
+        }
+    }
+
+    /// Waits until the server has news; for ever, if there is none.
+    async fn changed(&mut self) -> Result<()> {
+        match &mut self.server {
+            Some(server) => server.changed().await,
+            None => pending().await,
+        }
+    }
+
+    fn notice(&mut self, changed: Result<()>) {
+        if let Err(error) = changed {
+            debug!(%error, "the audio server is gone");
+            self.server = None;
+            self.look = Some(Instant::now() + LOOK_AGAIN).filter(|_| !self.wanted.apps.is_empty());
+        }
+    }
+
+    /// Does what is to be done next, and answers when it is done.
+    async fn go_on(&mut self) {
+        if self.look.is_some_and(|look| look <= Instant::now()) {
+            self.connect().await;
+        }
+        if self.alone.take_if(|alone| *alone <= Instant::now()).is_some() {
+            info!("the arbiter stays away: audio priority ends");
+            self.wanted = Wanted::default();
+        }
+        let answer = self.enforce().await;
+        let now = Instant::now();
+        let over = |by: Instant| by <= now || answer.enforced || self.server.is_none();
+        if let Some((reply, _)) = self.asking.take_if(|(_, by)| over(*by)) {
+            debug!(?answer, generation = self.wanted.generation, "audio priority");
+            reply.send(answer.into_dict()).await;
+        }
+        let kept = self.keep.is_some_and(|keep| keep > now);
+        if self.wanted.apps.is_empty() && !kept {
+            self.server = None;
+        }
+    }
+
+    async fn enforce(&mut self) -> Answer {
+        let Some(server) = &mut self.server else { return Answer::default() };
+        let turn = timeout(TURN_WITHIN, server.enforce(&self.wanted)).await;
+        let (answer, late) = match turn.unwrap_or_else(|late| Err(late.into())) {
+            Ok(done) => done,
+            Err(error) => {
+                self.notice(Err(error));
+                return Answer::default();
+            }
+        };
+        if self.stop_by.is_some_and(|stop_by| stop_by <= Instant::now()) {
+            for (provider, way) in late {
+                if !self.reported.contains(&(provider.clone(), way)) {
+                    self.reported.push((provider.clone(), way));
+                    let desk = self.desk.clone();
+                    tokio::spawn(async move { desk.report_violation(&provider, way.word()).await });
+                }
+            }
+        }
+        answer
+    }
+
+    /// When something is to be done though nobody says anything.
+    fn wake(&self) -> Option<Instant> {
+        let now = Instant::now();
+        let answer_by = self.asking.as_ref().map(|(_, by)| *by);
+        let stop_by = self.stop_by.filter(|stop_by| *stop_by > now && self.server.is_some());
+        let idle = self.wanted.apps.is_empty() && self.server.is_some();
+        let keep = self.keep.filter(|_| idle);
+        [answer_by, self.look, self.alone, keep, stop_by].into_iter().flatten().min()
+    }
+
+    async fn leave(mut self) {
+        self.wanted = Wanted::default();
+        self.enforce().await;
+        let Some(server) = self.server.take() else { return };
+        if !server.leave().await {
+            warn!("the audio server does not answer; it puts all back when the agent has gone");
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! The session's audio server, whichever it is.
+//!
+//! Owns which one is taken, and that the log says how far it can be trusted.
+
+use anyhow::{Context, Result};
+use tracing::warn;
+
+#[cfg(feature = "pipewire")]
+use super::pipewire::PipeWire;
+use super::{Answer, Late, pulse::Pulse, wanted::Wanted};
+use crate::trace::Trace;
+
+pub enum Server {
+    #[cfg(feature = "pipewire")]
+    PipeWire(PipeWire),
+    Pulse(Pulse),
+}
+
+impl Server {
+    /// The one that is there.
+    pub async fn connect(trace: &Trace) -> Result<Server> {
+        #[cfg(feature = "pipewire")]
+        if let Ok(server) = PipeWire::connect(trace.clone()) {
+            return Ok(Server::PipeWire(server));
+        }
+        Ok(Server::Pulse(Pulse::connect(trace.clone()).await.context("no audio server")?))
+    }
+
+    /// Says how far others are kept quiet.
+    pub fn say_level(&self) {
+        match self {
+            #[cfg(feature = "pipewire")]
+            Server::PipeWire(_) => tracing::info!(
+                level = "streams are moved",
+                "audio priority on PipeWire: whatever ends this agent, the server moves them back"
+            ),
+            Server::Pulse(_) => warn!(
+                level = "volumes are changed",
+                "audio priority on PulseAudio: an agent that is killed leaves streams quiet until it is back"
+            ),
+        }
+    }
+
+    /// Waits until something is not as it was. Waiting may be given up.
+    pub async fn changed(&mut self) -> Result<()> {
+        match self {
+            #[cfg(feature = "pipewire")]
+            Server::PipeWire(server) => server.changed().await,
+            Server::Pulse(server) => server.changed().await,
+        }
+    }
+
+    /// Does what is to be done next; what is so by now, and who streams without the session.
+    pub async fn enforce(&mut self, wanted: &Wanted) -> Result<(Answer, Vec<Late>)> {
+        match self {
+            #[cfg(feature = "pipewire")]
+            Server::PipeWire(server) => Ok(server.enforce(wanted)),
+            Server::Pulse(server) => server.enforce(wanted).await,
+        }
+    }
+
+    /// Ends; whether everything is as it was.
+    pub async fn leave(self) -> bool {
+        match self {
+            #[cfg(feature = "pipewire")]
+            Server::PipeWire(server) => server.leave().await,
+            Server::Pulse(_) => true,
+        }
+    }
+}
