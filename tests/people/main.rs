@@ -4,6 +4,7 @@
 
 mod consent;
 mod contacts;
+mod identity;
 mod launch;
 mod quiet;
 

@@ -192,7 +192,8 @@ impl Domain {
         }
     }
 
-    pub(crate) fn holder(&self, role: Role) -> Option<Peer> {
+    /// Who holds a role; of those who show calls, the latest.
+    pub fn holder(&self, role: Role) -> Option<Peer> {
         self.roles.get(&role).and_then(|holders| holders.last().copied())
     }
 }

@@ -16,6 +16,7 @@ use zbus::{Message, OwnedObjectPath, message::Type, names::OwnedUniqueName};
 use super::{
     compose::{Head, compose},
     encode::Body,
+    identities::Stranger,
     properties,
     router::Router,
     turn::{Turn, built},
@@ -38,11 +39,24 @@ impl Router {
         };
         let agent = Agent { name, path };
         let asked = agent.ask(&self.view(uid), request, ask, deadline);
-        if let Some(message) = built(asked)
-            && self.affords(turn.now, uid, peer, &message)
-        {
+        self.tell_agent(turn, uid, peer, asked);
+    }
+
+    /// False: it is not told, because it does not read what it was told before.
+    pub(super) fn tell_agent(
+        &mut self,
+        turn: &mut Turn,
+        uid: Uid,
+        peer: Peer,
+        message: zbus::Result<Message>,
+    ) -> bool {
+        let message = built(message);
+        let message = message.filter(|message| self.affords(turn.now, uid, peer, message));
+        let told = message.is_some();
+        if let Some(message) = message {
             self.send(turn.now, uid, peer, message, &mut turn.rest);
         }
+        told
     }
 }
 
@@ -116,6 +130,29 @@ impl Agent<'_> {
         self.call(member, signature, &body)
     }
 
+    /// Which app a process is.
+    pub fn identify(
+        self,
+        request: &str,
+        stranger: &Stranger,
+        declared: &str,
+        unit: &str,
+        deadline: Millis,
+    ) -> zbus::Result<Message> {
+        let mut body = Body::new();
+        body.str(request);
+        body.u32(stranger.pid);
+        options(&mut body, deadline, |body| {
+            for (key, text) in
+                [("declared", declared), ("unit", unit), ("sandbox", stranger.sandbox)]
+            {
+                body.key(key);
+                body.a_str(text);
+            }
+        });
+        self.call("Identify", "sua{sv}", &body)
+    }
+
     fn call(self, member: &str, signature: &str, body: &Body) -> zbus::Result<Message> {
         let head = Head {
             kind: Type::MethodCall,
@@ -186,8 +223,11 @@ mod tests {
             AgentAsk::LookUp { call: CallId(1), handle: "tel:1".into() },
         ];
         let methods = contract::methods_of(xml::AGENT);
-        for ask in asks {
-            let message = agent.ask(&view, "p-1", &ask, Millis(5)).unwrap();
+        let stranger = Stranger { pid: 1, sandbox: "" };
+        let identify = agent.identify("p-i1", &stranger, "a", "", Millis(5));
+        let asked = asks.iter().map(|ask| agent.ask(&view, "p-1", ask, Millis(5)));
+        for message in asked.chain([identify]) {
+            let message = message.unwrap();
             let header = message.header();
             let member = header.member().unwrap().as_str();
             assert!(has_types(&message, methods.get(member).unwrap()), "{member}");

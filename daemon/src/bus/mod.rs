@@ -14,6 +14,7 @@ mod described;
 mod dispatch;
 mod encode;
 mod fault;
+mod identities;
 mod introspect;
 mod journal;
 mod kept;

@@ -22,7 +22,7 @@ use zbus::{
     names::{OwnedUniqueName, UniqueName},
 };
 
-use super::{admission, kept::Kept, parked::Accounts};
+use super::{admission, identities::Stranger, kept::Kept, parked::Accounts};
 
 /// What the administrator allows beyond the rules for everybody.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -44,6 +44,8 @@ pub struct Client {
     pub caller: Caller,
     /// Its app id, where something more than its own word says so.
     pub app: Option<(Arc<str>, AppIdSource)>,
+    /// What else could say its app; none where nothing could.
+    pub stranger: Option<Stranger>,
     unit: Option<String>,
     /// polkit let it control other apps' calls.
     granted: bool,
@@ -62,6 +64,11 @@ pub struct SavedPeer {
 }
 
 impl Client {
+    /// Its user unit.
+    pub fn unit(&self) -> Option<&str> {
+        self.unit.as_deref()
+    }
+
     /// It sees everything of its user.
     pub fn sees_all(&self) -> bool {
         self.caller.control
@@ -204,6 +211,23 @@ impl Peers {
         Some((client, parked))
     }
 
+    /// What an agent said of a connection, or that it said nothing; it is not asked about again.
+    pub fn learn(
+        &mut self,
+        peer: Peer,
+        app: Option<(Arc<str>, AppIdSource)>,
+    ) -> Option<Arc<Client>> {
+        let name = self.names.get(&peer)?.clone();
+        let Some(Standing::Known(client)) = self.standing.get_mut(&name) else { return None };
+        let Client { name: own, caller, unit, granted, .. } = &**client;
+        let (own, caller, unit) = (own.clone(), *caller, unit.clone());
+        let learnt = Client { name: own, caller, app, stranger: None, unit, granted: *granted };
+        let learnt = Arc::new(learnt);
+        *client = learnt.clone();
+        self.names.insert(peer, name);
+        Some(learnt)
+    }
+
     /// A connection left the bus; who it was, if it was heard.
     pub fn left(&mut self, name: &str) -> Option<Arc<Client>> {
         match self.standing.remove(name)? {
@@ -317,7 +341,20 @@ fn identified(
         }),
         None => Identity::unknown(),
     };
-    Some(client(peer, Uid(uid), name, &identity, access))
+    let mut client = client(peer, Uid(uid), name, &identity, access);
+    let stranger = |pid| Stranger { pid, sandbox: word(identity.sandbox.as_ref()) };
+    client.stranger = number("ProcessID").filter(|_| client.app.is_none()).map(stranger);
+    Some(client)
+}
+
+fn word(sandbox: Option<&Sandbox>) -> &'static str {
+    match sandbox {
+        None => "",
+        Some(Sandbox::Flatpak) => "flatpak",
+        Some(Sandbox::Snap) => "snap",
+        Some(Sandbox::Container(_)) => "container",
+        Some(Sandbox::Unknown) => "unknown",
+    }
 }
 
 fn client(
@@ -339,7 +376,8 @@ fn client(
         control: !sandboxed || permitted,
         agent: !sandboxed && (listed || access.agents_anywhere),
     };
-    Client { name, caller, app, unit: identity.unit.clone(), granted: false }
+    let unit = identity.unit.clone();
+    Client { name, caller, app, stranger: None, unit, granted: false }
 }
 
 /// Whether a body has these types.
@@ -353,143 +391,4 @@ pub fn body_types(message: &Message) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
-    use super::*;
-    use callarbiter_identity::Sandbox;
-
-    fn message(n: usize) -> Message {
-        Message::method_call("/", "Ping").sender(":1.5").build(&vec![0u8; n]).unwrap()
-    }
-
-    #[test]
-    fn parks_in_order_and_asks_once() {
-        let mut peers = Peers::default();
-        let sender = UniqueName::try_from(":1.5").unwrap();
-        let (first, second) = (message(1), message(2));
-        let Admission::Parked(Some(question)) = peers.admit(&sender, &first) else { panic!() };
-        assert!(matches!(peers.admit(&sender, &second), Admission::Parked(None)));
-        let credentials = HashMap::from([("UnixUserID", Variant::from(1000u32))]);
-        let answer = Message::method_return(&question.header()).build(&credentials).unwrap();
-        let serial = question.primary_header().serial_num();
-        let identified = peers.answered(serial, &answer, &Access::default()).unwrap();
-        let Identified::Walled(name) = identified else { panic!("nothing is known, so trusted") };
-        assert!(matches!(peers.admit(&sender, &first), Admission::Parked(None)));
-        let (client, parked) = peers.let_in(&name, false).unwrap();
-        assert_eq!(client.caller.uid, Uid(1000));
-        assert!(client.caller.sandboxed && !client.sees_all());
-        let sizes: Vec<usize> = parked.iter().map(|message| message.body().len()).collect();
-        assert_eq!(sizes, [&first, &second, &first].map(|message| message.body().len()));
-        assert_eq!(peers.parked, Accounts::default());
-        assert!(peers.let_in(&name, true).is_none(), "it is decided once");
-        assert!(matches!(peers.admit(&sender, &first), Admission::Known(_)));
-        assert!(peers.answered(serial, &answer, &Access::default()).is_none());
-    }
-
-    #[test]
-    fn refuses_what_is_too_much_before_it_knows_who() {
-        let mut peers = Peers::default();
-        let sender = UniqueName::try_from(":1.5").unwrap();
-        for _ in 0..admission::PARKED_PER_PEER {
-            assert!(matches!(peers.admit(&sender, &message(1)), Admission::Parked(_)));
-        }
-        assert!(matches!(peers.admit(&sender, &message(1)), Admission::Refused));
-        assert!(peers.left(":1.5").is_none());
-        assert_eq!(peers.parked, Accounts::default());
-    }
-
-    #[test]
-    fn a_flood_of_strangers_keeps_nobody_out() {
-        let mut peers = Peers::default();
-        let mut refused = 0;
-        for n in 0..2 * admission::PARKED / admission::PARKED_PER_PEER {
-            let name = UniqueName::try_from(format!(":1.{n}")).unwrap();
-            for _ in 0..admission::PARKED_PER_PEER {
-                refused +=
-                    usize::from(matches!(peers.admit(&name, &message(1)), Admission::Refused));
-            }
-        }
-        assert!(refused > 0);
-        let late = UniqueName::try_from(":2.1").unwrap();
-        assert!(matches!(peers.admit(&late, &message(1)), Admission::Parked(Some(_))));
-        assert!(matches!(peers.admit(&late, &message(1)), Admission::Refused));
-        let large = UniqueName::try_from(":2.2").unwrap();
-        let message = message(admission::PARKED_FIRST_BYTES);
-        assert!(matches!(peers.admit(&large, &message), Admission::Refused));
-    }
-
-    #[test]
-    fn nobody_is_heard_after_it_left() {
-        let mut peers = Peers::default();
-        let sender = UniqueName::try_from(":1.5").unwrap();
-        let Admission::Parked(Some(question)) = peers.admit(&sender, &message(1)) else { panic!() };
-        peers.left(":1.5");
-        let credentials = HashMap::from([("UnixUserID", Variant::from(1000u32))]);
-        let answer = Message::method_return(&question.header()).build(&credentials).unwrap();
-        let serial = question.primary_header().serial_num();
-        let identified = peers.answered(serial, &answer, &Access::default());
-        assert!(matches!(identified, Some(Identified::Nobody)));
-    }
-
-    #[test]
-    fn who_comes_back_is_judged_by_the_rules_of_the_day() {
-        let before = Access {
-            agent_units: BTreeSet::from(["panel.service".to_owned()]),
-            controllers: BTreeSet::from(["org.x.Panel".to_owned()]),
-            ..Access::default()
-        };
-        let judged = |access: &Access, sandboxed: bool, granted: bool| {
-            let mut peers = Peers::default();
-            let saved = SavedPeer {
-                name: ":1.5".to_owned(),
-                uid: Uid(1000),
-                unit: Some("panel.service".to_owned()),
-                sandboxed,
-                app: Some("org.x.Panel".to_owned()),
-                granted,
-            };
-            peers.restore(Peer(7), saved, access).unwrap();
-            let client = peers.client(Peer(7)).unwrap();
-            assert_eq!(peers.name(Peer(7)).unwrap().as_str(), ":1.5");
-            (client.caller.agent, client.caller.control)
-        };
-        let after = Access::default();
-        assert_eq!(judged(&before, false, false), (true, true));
-        assert_eq!(judged(&after, false, false), (false, true));
-        assert_eq!(judged(&before, true, false), (false, true));
-        assert_eq!(judged(&after, true, false), (false, false));
-        assert_eq!(judged(&after, true, true), (false, true), "polkit said so");
-        let mut peers = Peers::default();
-        let nameless = SavedPeer {
-            name: "org.x".to_owned(),
-            uid: Uid(1),
-            unit: None,
-            sandboxed: false,
-            app: None,
-            granted: false,
-        };
-        assert!(peers.restore(Peer(7), nameless, &after).is_none());
-    }
-
-    #[test]
-    fn a_wall_keeps_from_roles_and_from_others_unless_the_administrator_says_so() {
-        let name: OwnedUniqueName = UniqueName::try_from(":1.5").unwrap().into();
-        let access = Access {
-            agent_units: BTreeSet::from(["callarbiter-agent.service".to_owned()]),
-            agents_anywhere: false,
-            controllers: BTreeSet::from(["org.x.Panel".to_owned()]),
-        };
-        let who = |identity: &Identity| client(Peer(0), Uid(1), name.clone(), identity, &access);
-        let agent =
-            Identity { unit: Some("callarbiter-agent.service".to_owned()), ..Identity::default() };
-        assert!(who(&agent).caller.agent && who(&agent).sees_all());
-        assert!(!who(&Identity::default()).caller.agent);
-        let panel = Identity {
-            sandbox: Some(Sandbox::Flatpak),
-            app: Some("org.x.Panel".to_owned()),
-            ..Identity::default()
-        };
-        assert!(who(&panel).sees_all() && !who(&panel).caller.agent);
-        assert!(!who(&Identity { app: None, ..panel }).sees_all());
-    }
-}
+mod tests;

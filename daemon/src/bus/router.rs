@@ -21,7 +21,9 @@ use super::{
     admission,
     debts::{Credit, Debts},
     delegate::Requests,
-    fault, journal,
+    fault,
+    identities::Identities,
+    journal,
     kept::Kept,
     peers::{Access, Admission, Client, Identified, Peers},
     permission::Permissions,
@@ -62,6 +64,7 @@ pub struct Router {
     pub(super) delegates: Kept<(Uid, ProviderId), OwnedObjectPath>,
     /// Where each agent is asked.
     pub(super) agents: Kept<Peer, OwnedObjectPath>,
+    pub(super) identities: Identities,
     /// Who asked for a transaction: it hears of its end without a subscription.
     pub(super) requesters: Kept<(Uid, TransactionId), Peer>,
     pub(super) continuity: Continuity,
@@ -96,6 +99,7 @@ impl Router {
             epoch: Uuid::new_v4().to_string(),
             delegates: Kept::default(),
             agents: Kept::default(),
+            identities: Identities::default(),
             requesters: Kept::default(),
             continuity: Continuity::default(),
             machine_id,
@@ -128,6 +132,7 @@ impl Router {
         for name in late.unwrap_or_default() {
             self.let_in(now, &name, false, out);
         }
+        self.stop_waiting_for_identities(now, out);
         self.hear_logind(now, out, |logind| logind.expired(now.mono));
         let mut turn = Turn::new(now);
         for (to, reply) in self.waits.expired(now.mono) {
@@ -153,7 +158,9 @@ impl Router {
         let resyncs = self.resyncs.iter().map(|(at, ..)| *at).min();
         let permissions = self.permissions.as_ref().and_then(Permissions::next_deadline);
         let logind = self.logind.as_ref().and_then(Logind::next_deadline);
-        [core, self.waits.next_deadline(), resyncs, permissions, logind].into_iter().flatten().min()
+        let identities = self.identities.next_deadline();
+        let waits = self.waits.next_deadline();
+        [core, waits, resyncs, permissions, logind, identities].into_iter().flatten().min()
     }
 
     /// New rules; calls are not touched. Who may do what is read anew for connections from now on.
@@ -254,7 +261,7 @@ impl Router {
     }
 
     /// A call of an identified connection.
-    fn heard(&mut self, now: Now, request: Request, out: &mut Vec<Message>) {
+    pub(super) fn heard(&mut self, now: Now, request: Request, out: &mut Vec<Message>) {
         let mut turn = Turn::new(now);
         let Caller { uid, peer, .. } = request.client.caller;
         let reply = match self.debts.credit(now.mono, uid, peer, 0) {
@@ -279,6 +286,7 @@ impl Router {
             self.send(now, uid, peer, reply, &mut turn.replies);
         }
         self.finish(turn, out);
+        self.hear_identified(now, out);
     }
 
     pub(super) fn resync_later(&mut self, now: Now, uid: Uid, peer: Peer) {
@@ -338,6 +346,7 @@ impl Router {
         self.waits.left(peer);
         self.requesters.remove_where(|requester| *requester == peer);
         self.agents.remove(&peer);
+        self.identities.left(peer);
         self.debts.left(uid, peer);
         self.resyncs.retain(|(_, _, asked)| *asked != peer);
         Some(peer)

@@ -10,6 +10,7 @@ use zbus::{DynamicType, Message, OwnedObjectPath, OwnedVariant, Variant, message
 
 use super::*;
 
+mod identities;
 mod permissions;
 mod replies;
 mod restarts;

@@ -105,7 +105,12 @@ impl Router {
             }
             "AgentReply" => {
                 let (text, given): (String, Dict) = arguments(request, member)?;
-                let answer = agents::answer(AgentAnswer::from_dict(&given)?)?;
+                let given = AgentAnswer::from_dict(&given)?;
+                if let Some(identified) = self.identity_answered(request, &text, &given) {
+                    identified?;
+                    return Ok(request.done());
+                }
+                let answer = agents::answer(given)?;
                 let id = self.requests.parse(&text)?;
                 self.input(turn, Input::AgentReply { caller, request: id, answer })?;
                 Ok(request.done())
@@ -127,6 +132,9 @@ impl Router {
     fn register_provider(&mut self, turn: &mut Turn, request: &Request, member: &str) -> Answer {
         let (app, delegate, given): (String, OwnedObjectPath, Dict) = arguments(request, member)?;
         let mut given = Configuration::from_dict(&given)?;
+        if self.waits_for_identity(turn, request, &app)? {
+            return Ok(None);
+        }
         let instance = given.instance.take().unwrap_or_default();
         let (app, source) = app_id(&request.client, &app)?;
         let configuration = parse::configuration(given, Default::default());
