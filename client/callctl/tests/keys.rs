@@ -91,17 +91,19 @@ fn every_key_does_what_the_last_line_says() {
     }
 
     demo.press("\n");
-    watch.wait("ringing");
+    watch.wait("waiting, answering holds");
     watch.press("x");
     watch.wait("✓ silence ");
     watch.press("d");
     watch.wait("✓ decline ");
     demo.press("\n");
-    watch.wait("ringing  from");
+    watch.wait("waiting, answering holds");
     watch.press("a");
     watch.wait("✓ answer ");
     watch.press("s");
-    watch.wait("✓ ");
+    watch.wait("✓ hold ");
+    // A key is for a call in the state that is seen.
+    watch.wait("from Bob tel:+4930123456  held");
     // The second of two, as it is pointed at.
     watch.press("kk");
     watch.press("e");
