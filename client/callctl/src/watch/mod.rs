@@ -101,6 +101,9 @@ async fn live(session: Session, mut events: Events, output: &Output) -> Result<(
             .draw(&frame.lines(now(), screen.rows(), screen.columns()))
             .map_err(terminal_failure)?;
         tokio::select! {
+            // What a key did is in the picture before it is said to be done.
+            biased;
+            () = interrupt.arrived() => return Ok(()),
             change = events.next() => {
                 let mut next = Some(change);
                 // Everything that is there already goes into one picture.
@@ -143,7 +146,6 @@ async fn live(session: Session, mut events: Events, output: &Output) -> Result<(
             },
             answer = answered.recv() => frame.answer = answer,
             _ = redraw.tick() => {}
-            () = interrupt.arrived() => return Ok(()),
         }
     }
 }
