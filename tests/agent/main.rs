@@ -13,5 +13,6 @@ mod quiet;
 mod ringing;
 mod screen;
 mod servers;
+mod shell;
 mod speakers;
 mod window;

@@ -57,38 +57,28 @@ async fn on_xfce() -> Result<()> {
     xfce.screen.picture("xfce-incoming.png", DRAWN).await
 }
 
-/// A desk on which the app is installed: its desktop file, and an icon of a telephone.
+/// A desk on which the app is installed: its desktop file, and an icon.
 async fn installed() -> Result<Desk> {
     let mut desk = Desk::new().await?;
     let data = desk.bus().directory().join("home/.local/share");
-    let icons = data.join("icons/hicolor/64x64/apps");
+    let icons = data.join("icons/hicolor/48x48/apps");
     fs::create_dir_all(&icons)?;
     fs::create_dir_all(data.join("applications"))?;
     let entry = format!(
         "[Desktop Entry]\nType=Application\nName=Speakerbox\nIcon={APP}\nExec=speakerbox\n"
     );
     fs::write(data.join(format!("applications/{APP}.desktop")), entry)?;
+    // A loudspeaker.
     let mut convert = Command::new("convert");
-    convert.args([
-        "-size",
-        "64x64",
-        "xc:none",
-        "-fill",
-        "#3584e4",
-        "-draw",
-        "roundrectangle 4,4 59,59 14,14",
-    ]);
-    convert.args([
-        "-fill",
-        "none",
-        "-stroke",
-        "white",
-        "-strokewidth",
-        "7",
-        "-draw",
-        "path 'M 20,20 Q 22,42 44,44'",
-    ]);
-    convert.args(["-strokewidth", "11", "-draw", "line 19,17 23,25 line 40,41 47,45"]);
+    convert.args(["-size", "64x64", "xc:none"]);
+    for (colour, shape) in [
+        ("#3584e4", "roundrectangle 3,3 60,60 14,14"),
+        ("white", "roundrectangle 18,9 45,54 6,6"),
+        ("#3584e4", "circle 31.5,39 31.5,29"),
+        ("#3584e4", "circle 31.5,19 31.5,15"),
+    ] {
+        convert.args(["-fill", colour, "-draw", shape]);
+    }
     ensure!(
         convert.arg(icons.join(format!("{APP}.png"))).status()?.success(),
         "package imagemagick"

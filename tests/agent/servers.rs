@@ -21,9 +21,10 @@ pub struct NotificationServer {
 
 impl NotificationServer {
     pub async fn mako(desk: &Desk) -> Result<NotificationServer> {
-        let config = desk.bus().directory().join("home/.config/mako");
+        let home = desk.bus().directory().join("home");
+        let config = home.join(".config/mako");
         fs::create_dir_all(&config)?;
-        fs::write(config.join("config"), MAKO)?;
+        fs::write(config.join("config"), MAKO.replace("@HOME@", &home.to_string_lossy()))?;
         NotificationServer::start(desk, "mako", Screen::wayland(desk).await?).await
     }
 
@@ -102,5 +103,5 @@ impl NotificationServer {
 /// A desktop's look, and a mode for do-not-disturb.
 const MAKO: &str = "font=DejaVu Sans 11\nwidth=420\nheight=260\nmargin=12\npadding=14\nborder-size=2\n\
     border-radius=8\nbackground-color=#ffffff\ntext-color=#241f31\nborder-color=#9a9996\nmax-icon-size=48\n\
-    icon-path=/usr/share/icons/Adwaita\n\
+    icon-path=@HOME@/.local/share/icons/hicolor:/usr/share/icons/Adwaita\n\
     [urgency=high]\nborder-color=#2ec27e\n[mode=do-not-disturb]\ninvisible=1\n";

@@ -22,7 +22,8 @@ use crate::orders::{self, Giver, Orders};
 #[derive(Clone, Debug)]
 pub struct Desk {
     connection: Connection,
-    roles: Vec<Role>,
+    /// Those that no other agent took.
+    roles: watch::Sender<Vec<Role>>,
     /// Whose orders count.
     giver: watch::Sender<Giver>,
 }
@@ -37,12 +38,13 @@ impl Desk {
         };
         let connection =
             builder.build().await.with_context(|| format!("the bus {bus} cannot be reached"))?;
-        Ok(Desk { connection, roles, giver: watch::Sender::default() })
+        Ok(Desk { connection, roles: watch::Sender::new(roles), giver: watch::Sender::default() })
     }
 
     /// Takes the roles, again after each restart of the arbiter. Without them calls are shown all the same.
     pub async fn take_roles(&self) {
-        let words: Vec<&str> = self.roles.iter().map(Role::as_str).collect();
+        let roles = self.roles.borrow().clone();
+        let words: Vec<&str> = roles.iter().map(Role::as_str).collect();
         match self.register(&words).await {
             Ok(()) => info!("took the roles {}", words.join(", ")),
             Err(error) if is_unsupported(&error) => self.take_each(&words).await,
@@ -135,7 +137,16 @@ impl Desk {
 
     /// Hands out what the arbiter orders, until the bus is gone.
     pub async fn serve(&self, orders: Orders) {
-        orders.serve(self.connection.clone(), self.giver.subscribe()).await
+        let lose = |role: Role| {
+            info!("another agent took the role {role}");
+            self.roles.send_modify(|roles| roles.retain(|known| *known != role));
+        };
+        orders.serve(self.connection.clone(), self.giver.subscribe(), lose).await
+    }
+
+    /// Its roles, and when one is lost: whoever took it keeps it until this agent is started again.
+    pub fn roles(&self) -> watch::Receiver<Vec<Role>> {
+        self.roles.subscribe()
     }
 
     async fn register(&self, roles: &[&str]) -> zbus::Result<()> {

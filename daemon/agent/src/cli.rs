@@ -77,6 +77,15 @@ impl Part {
         Part::Contacts,
     ];
 
+    /// The name on the session bus that is its post, where no role is.
+    pub fn post(self) -> String {
+        let words = self.name().split('-').map(|word| {
+            let (first, rest) = word.split_at(1);
+            first.to_uppercase() + rest
+        });
+        format!("org.callarbiter.Agent1.{}", words.collect::<String>())
+    }
+
     /// Its name on the command line.
     pub fn name(self) -> &'static str {
         match self {
@@ -261,6 +270,9 @@ mod tests {
     fn help_and_manual_name_every_option_and_part() {
         let manual = include_str!("../callarbiter-agent.1").replace("\\-", "-");
         let options = ["--bus", "--config", "--only", "--log", "--version", "--help"];
+        for part in Part::ALL.iter().filter(|part| part.role().is_none()) {
+            assert!(manual.contains(&part.post()), "{} in the manual page", part.post());
+        }
         for word in options.into_iter().chain(Part::ALL.iter().map(|part| part.name())) {
             assert!(help().contains(word), "{word}");
             assert!(manual.contains(word), "{word} in the manual page");

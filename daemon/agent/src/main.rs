@@ -15,6 +15,7 @@ mod notifications;
 mod orders;
 mod places;
 mod players;
+mod post;
 mod power;
 mod pulse;
 mod quiet;
@@ -113,27 +114,43 @@ async fn serve(options: Options, config: Config) -> Result<()> {
         .iter()
         .map(|part| {
             let (told, trace) = (audience.join(), Trace::of(part.name(), &bus));
-            let session = session.clone();
+            let (session, desk) = (session.clone(), desk.clone());
+            let told = match part.role() {
+                Some(role) => post::while_role(told, desk.roles(), role),
+                None => told,
+            };
+            let post = (session.clone(), part.post());
             match part {
                 Part::Players => {
-                    tokio::spawn(players::run(session, told, trace, config.players.resume))
+                    let resume = config.players.resume;
+                    tokio::spawn(post::hold(post, told, move |told| {
+                        players::run(session.clone(), told, trace.clone(), resume)
+                    }))
                 }
-                Part::Notifications => {
-                    tokio::spawn(notifications::run(session, told, trace, desk.clone()))
+                Part::Notifications => tokio::spawn(post::hold(post, told, move |told| {
+                    notifications::run(session.clone(), told, trace.clone(), desk.clone())
+                })),
+                Part::Ring => {
+                    let wishes = config.ring.clone();
+                    tokio::spawn(post::hold(post, told, move |told| {
+                        ring::run(session.clone(), told, wishes.clone())
+                    }))
                 }
-                Part::Ring => tokio::spawn(ring::run(session, told, config.ring.clone())),
                 Part::DoNotDisturb => {
                     let wishes = config.do_not_disturb.clone();
-                    tokio::spawn(quiet::run(session, told, desk.clone(), wishes))
+                    tokio::spawn(quiet::run(session, told, desk, wishes))
+                }
+                Part::Power => {
+                    let lid = config.power.lid;
+                    tokio::spawn(post::hold(post, told, move |told| power::run(told, lid)))
                 }
                 Part::Audio => {
                     let orders = orders.apply_audio();
-                    tokio::spawn(audio::run(told, orders, trace, desk.clone()))
+                    tokio::spawn(audio::run(told, orders, trace, desk))
                 }
-                Part::Power => tokio::spawn(power::run(told, config.power.lid)),
                 Part::Consent => {
                     let orders = orders.request_consent();
-                    tokio::spawn(consent::run(session, told, orders, trace, desk.clone()))
+                    tokio::spawn(consent::run(session, told, orders, trace, desk))
                 }
                 Part::Identity => tokio::spawn(identity::run(told, orders.identify())),
                 Part::Launch => tokio::spawn(launch::run(session, told, orders.launch_provider())),

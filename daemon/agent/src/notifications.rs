@@ -95,7 +95,9 @@ impl Notes {
     async fn tell(&mut self, told: Told) {
         self.now = told.now;
         let news = match &told.change {
-            Change::CallRemoved(call) => words::missed(call, &self.now),
+            Change::CallRemoved(call) => {
+                words::missed(call, &self.now, &self.apps.face(&call.app_id))
+            }
             Change::Notice { kind, call: Some(call), message } => self.notice(kind, call, message),
             _ => None,
         };
@@ -109,12 +111,12 @@ impl Notes {
         // Who pressed a button is told by it.
         let told = *kind == NoticeKind::HoldFailed && self.pressed > 0;
         let call = self.now.calls.get(call).filter(|_| !told)?;
-        words::notice(kind, call, message.reveal(), &self.now)
+        let face = self.apps.face(&call.app_id);
+        words::notice(kind, call, &self.now, &face, message.reveal())
     }
 
     /// Shows something that the user reads and puts away.
     async fn leave_note(&mut self, note: Note) {
-        let note = self.apps.complete(note);
         if let Err(error) = self.server.show(&note, 0).await {
             debug!(%error, "a note cannot be shown");
         }
@@ -138,17 +140,18 @@ impl Notes {
 
     async fn show(&mut self, call: &Call) {
         let shown = self.shown.entry(call.object).or_default();
-        let Some(note) = words::note(call, &self.now, shown.failure.as_deref()) else {
+        let face = self.apps.face(&call.app_id);
+        let Some(note) = words::note(call, &self.now, &face, shown.failure.as_deref()) else {
             return self.put_away(&call.object).await;
         };
-        let mut note = self.apps.complete(note);
-        if self.apps.can_raise(&call.app_id).await {
-            note.buttons.push(OPEN);
-        }
         if shown.note.as_ref() == Some(&note) {
             return;
         }
-        match self.server.show(&note, shown.id.unwrap_or(0)).await {
+        let mut whole = note.clone();
+        if self.apps.can_raise(&call.app_id).await {
+            whole.buttons.push(OPEN);
+        }
+        match self.server.show(&whole, shown.id.unwrap_or(0)).await {
             Ok(id) => shown.id = Some(id),
             // Whoever comes as the next server is shown everything.
             Err(error) => debug!(%error, "a call cannot be shown"),
@@ -211,7 +214,8 @@ impl Notes {
             // Some servers take a note away with its button: it is shown again, if the call is there.
             shown.note.take_if(|_| shown.id.is_none());
         } else if let Some(why) = done.failure {
-            let note = words::failed(&done.call, &self.now, &why);
+            let face = self.apps.face(&done.call.app_id);
+            let note = words::failed(&done.call, &self.now, &face, &why);
             self.leave_note(note).await;
         }
         self.refresh().await;

@@ -8,13 +8,14 @@ use std::{
     time::{Duration, Instant},
 };
 
+use callarbiter::words::Role;
 use callarbiter_dbus::{
     Dict, ErrorKind, ErrorName, Fields,
     names::{BUS_NAME, MANAGER, ROOT_PATH},
 };
 use futures_util::StreamExt;
 use tokio::sync::{mpsc, watch};
-use tracing::{debug, info, warn};
+use tracing::{debug, warn};
 use zbus::{
     Connection, Message, MessageStream, OwnedVariant,
     message::{Flags, Type},
@@ -162,8 +163,14 @@ impl Orders {
         inbox(&mut self.look_up)
     }
 
-    /// Hands out the arbiter's orders until the bus is gone. `arbiter`: who gave the roles.
-    pub async fn serve(self, connection: Connection, mut arbiter: watch::Receiver<Giver>) {
+    /// Hands out the arbiter's orders until the bus is gone. `arbiter`: who gave the roles; `lose`: what happens
+    /// when another agent takes one.
+    pub async fn serve(
+        self,
+        connection: Connection,
+        mut arbiter: watch::Receiver<Giver>,
+        lose: impl Fn(Role),
+    ) {
         let mut messages = MessageStream::from(&connection);
         while let Some(message) = messages.next().await {
             let Ok(message) = message else { continue };
@@ -189,7 +196,7 @@ impl Orders {
                 debug!(%sender, %member, "not the arbiter's word");
             } else if is_word {
                 if let Ok(role) = message.body().deserialize::<String>() {
-                    info!("another agent took the role {role}");
+                    lose(Role::from(role.as_str()));
                 }
             } else if let Err(error) = self.hand_out(&connection, member.as_str(), &message) {
                 warn!(%error, %member, "the arbiter's order cannot be read");

@@ -2,33 +2,32 @@
 //!
 //! Owns both. An app is never started for it: it has a call, so it is there.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, path::PathBuf};
 
 use zbus::{Connection, ObjectPath, Variant, fdo::DBusProxy, names::BusName};
 
-use super::words::Note;
+use super::words::Face;
+use crate::launch;
 
 /// What every app that can be raised implements.
 const APPLICATION: &str = "org.freedesktop.Application";
-
-/// Where the desktop says nothing about an app.
-const ICON: &str = "call-start";
 
 /// The apps of this session.
 #[derive(Clone, Debug)]
 pub struct Apps {
     session: Connection,
+    folders: Vec<PathBuf>,
 }
 
 impl Apps {
     pub fn of(session: &Connection) -> Apps {
-        Apps { session: session.clone() }
+        Apps { session: session.clone(), folders: launch::folders() }
     }
 
-    /// With the app's icon, where its provider named none.
-    pub fn complete(&self, note: Note) -> Note {
-        let icon = if note.icon.is_empty() { ICON.to_owned() } else { note.icon };
-        Note { icon, ..note }
+    /// As its desktop file has it.
+    pub fn face(&self, app: &str) -> Face {
+        let entry = launch::find(&self.folders, app);
+        entry.map(|entry| Face { name: entry.name, icon: entry.icon }).unwrap_or_default()
     }
 
     /// Whether it is on the session's bus under its own name.

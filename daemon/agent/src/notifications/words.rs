@@ -26,8 +26,18 @@ pub struct Note {
     pub buttons: Vec<(&'static str, &'static str)>,
 }
 
+/// An app as the desktop knows it; empty where it does not.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Face {
+    pub name: String,
+    pub icon: String,
+}
+
+/// Of an app that the desktop does not know.
+const ICON: &str = "call-start";
+
 /// What is shown of a live call; none where there is nothing to show.
-pub fn note(call: &Call, now: &Snapshot, failure: Option<&str>) -> Option<Note> {
+pub fn note(call: &Call, now: &Snapshot, face: &Face, failure: Option<&str>) -> Option<Note> {
     let (first, mut buttons) = match &call.state {
         CallState::Ringing => ringing(call, now),
         CallState::Answering => ("Answering …".to_owned(), vec![]),
@@ -49,7 +59,7 @@ pub fn note(call: &Call, now: &Snapshot, failure: Option<&str>) -> Option<Note> 
     }
     let aloud = rings && call.silenced != Silenced::DoNotDisturb;
     let failure = failure.map(did_not_work);
-    let about = about(call, now);
+    let about = about(call, now, face);
     let more = [failure, Some(handle_line(call))].into_iter().flatten();
     Some(Note {
         body: body(&first, &about.app, more),
@@ -62,7 +72,7 @@ pub fn note(call: &Call, now: &Snapshot, failure: Option<&str>) -> Option<Note> 
 }
 
 /// What is left of a call that the user missed; none for every other.
-pub fn missed(call: &Call, now: &Snapshot) -> Option<Note> {
+pub fn missed(call: &Call, now: &Snapshot, face: &Face) -> Option<Note> {
     use EndReason::{Failed, Filtered, ProviderLost, RemoteEnded, TimedOut, Unanswered};
     let reason = call.end_reason.as_ref()?;
     let filtered = *reason == Filtered;
@@ -75,7 +85,7 @@ pub fn missed(call: &Call, now: &Snapshot) -> Option<Note> {
         true => "Missed call: you did not want to be disturbed",
         false => "Missed call",
     };
-    let about = about(call, now);
+    let about = about(call, now, face);
     let body = body(first, &about.app, [handle_line(call)]);
     let note = Note { body, category: "call.unanswered", ..about };
     // Who does not want to be disturbed finds it later.
@@ -83,19 +93,25 @@ pub fn missed(call: &Call, now: &Snapshot) -> Option<Note> {
 }
 
 /// What is left of a call that is over because what the user wanted of it failed.
-pub fn failed(call: &Call, now: &Snapshot, why: &str) -> Note {
-    Note { body: did_not_work(why), ..about(call, now) }
+pub fn failed(call: &Call, now: &Snapshot, face: &Face, why: &str) -> Note {
+    Note { body: did_not_work(why), ..about(call, now, face) }
 }
 
 /// What the arbiter wants the user to know; none where there is nothing to add.
-pub fn notice(kind: &NoticeKind, call: &Call, message: &str, now: &Snapshot) -> Option<Note> {
+pub fn notice(
+    kind: &NoticeKind,
+    call: &Call,
+    now: &Snapshot,
+    face: &Face,
+    message: &str,
+) -> Option<Note> {
     let message = plain(message, SENTENCE);
     let urgency = match kind {
         // It is heard by nobody, and the far end waits.
         NoticeKind::ActiveWithoutAudio => 2,
         _ => 1,
     };
-    (!message.is_empty()).then(|| Note { body: message, urgency, ..about(call, now) })
+    (!message.is_empty()).then(|| Note { body: message, urgency, ..about(call, now, face) })
 }
 
 fn did_not_work(why: &str) -> String {
@@ -171,15 +187,17 @@ fn in_the_way<'a>(call: &Call, now: &'a Snapshot) -> Vec<&'a Call> {
     now.calls.values().filter(in_the_way).filter(|other| !other.emergency).collect()
 }
 
-fn about(call: &Call, now: &Snapshot) -> Note {
+fn about(call: &Call, now: &Snapshot, face: &Face) -> Note {
     let provider = now.provider_of(call);
-    let name = provider.map(|provider| provider.display_name.as_str()).unwrap_or_default();
-    let icon = provider.and_then(|provider| provider.configuration.icon.clone());
+    let own = provider.map(|provider| provider.display_name.as_str()).unwrap_or_default();
+    let icon = provider.and_then(|provider| provider.configuration.icon.as_deref());
+    let first =
+        |names: [&str; 3]| names.into_iter().find(|name| !name.is_empty()).map(str::to_owned);
     Note {
         summary: who(call),
         body: String::new(),
-        app: plain(if name.is_empty() { &call.app_id } else { name }, NAME),
-        icon: icon.unwrap_or_default(),
+        app: plain(&first([own, &face.name, &call.app_id]).unwrap_or_default(), NAME),
+        icon: first([icon.unwrap_or_default(), &face.icon, ICON]).unwrap_or_default(),
         desktop_entry: call.app_id.clone(),
         category: "call",
         urgency: 1,

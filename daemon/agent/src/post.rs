@@ -1,0 +1,160 @@
+//! Posts: what a part does in a session, one program does; a desktop shell that does it by itself takes the post.
+//!
+//! Owns who has a post, and that a part works only while the agent has it. A part with a role of the arbiter has
+//! the role's post until another agent takes it. One without has a name on the session bus: whoever takes the name
+//! relieves it, and it goes on when the name is free again.
+
+use std::{pin::pin, sync::Arc};
+
+use callarbiter::{Change, Snapshot, words::Role};
+use futures_util::StreamExt;
+use tokio::sync::{
+    mpsc::{UnboundedReceiver, unbounded_channel},
+    watch,
+};
+use tracing::{info, warn};
+use zbus::{Connection, MatchRule, Message, MessageStream, message::Type};
+
+use crate::scene::Told;
+
+const BUS: &str = "org.freedesktop.DBus";
+
+/// `RequestName`: somebody else may take it.
+const ALLOW_REPLACEMENT: u32 = 1;
+/// `RequestName`: nobody has it, or had it before.
+const OWNER: [u32; 2] = [1, 4];
+
+/// What a part is told while the agent has this role: after that nothing any more, so that it undoes what it did.
+pub fn while_role(
+    mut told: UnboundedReceiver<Told>,
+    mut roles: watch::Receiver<Vec<Role>>,
+    role: Role,
+) -> UnboundedReceiver<Told> {
+    let (sender, passed_on) = unbounded_channel();
+    tokio::spawn(async move {
+        loop {
+            tokio::select! {
+                biased;
+                _ = roles.wait_for(|roles| !roles.contains(&role)) => return,
+                next = told.recv() => match next.map(|next| sender.send(next)) {
+                    Some(Ok(())) => {}
+                    _ => return,
+                },
+            }
+        }
+    });
+    passed_on
+}
+
+/// Lets a part work while the agent has this name, until it is told nothing any more.
+pub async fn hold<F: Future<Output = ()>>(
+    (session, name): (Connection, String),
+    mut told: UnboundedReceiver<Told>,
+    mut work: impl FnMut(UnboundedReceiver<Told>) -> F,
+) {
+    let mut post = Post::take(&session, &name).await;
+    let mut now: Option<Arc<Snapshot>> = None;
+    loop {
+        tokio::select! {
+            biased;
+            () = post.becomes(true) => {}
+            next = told.recv() => match next {
+                Some(next) => { now = Some(next.now); continue }
+                None => return,
+            },
+        }
+        let (sender, begun) = unbounded_channel();
+        if let Some(now) = &now {
+            // It hears this before anything else, or has failed already.
+            let _ = sender.send(Told { change: Change::Resynced, now: now.clone() });
+        }
+        let mut working = pin!(work(begun));
+        let over = loop {
+            tokio::select! {
+                biased;
+                () = post.becomes(false) => break false,
+                next = told.recv() => match next {
+                    Some(next) => {
+                        now = Some(next.now.clone());
+                        let _ = sender.send(next);
+                    }
+                    None => break true,
+                },
+                // It said why.
+                () = &mut working => return,
+            }
+        };
+        // Told nothing any more, it undoes what it did.
+        drop(sender);
+        working.await;
+        if over {
+            return;
+        }
+    }
+}
+
+/// A name on the session bus.
+struct Post {
+    /// What the bus says of it; none where it cannot be had.
+    words: Option<MessageStream>,
+    held: bool,
+}
+
+impl Post {
+    async fn take(session: &Connection, name: &str) -> Post {
+        match request(session, name).await {
+            Ok((words, held)) => {
+                if !held {
+                    info!("another program has {name}: it does this part");
+                }
+                Post { words: Some(words), held }
+            }
+            Err(error) => {
+                warn!(%error, "{name} is not to be had; nobody can take this part over");
+                Post { words: None, held: true }
+            }
+        }
+    }
+
+    /// Waits until the agent has it (or has it no more).
+    async fn becomes(&mut self, held: bool) {
+        while self.held != held {
+            let word = match &mut self.words {
+                Some(words) => words.next().await,
+                None => std::future::pending().await,
+            };
+            match word {
+                Some(Ok(message)) => notice(&message, &mut self.held),
+                Some(Err(_)) => {}
+                None => self.words = None,
+            }
+        }
+    }
+}
+
+fn notice(message: &Message, held: &mut bool) {
+    let name: String = message.body().deserialize().unwrap_or_default();
+    match message.header().member().map(|member| member.as_str()) {
+        Some("NameAcquired") => {
+            *held = true;
+            info!("{name} is free: this agent goes on");
+        }
+        Some("NameLost") => {
+            *held = false;
+            info!("another program took {name}: it does this part");
+        }
+        // What everybody hears of it.
+        _ => {}
+    }
+}
+
+/// Asks for the name, and to wait for it where somebody has it.
+async fn request(session: &Connection, name: &str) -> zbus::Result<(MessageStream, bool)> {
+    let rule = MatchRule::builder().msg_type(Type::Signal).sender(BUS).interface(BUS);
+    let rule = rule.path("/org/freedesktop/DBus").arg(0, name).build()?;
+    let all = MessageStream::for_match_rule(rule, session, None).await?;
+    let (path, body) = ("/org/freedesktop/DBus", (name, ALLOW_REPLACEMENT));
+    let reply = session.call_method(Some(BUS), path, Some(BUS), "RequestName", &body).await?;
+    let held = OWNER.contains(&reply.body().deserialize()?);
+    Ok((all, held))
+}
