@@ -18,9 +18,21 @@ pub struct Desk {
     pub arbiter: Arbiter,
 }
 
+/// The same where the user is asked about every app.
+const ASKING: &str = "[agents]\nunits = [\"*\"]\n";
+
 impl Desk {
     pub async fn new() -> Result<Desk> {
-        let arbiter = Arbiter::on(Bus::session().await?, CONFIG).await?;
+        Desk::with(CONFIG).await
+    }
+
+    /// Where nothing is decided about any app.
+    pub async fn asking() -> Result<Desk> {
+        Desk::with(ASKING).await
+    }
+
+    async fn with(config: &str) -> Result<Desk> {
+        let arbiter = Arbiter::on(Bus::session().await?, config).await?;
         let phone = FakeProvider::register(&arbiter.bus, APP).await?;
         Ok(Desk { phone, arbiter })
     }
@@ -56,9 +68,25 @@ impl Desk {
         Ok(agent)
     }
 
+    /// Where the agent and the apps of this session have their home.
+    pub fn home(&self) -> PathBuf {
+        self.bus().directory().join("home")
+    }
+
+    /// Something that the session's bus starts when it is called by this name.
+    pub async fn activatable(&self, name: &str, command: &str) -> Result<()> {
+        let home = self.home();
+        let home = home.display();
+        let file = self.bus().directory().join(format!("services/{name}.service"));
+        let exec = format!("/usr/bin/env HOME={home} XDG_RUNTIME_DIR={home} {command}");
+        fs::write(file, format!("[D-BUS Service]\nName={name}\nExec={exec}\n"))?;
+        let () = self.phone.peer.bus("ReloadConfig", &()).await?;
+        Ok(())
+    }
+
     /// A program in this session, with a home of its own.
     pub fn launch(&self, program: impl Into<PathBuf>) -> Result<Launch> {
-        let home = self.bus().directory().join("home");
+        let home = self.home();
         fs::create_dir_all(&home)?;
         fs::set_permissions(&home, Permissions::from_mode(0o700))?;
         Ok(Launch::new(program)

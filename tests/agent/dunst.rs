@@ -87,6 +87,11 @@ impl Dunst {
         Ok(self.remote.call_at(NAME, PATH, CONTROL, "ContextMenuCall", &()).await?)
     }
 
+    /// Puts the newest notification away without a word.
+    pub async fn put_away(&self) -> Result<()> {
+        Ok(self.remote.call_at(NAME, PATH, CONTROL, "NotificationCloseLast", &()).await?)
+    }
+
     /// Do-not-disturb, as dunst has it.
     pub async fn set_paused(&self, paused: bool) -> Result<()> {
         let properties = "org.freedesktop.DBus.Properties";

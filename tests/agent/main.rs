@@ -1,8 +1,13 @@
 //! The agent in a session: real players and a real notification server on a private bus, real daemon, no screen.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
+mod consent;
+mod contacts;
 mod desk;
 mod dunst;
+mod identity;
+mod launch;
+mod manager;
 mod mpris;
 mod notifications;
 mod pictures;

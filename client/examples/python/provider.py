@@ -118,6 +118,27 @@ class Delegate:
         self.audible.clear()  # the arbiter has lost its state: drop all calls
 
 
+class Application:
+    """What a desktop starts an app by, and brings it to the front; with a desktop entry that says DBusActivatable."""
+
+    __dbus_xml__ = """<node><interface name="org.freedesktop.Application">
+        <method name="Activate"><arg name="platform" type="a{sv}" direction="in"/></method>
+        <method name="Open"><arg name="uris" type="as" direction="in"/>
+            <arg name="platform" type="a{sv}" direction="in"/></method>
+        <method name="ActivateAction"><arg name="name" type="s" direction="in"/>
+            <arg name="parameter" type="av" direction="in"/><arg name="platform" type="a{sv}" direction="in"/></method>
+    </interface></node>"""
+
+    def Activate(self, platform):
+        print("activated", flush=True)
+
+    def Open(self, uris, platform):
+        print("opened:", len(uris), flush=True)  # show whom to call; the call itself comes by PerformStart
+
+    def ActivateAction(self, name, parameter, platform):
+        pass
+
+
 def register(bus, delegate, app_id):
     configuration = {
         "display-name": get_variant("s", "Python example"),
@@ -142,12 +163,18 @@ def main():
     options.add_argument("--app-id", default="org.example.PythonPhone")
     options.add_argument("--bus", default="system", help="system, session or an address")
     options.add_argument("--incoming", metavar="HANDLE", help="report a call from this address")
+    options.add_argument("--activatable", action="store_true", help="own the app id on the session bus")
+    options.add_argument("uris", nargs="*", help="whom to call, where a desktop started us for it")
     options = options.parse_args()
     buses = {"system": SystemMessageBus, "session": SessionMessageBus}
     bus = buses[options.bus]() if options.bus in buses else AddressedMessageBus(options.bus)
 
     delegate = Delegate(bus)
     bus.publish_object(DELEGATE, delegate)
+    if options.activatable:
+        session = SessionMessageBus()
+        session.publish_object("/" + options.app_id.replace(".", "/").replace("-", "_"), Application())
+        session.register_service(options.app_id)
     # A bus that is restarted needs a new connection: whoever started us does that.
     bus.connection.set_exit_on_close(True)
     # Whenever the arbiter comes: now, later, and again when it was restarted.

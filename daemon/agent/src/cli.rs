@@ -106,9 +106,11 @@ impl Part {
     pub fn role(self) -> Option<Role> {
         match self {
             Part::DoNotDisturb => Some(Role::DoNotDisturb),
-            Part::Audio | Part::Consent | Part::Identity | Part::Launch | Part::Contacts => {
-                Some(Role::from(self.name()))
-            }
+            Part::Audio => Some(Role::from(self.name())),
+            Part::Consent => Some(Role::Consent),
+            Part::Identity => Some(Role::Identity),
+            Part::Launch => Some(Role::Launch),
+            Part::Contacts => Some(Role::Contacts),
             Part::Players | Part::Notifications | Part::Ring | Part::Power => None,
         }
     }

@@ -10,8 +10,8 @@ mod store;
 
 use std::{collections::BTreeMap, time::Instant};
 
-use callarbiter::{Authorization, words::AppIdSource};
-use callarbiter_dbus::{Dict, ErrorKind, Fields};
+use callarbiter::{Authorization, Change, Snapshot, words::AppIdSource};
+use callarbiter_dbus::{AgentAnswer, ErrorKind, Fields};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tracing::{info, warn};
 use zbus::Connection;
@@ -25,7 +25,7 @@ use crate::{
     arbiter::Desk,
     launch,
     notifications::{Server, Word},
-    orders::{Inbox, Order, Reply, RequestConsent, text},
+    orders::{Inbox, Order, Reply, RequestConsent},
     scene::Told,
     trace::Trace,
 };
@@ -52,7 +52,14 @@ pub async fn run(
     loop {
         tokio::select! {
             biased;
-            next = told.recv() => if next.is_none() { break },
+            next = told.recv() => match next {
+                None => break,
+                // Another arbiter, or the same after it was away: what it knows may be of before.
+                Some(Told { change: Change::ArbiterBack | Change::Resynced, now }) => {
+                    consent.settle(&now, &store).await;
+                }
+                Some(_) => {}
+            },
             Some(order) = orders.recv() => consent.ask(order, &store).await,
             word = consent.server.next() => consent.hear(word, &store).await,
             () = store.changed() => consent.look(&store).await,
@@ -101,6 +108,7 @@ impl Consent {
         if !self.server.has_buttons().await {
             let why = "no notification server with buttons is in the session to ask the user; \
                 \"flatpak permission-set callarbiter provide-calls APP yes\" or the administrator's [apps] decides as well";
+            warn!(app = applicant.app, "the user is not asked: {why}");
             return order.reply.fail(ErrorKind::NotAuthorized, why.to_owned()).await;
         }
         match self.queue.add(applicant, order.reply, Instant::now()) {
@@ -166,6 +174,25 @@ impl Consent {
         }
     }
 
+    /// What was decided while no agent was there is told.
+    async fn settle(&mut self, now: &Snapshot, store: &Store) {
+        if now.providers.is_empty() {
+            return;
+        }
+        let decisions = match store.decisions().await {
+            Ok(decisions) => self.known.insert(decisions),
+            Err(error) => return warn!("what was decided cannot be read: {error}"),
+        };
+        for provider in now.providers.values() {
+            let word =
+                decisions.get(&provider.app_id).filter(|word| **word != provider.authorization);
+            if let Some(word) = word.filter(|_| provider.authorization != Authorization::Restricted)
+            {
+                self.desk.set_authorization(&provider.app_id, word).await;
+            }
+        }
+    }
+
     /// Somebody changed the store; what differs is told.
     async fn look(&mut self, store: &Store) {
         let now = match store.decisions().await {
@@ -206,7 +233,8 @@ impl Consent {
 }
 
 async fn answer(reply: Reply, word: &Authorization) {
-    reply.send(Dict::from([("authorization".to_owned(), text(word.as_str()))])).await;
+    let authorization = Some(word.clone());
+    reply.send(AgentAnswer { authorization, ..AgentAnswer::default() }.to_dict()).await;
 }
 
 /// The desktop's own name and icon count for more than the app's.

@@ -15,7 +15,7 @@ use std::sync::{
 };
 
 use callarbiter_dbus::{
-    Dict,
+    AgentAnswer,
     limits::{DISPLAY_NAME_BYTES, OPAQUE_ID_BYTES, text_fits},
 };
 use tokio::{
@@ -34,7 +34,7 @@ use self::{
 };
 use crate::{
     config,
-    orders::{Inbox, LookUp, Order, text},
+    orders::{Inbox, LookUp, Order},
     places,
     scene::Told,
     watch::Watch,
@@ -104,17 +104,16 @@ impl Contacts {
     async fn answer(&self, order: Order<LookUp>) {
         let handle = Reach::of_uri(&order.what.handle, self.region);
         let answer = match self.look_up(&handle).await {
-            Some(found) => Dict::from([
-                ("name".to_owned(), text(&found.name)),
-                ("contact-id".to_owned(), text(&found.id)),
-            ]),
-            None => Dict::new(),
+            Some(Found { name, id }) => {
+                AgentAnswer { name: Some(name), contact_id: Some(id), ..AgentAnswer::default() }
+            }
+            None => AgentAnswer::default(),
         };
-        order.reply.send(answer).await;
+        order.reply.send(answer.to_dict()).await;
     }
 
     async fn look_up(&self, handle: &Reach) -> Option<Found> {
-        if self.stale.load(Ordering::Relaxed) || self.files.lock().await.lacks_folders() {
+        if self.stale.load(Ordering::Relaxed) {
             self.refresh().await;
         }
         let in_files = self.files.lock().await.look_up(handle);
@@ -136,7 +135,11 @@ impl Contacts {
         // Before it is read: what changes meanwhile is read again.
         self.stale.store(self.watch.is_none(), Ordering::Relaxed);
         let mut files = self.files.clone().lock_owned().await;
-        let read = spawn_blocking(move || files.refresh()).await.unwrap_or_default();
+        let read = spawn_blocking(move || (files.refresh(), files.lacks_folders())).await;
+        let (read, lacking) = read.unwrap_or_default();
+        if lacking {
+            self.stale.store(true, Ordering::Relaxed);
+        }
         let Some(watch) = &self.watch else { return };
         for folder in read {
             if let Err(error) = watch.add(&folder) {

@@ -9,7 +9,7 @@ use std::{
 };
 
 use callarbiter::words::AppIdSource;
-use callarbiter_dbus::{Dict, ErrorKind, limits::is_app_id};
+use callarbiter_dbus::{AgentAnswer, ErrorKind, limits::is_app_id};
 use callarbiter_identity::{IdentityError, PROC, Process, Sandbox};
 use rustix::process::getuid;
 use thiserror::Error;
@@ -18,7 +18,7 @@ use tracing::info;
 
 use crate::{
     launch,
-    orders::{Identify, Inbox, Order, text},
+    orders::{Identify, Inbox, Order},
     scene::Told,
 };
 
@@ -44,9 +44,9 @@ async fn answer(identifier: Identifier, Order { what, reply }: Order<Identify>) 
     match found {
         Ok(Ok((app, source))) => {
             info!(pid, app, source = source.as_str(), "identified");
-            let answer =
-                [("app-id".to_owned(), text(&app)), ("source".to_owned(), text(source.as_str()))];
-            reply.send(Dict::from(answer)).await;
+            let (app_id, source) = (Some(app), Some(source));
+            let answer = AgentAnswer { app_id, source, ..AgentAnswer::default() };
+            reply.send(answer.to_dict()).await;
         }
         Ok(Err(error)) => {
             info!("not identified: {error}");

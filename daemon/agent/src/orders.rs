@@ -10,22 +10,21 @@ use std::{
 
 use callarbiter::words::Role;
 use callarbiter_dbus::{
-    Dict, ErrorKind, ErrorName, Fields,
-    names::{BUS_NAME, MANAGER, ROOT_PATH},
+    AgentAnswer, Dict, ErrorKind, ErrorName, Fields,
+    limits::MESSAGE_BYTES,
+    names::{AGENT, BUS_NAME, MANAGER, ROOT_PATH},
 };
 use futures_util::StreamExt;
 use tokio::sync::{mpsc, watch};
 use tracing::{debug, warn};
 use zbus::{
-    Connection, Message, MessageStream, OwnedVariant,
+    Connection, Message, MessageStream,
     message::{Flags, Type},
     names::OwnedUniqueName,
 };
 
 /// Where the object is.
 pub const PATH: &str = "/org/callarbiter/Agent";
-
-const AGENT: &str = "org.callarbiter.Calls1.Agent";
 
 /// Orders that wait for one part; the arbiter has fewer open at a time, and a deadline for each.
 const WAITING: usize = 64;
@@ -117,19 +116,15 @@ impl Reply {
         }
     }
 
-    /// It could not be done.
+    /// It could not be done. Of a sentence that is too long to travel the end is cut off.
     pub async fn fail(self, error: ErrorKind, message: String) {
-        let answer = [
-            ("error".to_owned(), text(ErrorName::from(error).as_str())),
-            ("message".to_owned(), text(&message)),
-        ];
-        self.send(Dict::from(answer)).await;
+        let mut message = message.replace(char::is_control, " ");
+        while message.len() > MESSAGE_BYTES {
+            message.pop();
+        }
+        let error = ErrorName::from(error);
+        self.send(AgentAnswer::failed(error.as_str(), &message).to_dict()).await;
     }
-}
-
-/// `s` in an answer.
-pub fn text(text: &str) -> OwnedVariant {
-    zbus::Str::from(text.to_owned()).into()
 }
 
 /// Who gets what; a part that is not there gets nothing.

@@ -4,10 +4,14 @@
 
 use callarbiter::words::AppIdSource;
 
-use crate::notifications::Note;
+use crate::notifications::{Note, plain};
 
 pub const ALLOW: &str = "allow";
 pub const DENY: &str = "deny";
+
+/// Letters; more is cut off by servers, in the wrong place.
+const NAME: usize = 60;
+const SENTENCES: usize = 300;
 
 /// An app that wants to provide calls.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -26,15 +30,13 @@ pub struct Applicant {
 impl Applicant {
     /// The question.
     pub fn note(&self) -> Note {
-        let name = self.name();
-        let says = format!("“{}”", self.usage);
-        let lines =
-            [if self.usage.is_empty() { "" } else { &says }, &self.origin()].map(str::to_owned);
-        let lines: Vec<String> = lines.into_iter().filter(|line| !line.is_empty()).collect();
+        let (name, usage) = (self.name(), plain(&self.usage, SENTENCES));
+        let usage = Some(format!("“{usage}”")).filter(|_| !usage.is_empty());
+        let lines: Vec<String> = usage.into_iter().chain([self.origin()]).collect();
         Note {
             summary: format!("Allow {name} to make and receive calls?"),
             body: lines.join("\n"),
-            app: name.to_owned(),
+            app: name,
             icon: self.icon.clone(),
             desktop_entry: self.app.clone(),
             category: "",
@@ -44,9 +46,10 @@ impl Applicant {
         }
     }
 
-    fn name(&self) -> &str {
+    fn name(&self) -> String {
         let names = [&self.installed_name, &self.display_name, &self.app];
-        names.into_iter().find(|name| !name.is_empty()).map_or("", String::as_str)
+        let names = names.map(|name| plain(name, NAME));
+        names.into_iter().find(|name| !name.is_empty()).unwrap_or_default()
     }
 
     /// What is known of it, so that nobody takes one app for another.

@@ -229,7 +229,7 @@ const HANDLE: usize = 80;
 const SENTENCE: usize = 240;
 
 /// One line of what somebody else says: nothing in it can reorder or hide what stands beside it.
-fn plain(text: &str, longest: usize) -> String {
+pub fn plain(text: &str, longest: usize) -> String {
     let shown = |letter: &char| !invisible(*letter);
     let spaced = text.chars().map(|letter| if letter.is_whitespace() { ' ' } else { letter });
     let text: String = spaced.filter(shown).collect();
