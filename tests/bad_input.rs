@@ -210,6 +210,17 @@ async fn registrations() -> Result<()> {
     scene.manager("RegisterAgent", &(at.clone(), vec!["ui"], Options::new()), "AccessDenied").await;
     scene.manager("RegisterAgent", &(at, vec!["king"], Options::new()), "NotSupported").await;
     scene.manager("SetDoNotDisturb", &(true, Options::new()), "AccessDenied").await;
+    for bad in [vec!["x".repeat(257)], vec!["a\nb".to_owned()], vec![String::new(); 257]] {
+        let how = options([("allow", bad.into())]);
+        scene.manager("SetDoNotDisturb", &(true, how), "InvalidArgument").await;
+    }
+    scene.manager("SetAuthorization", &("org.example.X", "authorized"), "AccessDenied").await;
+    for (app, word) in [("", "denied"), ("a b", "denied"), ("a", ""), ("a", "restricted")] {
+        scene.manager("SetAuthorization", &(app, word), "InvalidArgument").await;
+    }
+    for request in ["", "nonsense", "000000000000-1", "000000000000-i0"] {
+        scene.manager("AgentReply", &(request, Options::new()), "InvalidArgument").await;
+    }
     Ok(())
 }
 

@@ -11,6 +11,7 @@ use crate::{
     fields::{Writer, debug_keys, missing},
     limits,
     names::{self, CallPath, Object},
+    options::app_id,
     words::{CallState, EndReason},
 };
 
@@ -206,7 +207,7 @@ impl Verb {
                     .filter(|handle| !handle.is_empty())
                     .ok_or_else(|| missing("handle"))?
                     .to_owned(),
-                provider: fields.text("provider", limits::APP_ID_BYTES)?.map(str::to_owned),
+                provider: app_id(fields, "provider")?,
                 call: fields.uuid("call")?,
                 has_video: fields.flag("has-video")?.unwrap_or(false),
             },

@@ -38,6 +38,16 @@ impl TransactionOptions {
     }
 }
 
+/// An app id, where one is given.
+pub(crate) fn app_id(fields: Fields<'_>, key: &str) -> Result<Option<String>, Error> {
+    match fields.text(key, limits::APP_ID_BYTES)? {
+        Some(app) if !limits::is_app_id(app) => Err(Error::invalid_argument(format!(
+            "`{key}` must be an app id: letters, digits, `.`, `_` and `-`, and no dot first"
+        ))),
+        app => Ok(app.map(str::to_owned)),
+    }
+}
+
 /// Options of `Manager.StartCall`.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct StartOptions {
@@ -69,7 +79,7 @@ impl StartOptions {
     pub fn from_dict(dict: &Dict) -> Result<Self, Error> {
         let fields = Fields::bounded(dict)?;
         Ok(StartOptions {
-            provider: fields.text("provider", limits::APP_ID_BYTES)?.map(str::to_owned),
+            provider: app_id(fields, "provider")?,
             call: fields.uuid("call")?,
             has_video: fields.flag("has-video")?.unwrap_or(false),
             wait: fields.flag("wait")?.unwrap_or(false),

@@ -45,6 +45,8 @@ fn call(call: &Call, audio: Option<u32>) -> CallView {
         reason: call.reason.clone(),
         remote_handle: call.remote_handle.reveal().to_owned(),
         display_name: call.display_name.reveal().to_owned(),
+        name_source: call.name_source.to_string(),
+        contact_id: call.contact_id.reveal().to_owned(),
         has_video: call.has_video,
         muted: call.muted,
         mute_enforced: call.mute_enforced,

@@ -68,10 +68,14 @@ pub fn audio(board: &Board, now: u64) -> Line {
     line
 }
 
-/// "from Alice Example sip:alice@example.org": direction, name and handle as the arbiter shows them.
+/// "from Alice Example (claimed) sip:alice@example.org": direction, name with who says so, and handle.
 pub fn with_whom(call: &CallView) -> String {
     let preposition = if call.direction == "outgoing" { "to" } else { "from" };
-    match (call.display_name.as_str(), call.remote_handle.as_str()) {
+    let name = match (call.display_name.as_str(), call.name_source.as_str()) {
+        (name, "") | (name @ "", _) => name.to_owned(),
+        (name, source) => format!("{name} ({source})"),
+    };
+    match (name.as_str(), call.remote_handle.as_str()) {
         ("", "") => format!("{preposition} somebody"),
         ("", who) | (who, "") => format!("{preposition} {who}"),
         (name, handle) => format!("{preposition} {name} {handle}"),
@@ -90,6 +94,9 @@ fn notes(board: &Board, call: &CallView, now: u64) -> Line {
     }
     if call.orphaned {
         note(Style::Bad, "app gone");
+    }
+    if call.state == "launching" {
+        note(Style::Attention, "its app is being started");
     }
     if call.muted {
         note(Style::Attention, "muted");
@@ -262,9 +269,10 @@ pub fn show(board: &Board, call: &CallView, now: u64) -> Vec<Line> {
         "" => call.end_reason.clone(),
         detail => format!("{}: {detail}", call.end_reason),
     };
-    let rows: [(&str, Style, String); 24] = [
+    let rows: [(&str, Style, String); 25] = [
         ("Call", Style::Emphasis, call.id.clone()),
         ("With", Style::Plain, with_whom(call)),
+        ("Contact", Style::Plain, call.contact_id.clone()),
         ("Application", Style::Plain, format!("{} ({})", board.app_name(call), call.app_id)),
         ("State", state_style(call), state),
         ("Emergency", Style::Bad, yes(call.emergency)),
@@ -310,6 +318,23 @@ mod tests {
         let lines: Vec<String> =
             lines.iter().map(|line| line.render(Paint { on: false }, 200)).collect();
         lines.join("\n")
+    }
+
+    #[test]
+    fn who_gave_the_name_is_said_and_what_a_launching_call_waits_for() {
+        let mut board = sample::two_calls();
+        board.calls[0].name_source = "contacts".to_owned();
+        board.calls[1].display_name = "Bank".to_owned();
+        board.calls[1].name_source = "claimed".to_owned();
+        board.calls[1].state = "launching".to_owned();
+        let shown = text(&calls(&board, NOW, Selection::Absent));
+        for words in [
+            "from Alice Example (contacts) sip:alice@example.org",
+            "from Bank (claimed) tel:+4930123456",
+            "its app is being started",
+        ] {
+            assert!(shown.contains(words), "{shown}");
+        }
     }
 
     #[test]

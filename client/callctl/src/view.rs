@@ -28,6 +28,9 @@ pub struct CallView {
     pub reason: String,
     pub remote_handle: String,
     pub display_name: String,
+    /// `contacts`, `claimed`, or empty where there is no name.
+    pub name_source: String,
+    pub contact_id: String,
     pub has_video: bool,
     pub muted: bool,
     pub mute_enforced: bool,
@@ -271,7 +274,7 @@ mod tests {
             serde_json::json!({"holds": [sample::ALICE], "ends": []})
         );
         let fields: Vec<&String> = json["calls"][0].as_object().unwrap().keys().collect();
-        assert_eq!(fields.len(), 30, "{fields:?}");
+        assert_eq!(fields.len(), 32, "{fields:?}");
     }
 
     #[test]

@@ -64,20 +64,76 @@ fn everything() -> World {
     w
 }
 
-/// What version 1 wrote is read for ever. `CALLARBITER_GOLDEN=write` writes the file anew, which only a version
-/// that nobody has used yet may do; `src/saved/mod.rs` says how a second version is made.
-#[test]
-fn version_1_is_read_for_ever() {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/v1");
-    if std::env::var("CALLARBITER_GOLDEN").is_ok_and(|what| what == "write") {
-        let records: Vec<_> = whole(&everything().arbiter).into_iter().collect();
-        std::fs::write(path, postcard::to_allocvec(&records).unwrap()).unwrap();
+/// Something of every kind of record that is about people, in the middle of things.
+fn people() -> World {
+    let mut settings = Settings::default();
+    settings.policy.apps.insert("a".into(), true);
+    let mut w = World::with(settings);
+    let roles = [Role::Dnd, Role::Launch, Role::Consent, Role::Identity, Role::Contacts];
+    let agent = w.agent(ALICE, &roles);
+    let a = w.app(ALICE, "a");
+    let (mode, allow) = (DoNotDisturb::Refuse, vec!["tel:+49 30 1".into()]);
+    w.handle(Input::SetDoNotDisturb { caller: agent, mode, allow }).unwrap();
+    let from = |handle: &str| Update { handle: Some(handle.into()), ..Update::default() };
+    w.incoming_with(a, 1, from("tel:2")).unwrap();
+    w.incoming_with(a, 2, from("tel:+49301")).unwrap();
+    let asked = w.errands(agent).pop().unwrap().0;
+    let (name, contact) = (Some("Ada".into()), Some("book/1".into()));
+    w.agent_says(agent, asked, AgentAnswer { name, contact, ..AgentAnswer::default() }).unwrap();
+    for (app, authorization) in [("b", Authorization::Authorized), ("c", Authorization::Denied)] {
+        let app = app.into();
+        w.handle(Input::SetAuthorization { caller: agent, app, authorization }).unwrap();
+    }
+    w.app(ALICE, "d");
+    w.request(ALICE, vec![start_on(3, "b")]).unwrap();
+    w
+}
+
+/// What version 1 wrote is read for ever. `CALLARBITER_GOLDEN=v1` writes the file of that name anew, which only
+/// a version that nobody has used yet may do; `src/saved/mod.rs` says how a second version is made.
+fn golden(name: &str, world: impl Fn() -> World) -> Arbiter {
+    let path = format!("{}/tests/golden/{name}", env!("CARGO_MANIFEST_DIR"));
+    if std::env::var("CALLARBITER_GOLDEN").is_ok_and(|what| what == name) {
+        let records: Vec<_> = whole(&world().arbiter).into_iter().collect();
+        std::fs::write(&path, postcard::to_allocvec(&records).unwrap()).unwrap();
     }
     let bytes = std::fs::read(path).unwrap();
     let records: Vec<(Key, Vec<u8>)> = postcard::from_bytes(&bytes).unwrap();
     let expected: Records = records.iter().cloned().collect();
     let restored = Arbiter::restore(settings(), records).unwrap();
     assert!(whole(&restored) == expected, "the format changed, or what version 1 meant by it");
+    restored
+}
+
+#[test]
+fn what_version_1_knew_of_people_is_read_for_ever() {
+    let restored = golden("v1-people", people);
+    let domain = restored.domain(ALICE).unwrap();
+    let call = domain.find(of(2)).unwrap();
+    assert_eq!((call.shown_name().reveal(), call.name_source()), ("Ada", "contacts"));
+    assert_eq!(call.known.as_ref().unwrap().id.reveal(), "book/1");
+    assert_eq!(domain.find(of(3)).unwrap().state, CallState::Launching);
+    let mut w = World::with(Settings::default());
+    w.arbiter = restored;
+    w.now.mono = Time(2_000_000);
+    w.handle(Input::Settings(Box::default())).unwrap();
+    w.handle(Input::Restarted { lost: vec![], again: false }).unwrap();
+    let asked = |e: &Effect| match e {
+        Effect::AskAgent { ask, .. } => Some(ask.role()),
+        _ => None,
+    };
+    let asked: Vec<Role> = w.effects.iter().filter_map(asked).collect();
+    let again = [Role::Consent, Role::Contacts, Role::Launch];
+    assert_eq!(asked, again, "what was open is asked again, in its order");
+    w.app(ALICE, "b");
+    let c = w.app(ALICE, "c");
+    assert_eq!(w.domain(ALICE).provider(c.id).unwrap().authorization, Authorization::Denied);
+    assert_eq!(w.state_of(ALICE, 3), CallState::Starting);
+}
+
+#[test]
+fn version_1_is_read_for_ever() {
+    let restored = golden("v1", everything);
     let domain = restored.domain(ALICE).unwrap();
     let states: Vec<_> = domain.calls().map(|c| (c.uuid, c.state)).collect();
     use CallState::*;
@@ -111,6 +167,7 @@ fn words_keep_their_numbers() {
         (postcard::to_allocvec(&Ringer::Itself).unwrap(), 1),
         (postcard::to_allocvec(&Silenced::Background).unwrap(), 3),
         (postcard::to_allocvec(&Role::Headset).unwrap(), 2),
+        (postcard::to_allocvec(&Role::Contacts).unwrap(), 6),
         (postcard::to_allocvec(&DoNotDisturb::Refuse).unwrap(), 2),
         (postcard::to_allocvec(&Phase::Granted).unwrap(), 3),
     ];

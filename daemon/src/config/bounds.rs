@@ -42,6 +42,8 @@ pub const DEADLINES: &[Number] = numbers! {
     "ringing-ms" SHORTEST..=10 * MINUTE => |c| &mut deadlines(c).ringing.0;
     "ringing-again-ms" SHORTEST..=10 * MINUTE => |c| &mut deadlines(c).ringing_again.0;
     "dialing-ms" SHORTEST..=10 * MINUTE => |c| &mut deadlines(c).dialing.0;
+    // Nobody looks longer at a call that does nothing.
+    "launching-ms" SHORTEST..=2 * MINUTE => |c| &mut deadlines(c).launching.0;
     // A call without a provider is a line in a list that does nothing.
     "grace-ms" SHORTEST..=2 * MINUTE => |c| &mut deadlines(c).grace.0;
     // Meanwhile somebody is on the line and hears nothing.
@@ -52,6 +54,10 @@ pub const DEADLINES: &[Number] = numbers! {
     "memory-ms" SHORTEST..=24 * HOUR => |c| &mut deadlines(c).memory.0;
     "late-push-ms" SHORTEST..=HOUR => |c| &mut deadlines(c).late_push.0;
     "transaction-ms" SHORTEST..=HOUR => |c| &mut deadlines(c).transaction.0;
+    // A person reads and decides.
+    "consent-ms" 10_000..=HOUR => |c| &mut deadlines(c).consent.0;
+    "look-up-ms" SHORTEST..=10_000 => |c| &mut deadlines(c).look_up.0;
+    "repeated-ms" SHORTEST..=HOUR => |c| &mut deadlines(c).repeated.0;
 };
 
 /// `[limits]`, of one user: the upper ends keep one user's share of the memory below some tens of MB.

@@ -86,6 +86,28 @@ fn an_app_behind_a_wall_sees_that_there_is_a_call_and_not_with_whom() {
             shown["DisplayName"]
         );
     }
+    // Nor who it is to the user.
+    let path = OwnedObjectPath::try_from("/agent").unwrap();
+    let registration = (path, vec!["contacts"], no_options());
+    bus.call(":1.11", names::ROOT_PATH, names::MANAGER, "RegisterAgent", &registration);
+    let asked =
+        bus.delivered.iter().rev().find(|message| {
+            message.message_type() == Type::MethodCall && member(message) == "LookUp"
+        });
+    let (request, _, _): (String, String, Dict) = asked.unwrap().body().deserialize().unwrap();
+    let answer = HashMap::from([("name", Variant::from("Ada")), ("contact-id", "1".into())]);
+    let reply = (request, answer);
+    let reply = bus.call(":1.11", names::ROOT_PATH, names::MANAGER, "AgentReply", &reply);
+    assert_eq!(error_of(&reply), None);
+    for (reader, words) in [(":1.101", ["Ada", "contacts", "1"]), (":1.190", [""; 3])] {
+        let all = bus.get_all(reader, call.as_str(), names::CALL);
+        for (name, word) in ["DisplayName", "NameSource", "ContactId"].into_iter().zip(words) {
+            assert_eq!(all[name], Variant::from(word).try_into().unwrap(), "{name}");
+            let changed = bus.signals_to(reader);
+            let told = changed.iter().any(|signal| format!("{:?}", signal.body()).contains("Ada"));
+            assert!(reader == ":1.101" || !told);
+        }
+    }
 }
 
 #[test]
