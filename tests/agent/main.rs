@@ -5,6 +5,7 @@ mod consent;
 mod contacts;
 mod desk;
 mod dunst;
+mod gnome;
 mod identity;
 mod launch;
 mod manager;

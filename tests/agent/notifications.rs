@@ -164,7 +164,7 @@ async fn a_server_without_buttons_and_markup_shows_it_all_the_same() -> Result<(
     assert_eq!((shown.replaces, shown.summary.as_str()), (0, "Ada & Co"));
     assert_eq!(
         (shown.body.as_str(), shown.actions),
-        ("Incoming call · Phone\nsip:ada@example.org", vec![])
+        ("Incoming call · Phone\nsip:ada@example.org · name from Phone", vec![])
     );
     desk.phone.peer.answer(&call.path).await?;
     let answered = server.wait_body("In a call").await?;
@@ -183,6 +183,26 @@ async fn what_callers_call_themselves_hides_and_reorders_nothing() -> Result<()>
     let shown = server.wait_shown(2).await?;
     let words = (shown.summary.as_str(), shown.body.as_str());
     assert_eq!(words, ("sip:ada@example.org", "Another call is coming in · Phone"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_name_that_only_the_app_claims_is_marked_and_one_of_the_users_own_is_not() -> Result<()> {
+    let desk = Desk::new().await?;
+    let contacts = desk.bus().directory().join("home/.local/share/contacts");
+    std::fs::create_dir_all(&contacts)?;
+    let card = "BEGIN:VCARD\r\nVERSION:4.0\r\nUID:1\r\nFN:Countess of Lovelace\r\n\
+        TEL;VALUE=uri:tel:+4930123456\r\nEND:VCARD\r\n";
+    std::fs::write(contacts.join("ada.vcf"), card)?;
+    let server = PlainServer::start(desk.bus()).await?;
+    let _agent = desk.agent("notifications,contacts").await?;
+    incoming(&desk.phone, "tel:+4930123456", "Your Bank").await?;
+    let known = server.wait_summary("Countess of Lovelace").await?;
+    assert_eq!(known.body, "Incoming call · Phone\ntel:+4930123456");
+    incoming(&desk.phone, "tel:+4930999999", "Your Bank").await?;
+    let claimed = server.wait_body("tel:+4930999999").await?;
+    assert_eq!(claimed.summary, "Your Bank");
+    assert!(claimed.body.ends_with("tel:+4930999999 · name from Phone"), "{claimed:?}");
     Ok(())
 }
 

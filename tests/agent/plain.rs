@@ -79,8 +79,17 @@ impl PlainServer {
 
     /// The first one with these words.
     pub async fn wait_body(&self, words: &str) -> Result<Shown> {
-        let has = |shown: &&Shown| shown.body.contains(words);
-        eventually(words, async || self.shown.lock().unwrap().iter().find(has).cloned()).await
+        self.wait(words, |shown| shown.body.contains(words)).await
+    }
+
+    /// The first one with this summary.
+    pub async fn wait_summary(&self, summary: &str) -> Result<Shown> {
+        self.wait(summary, |shown| shown.summary == summary).await
+    }
+
+    async fn wait(&self, what: &str, is_it: impl Fn(&Shown) -> bool) -> Result<Shown> {
+        let found = || self.shown.lock().unwrap().iter().find(|shown| is_it(shown)).cloned();
+        eventually(what, async || found()).await
     }
 }
 

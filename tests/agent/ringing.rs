@@ -8,6 +8,7 @@ use anyhow::Result;
 use harness::{FakeProvider, Options, ROOT, Reported, options};
 
 use crate::desk::Desk;
+use crate::gnome::{dconf, gsettings};
 use crate::speakers::{Ear, Server, Speakers};
 
 /// Longer than any pause between two rings.
@@ -208,6 +209,48 @@ async fn an_audio_server_that_comes_late_or_again_rings_as_soon_as_it_is_there()
     let _speakers = Speakers::start(&desk, Server::PulseAudio).await?;
     let ear = Ear::new(&desk).await?;
     ear.wait_sound().await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn without_an_arbiter_it_does_not_ring_for_ever() -> Result<()> {
+    let mut desk = Desk::new().await?;
+    let _speakers = Speakers::start(&desk, Server::PipeWire).await?;
+    let ear = Ear::new(&desk).await?;
+    let _agent = desk.agent("ring").await?;
+    desk.phone.report_incoming("sip:ada@example.org").await?;
+    ear.wait_sound().await?;
+    desk.arbiter.stop("KILL").await?;
+    let heard = ear.listen(Duration::from_secs(3)).await?;
+    assert!(!heard.is_empty(), "one that is started again finds it ringing");
+    ear.wait_silence(QUIET).await
+}
+
+#[tokio::test]
+async fn the_sound_theme_is_the_desktops_also_after_it_changed() -> Result<()> {
+    let desk = Desk::new().await?;
+    let _speakers = Speakers::start(&desk, Server::PipeWire).await?;
+    let ear = Ear::new(&desk).await?;
+    let _dconf = dconf(&desk).await?;
+    let theme = desk.bus().directory().join("home/.local/share/sounds/beeps");
+    fs::create_dir_all(theme.join("stereo"))?;
+    fs::write(theme.join("index.theme"), "[Sound Theme]\nName=Beeps\nDirectories=stereo\n")?;
+    fs::write(theme.join("stereo/phone-incoming-call.wav"), wav(100))?;
+    let agent = desk.agent("ring").await?;
+    let call = desk.phone.report_incoming("sip:ada@example.org").await?;
+    let heard = ear.listen(Duration::from_secs(2)).await?;
+    assert!(heard.iter().any(|sound| sound.seconds > 0.5), "freedesktop's: {heard:?}");
+    desk.phone.report_ended(&call.uuid, "unanswered").await?;
+    ear.wait_silence(QUIET).await?;
+
+    gsettings(&desk, &["set", "org.gnome.desktop.sound", "theme-name", "beeps"]).await?;
+    harness::eventually("the agent knows the theme", async || {
+        agent.log().contains("the desktop has another sound theme").then_some(())
+    })
+    .await?;
+    desk.phone.report_incoming("sip:grace@example.org").await?;
+    let beeps = ear.listen(Duration::from_secs(5)).await?;
+    assert!(beeps.len() >= 2 && beeps.iter().all(|beep| beep.seconds < 0.15), "{beeps:?}");
     Ok(())
 }
 

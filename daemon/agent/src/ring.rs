@@ -50,7 +50,7 @@ pub async fn run(session: Connection, mut told: UnboundedReceiver<Told>, wishes:
                 let theme = wishes.theme.as_deref().or(theme.text());
                 ringer.play(heard(&newest.now), &wishes, theme);
             }
-            () = theme.changed() => {}
+            () = theme.changed() => debug!("the desktop has another sound theme"),
             () = ringer.alone_for_too_long() => ringer.play(None, &wishes, None),
         }
     }

@@ -5,7 +5,7 @@
 
 use callarbiter::{
     Action, Call, CallRef, CallState, Direction, EndReason, NoticeKind, Snapshot, Verb,
-    words::Silenced,
+    words::{NameSource, Silenced},
 };
 
 /// A notification, before a server's ways are known.
@@ -60,7 +60,7 @@ pub fn note(call: &Call, now: &Snapshot, face: &Face, failure: Option<&str>) -> 
     let aloud = rings && call.silenced != Silenced::DoNotDisturb;
     let failure = failure.map(did_not_work);
     let about = about(call, now, face);
-    let more = [failure, Some(handle_line(call))].into_iter().flatten();
+    let more = [failure, Some(handle_line(call, &about.app))].into_iter().flatten();
     Some(Note {
         body: body(&first, &about.app, more),
         category: if rings { "call.incoming" } else { "call" },
@@ -86,7 +86,7 @@ pub fn missed(call: &Call, now: &Snapshot, face: &Face) -> Option<Note> {
         false => "Missed call",
     };
     let about = about(call, now, face);
-    let body = body(first, &about.app, [handle_line(call)]);
+    let body = body(first, &about.app, [handle_line(call, &about.app)]);
     let note = Note { body, category: "call.unanswered", ..about };
     // Who does not want to be disturbed finds it later.
     Some(if filtered { Note { urgency: 0, ..note } } else { note })
@@ -214,12 +214,17 @@ fn who(call: &Call) -> String {
         .unwrap_or_else(|| "Unknown caller".to_owned())
 }
 
-/// The address of somebody who also has a name, which only the app claims.
-fn handle_line(call: &Call) -> String {
+/// The address of somebody who also has a name, and who gave that, if not the user: anybody can call themselves
+/// anything.
+fn handle_line(call: &Call, app: &str) -> String {
     if plain(call.display_name.reveal(), NAME).is_empty() {
-        String::new()
-    } else {
-        plain(call.remote_handle.reveal(), HANDLE)
+        return String::new();
+    }
+    let handle = plain(call.remote_handle.reveal(), HANDLE);
+    match (call.name_source == NameSource::Contacts, handle.is_empty()) {
+        (true, _) => handle,
+        (false, true) => format!("Name from {app}"),
+        (false, false) => format!("{handle} · name from {app}"),
     }
 }
 
