@@ -1,13 +1,15 @@
-//! What agents answer.
+//! What agents answer, and the one dictionary among what they are asked.
 //!
-//! Owns the dictionary of `Manager.AgentReply`, read strictly: it comes from a caller. Which key a request asks
-//! for is in the interface file of `Agent`.
+//! Owns the dictionary of `Manager.AgentReply`, read strictly: it comes from a caller, and an entry of
+//! `Agent.ApplyAudio`. Which key a request asks for is in the interface file of `Agent`.
 
 use std::fmt;
 
+use zbus::OwnedObjectPath;
+
 use crate::{
     Dict, Error, Fields,
-    fields::{Writer, debug_keys},
+    fields::{Writer, debug_keys, missing, paths},
     limits,
     words::{AppIdSource, Authorization},
 };
@@ -29,6 +31,10 @@ pub struct AgentAnswer {
     pub name: Option<String>,
     /// Of `LookUp`: the entry of the address book.
     pub contact_id: Option<String>,
+    /// Of `ApplyAudio`: all others are quiet.
+    pub enforced: bool,
+    /// Of `ApplyAudio`: the providers whose microphones carry silence.
+    pub muted: Vec<OwnedObjectPath>,
 }
 
 impl AgentAnswer {
@@ -48,6 +54,8 @@ impl AgentAnswer {
             .text("source", self.source.as_ref().map(AppIdSource::as_str))
             .text("name", self.name.as_deref())
             .text("contact-id", self.contact_id.as_deref())
+            .flag("enforced", self.enforced)
+            .put("muted", (!self.muted.is_empty()).then(|| paths(&self.muted)))
             .done()
     }
 
@@ -63,6 +71,8 @@ impl AgentAnswer {
             source: fields.any_text("source")?.map(AppIdSource::from),
             name: text("name", limits::DISPLAY_NAME_BYTES)?,
             contact_id: text("contact-id", limits::OPAQUE_ID_BYTES)?,
+            enforced: fields.flag("enforced")?.unwrap_or_default(),
+            muted: fields.paths("muted")?.unwrap_or_default(),
         })
     }
 }
@@ -70,5 +80,34 @@ impl AgentAnswer {
 impl fmt::Debug for AgentAnswer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         debug_keys(f, "AgentAnswer", &self.to_dict())
+    }
+}
+
+/// One app with calls, as the agent is to treat its streams: an entry of `ApplyAudio`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AudioApp {
+    /// The object of the provider.
+    pub provider: OwnedObjectPath,
+    /// Its app id.
+    pub app_id: String,
+    /// The process of its connection; none where the bus does not tell, or the app is gone.
+    pub pid: Option<u32>,
+    /// Its calls have the audio: its streams are left alone.
+    pub audio: bool,
+    /// Its microphone is to carry silence, since its only call is muted.
+    pub silence: bool,
+}
+
+impl AudioApp {
+    /// From the arbiter.
+    pub fn from_dict(dict: &Dict) -> Result<Self, Error> {
+        let fields = Fields::trusted(dict);
+        Ok(AudioApp {
+            provider: fields.path("provider")?.ok_or_else(|| missing("provider"))?,
+            app_id: fields.any_text("app-id")?.unwrap_or_default().to_owned(),
+            pid: fields.number("pid")?,
+            audio: fields.flag("audio")?.unwrap_or_default(),
+            silence: fields.flag("silence")?.unwrap_or_default(),
+        })
     }
 }

@@ -114,6 +114,14 @@ impl<'a> Fields<'a> {
         })
     }
 
+    /// `o`.
+    pub fn path(self, key: &str) -> Result<Option<OwnedObjectPath>, Error> {
+        self.read(key, "o", |value| match value {
+            Variant::ObjectPath(path) => Some(path.to_owned().into()),
+            _ => None,
+        })
+    }
+
     /// `ao`.
     pub fn paths(self, key: &str) -> Result<Option<Vec<OwnedObjectPath>>, Error> {
         self.list(key, "ao", |value| match value {
@@ -173,14 +181,16 @@ impl Writer {
     }
 
     pub fn paths(self, key: &str, value: &[OwnedObjectPath]) -> Self {
-        let paths: Vec<ObjectPath<'static>> =
-            value.iter().map(|path| path.as_ref().into_owned()).collect();
-        self.put(key, Some(paths))
+        self.put(key, Some(paths(value)))
     }
 
     pub fn done(self) -> Dict {
         self.0
     }
+}
+
+pub(crate) fn paths(value: &[OwnedObjectPath]) -> Vec<ObjectPath<'static>> {
+    value.iter().map(|path| path.as_ref().into_owned()).collect()
 }
 
 /// A debug form that shows which keys are set and none of the values, which may be personal.

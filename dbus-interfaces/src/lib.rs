@@ -12,6 +12,7 @@
 
 pub mod actions;
 pub mod agent;
+pub mod endpoint;
 pub mod errors;
 pub mod fields;
 pub mod limits;
@@ -24,7 +25,8 @@ pub mod words;
 pub mod xml;
 
 pub use actions::{Action, CallRef, Verb};
-pub use agent::AgentAnswer;
+pub use agent::{AgentAnswer, AudioApp};
+pub use endpoint::Endpoint;
 pub use errors::{Error, ErrorKind, ErrorName};
 pub use fields::{Dict, Entries, Fields};
 pub use options::{

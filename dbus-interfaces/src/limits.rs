@@ -27,6 +27,10 @@ pub const SCHEMES: usize = 16;
 pub const SCHEME_BYTES: usize = 32;
 /// Handles that ring in spite of do-not-disturb: favourites, and not a whole address book.
 pub const ALLOWED_HANDLES: usize = 256;
+/// Places where the sound can go: a studio has a dozen.
+pub const ENDPOINTS: usize = 64;
+/// The id of one: the name of a node of the sound server.
+pub const ENDPOINT_ID_BYTES: usize = 255;
 /// Keys of one dictionary: four times what any of them knows, so that later versions have room.
 pub const DICT_KEYS: usize = 64;
 /// Tones of one PlayDtmf: a calling-card number, a PIN and pauses.
@@ -54,6 +58,8 @@ pub const PUBLISHED: &[(&str, u32)] = &[
     ("schemes", SCHEMES as u32),
     ("scheme-bytes", SCHEME_BYTES as u32),
     ("allowed-handles", ALLOWED_HANDLES as u32),
+    ("endpoints", ENDPOINTS as u32),
+    ("endpoint-id-bytes", ENDPOINT_ID_BYTES as u32),
     ("dict-keys", DICT_KEYS as u32),
     ("digits-bytes", DIGITS_BYTES as u32),
     ("ring-timeout-min-ms", RING_TIMEOUT_MIN_MS),

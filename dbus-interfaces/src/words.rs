@@ -248,6 +248,22 @@ words! {
 }
 
 words! {
+    /// What an endpoint is: `AudioSession.Endpoints`.
+    EndpointKind {
+        /// Loudspeakers of the machine or of a screen.
+        Speaker = "speaker",
+        /// Headphones and microphone in one.
+        Headset = "headset",
+        /// Headphones without a microphone.
+        Headphones = "headphones",
+        /// Anything over Bluetooth.
+        Bluetooth = "bluetooth",
+        /// A screen or television.
+        Hdmi = "hdmi",
+    }
+}
+
+words! {
     /// What the user should hear of: `Manager.Notice`.
     NoticeKind {
         /// A call could not be held, so another was not answered or started.
@@ -258,6 +274,8 @@ words! {
         StaysHeld = "stays-held",
         /// An app made a call active by itself while another has the audio.
         ActiveWithoutAudio = "active-without-audio",
+        /// An app plays or records for its calls without having the audio.
+        StreamingWithoutAudio = "streaming-without-audio",
     }
 }
 
@@ -278,6 +296,8 @@ words! {
         Identity = "identity",
         /// Has the user's address book; one.
         Contacts = "contacts",
+        /// Makes other sound keep quiet while a call has the audio; one.
+        Audio = "audio",
     }
 }
 

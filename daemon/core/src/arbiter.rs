@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use crate::{
     CallId, Caller, Domain, Due, Effect, Input, Now, Peer, Phase, PlannedStep, ProviderId, Refusal,
-    Requested, Result, Settings, Time, TransactionId, Uid,
+    RequestId, Requested, Result, Settings, Time, TransactionId, Uid,
 };
 
 /// What an accepted input gives back to its sender.
@@ -26,6 +26,8 @@ pub enum Reply {
     Call(CallId),
     /// The transaction that was accepted, and the call of its first `Start`, if there is one.
     Transaction(TransactionId, Option<(CallId, Uuid)>),
+    /// An agent was asked, and [`Effect::AgentAnswered`] says what came of it.
+    Asked(RequestId),
     /// The call that was reported is over already: its provider is refused, and whoever shows calls was told.
     Filtered(CallId, Refusal),
 }
@@ -103,6 +105,15 @@ impl Arbiter {
             }
             Input::AgentReply { caller, request, answer } => {
                 self.turn(now, caller.uid, effects, |d| d.agent_reply(caller, request, answer))
+            }
+            Input::SetEndpoints { caller, endpoints, current } => {
+                self.turn(now, caller.uid, effects, |d| d.set_endpoints(caller, endpoints, current))
+            }
+            Input::SelectEndpoint { caller, endpoint } => {
+                self.turn(now, caller.uid, effects, |d| d.select_endpoint(caller, endpoint))
+            }
+            Input::ReportViolation { caller, provider } => {
+                self.turn(now, caller.uid, effects, |d| d.violation(caller, provider))
             }
             Input::SetAuthorization { caller, app, authorization } => {
                 self.turn(now, caller.uid, effects, |d| {
@@ -218,6 +229,7 @@ impl Arbiter {
         domain.begin(now, inputs);
         let reply = input(domain);
         domain.drive();
+        domain.keep_enforcing();
         domain.flush(effects);
         #[cfg(debug_assertions)]
         domain.verify();

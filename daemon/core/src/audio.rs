@@ -1,8 +1,10 @@
 //! The audio session: who has the microphone and the loudspeaker of a domain. State, not an event.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
-use crate::GroupId;
+use crate::{GroupId, Private};
 
 /// The audio session of one domain.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -17,8 +19,26 @@ pub struct AudioSession {
     pub since: u64,
     /// The agent in the session makes others keep quiet.
     pub enforced: bool,
+    /// Where the sound can go, as the agent told. Written with what it enforces, as both change seldom.
+    #[serde(skip)]
+    pub endpoints: Arc<[Endpoint]>,
+    /// The one in use, or empty.
+    #[serde(skip)]
+    pub endpoint: Arc<str>,
     /// The number of the last change.
     pub revision: u64,
+}
+
+/// A place where the sound can go.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Endpoint {
+    /// Its name for programs.
+    pub id: Arc<str>,
+    /// Its name for people; a headset is often named after its owner.
+    #[serde(with = "crate::private::stored")]
+    pub name: Private,
+    /// What it is: `speaker`, `headset` …
+    pub kind: Arc<str>,
 }
 
 /// Where the hand-over of the audio stands.

@@ -41,6 +41,9 @@ pub struct Call {
     pub video: bool,
     /// Whether the microphone is muted, as the provider confirmed.
     pub muted: bool,
+    /// Its microphone carries silence, whatever its app does: the agent sees to it.
+    #[serde(skip)]
+    pub mute_enforced: bool,
     /// Who holds it.
     pub held_by: HeldBy,
     /// The far end holds it.

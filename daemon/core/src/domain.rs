@@ -18,6 +18,7 @@ use crate::{
     batch::Batch,
     choice::Uses,
     consent::Decision,
+    enforce::Enforcement,
     errand::Errand,
     focus::Vacated,
     index::Index,
@@ -51,6 +52,7 @@ pub struct Domain {
     /// The provider was told that these have the audio; and the request that waits for its word.
     pub(crate) audio_told: Option<(ProviderId, Vec<Uuid>)>,
     pub(crate) audio_request: Option<RequestId>,
+    pub(crate) enforcement: Whole<Enforcement>,
     /// Another domain of the seat still has the audio.
     pub(crate) audio_gate: bool,
     pub(crate) requests: Kept<RequestId, Request>,

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::{
     AgentAsk, CallId, CallState, Direction, EndReason, GroupId, Names, Peer, Private, ProviderId,
-    RequestId, Role, TransactionId, Uid,
+    Refusal, RequestId, Role, TransactionId, Uid,
 };
 
 /// One thing to do.
@@ -28,6 +28,8 @@ pub enum Effect {
     },
     /// Ask an agent; it answers with `AgentReply`.
     AskAgent { uid: Uid, peer: Peer, request: RequestId, ask: AgentAsk, deadline_ms: u32 },
+    /// What somebody asked of an agent is done, or is not: they can be answered.
+    AgentAnswered { uid: Uid, request: RequestId, outcome: Result<(), Refusal> },
     /// Tell a provider that it was too late.
     TimedOut {
         uid: Uid,
@@ -221,6 +223,8 @@ pub enum Notice {
     StaysHeld,
     /// This call is connected but has no audio: another one has it.
     ActiveWithoutAudio,
+    /// The app of this call plays or records without having the audio.
+    StreamingWithoutAudio,
 }
 
 impl Notice {
@@ -231,6 +235,7 @@ impl Notice {
             Notice::ResumeFailed => "resume-failed",
             Notice::StaysHeld => "stays-held",
             Notice::ActiveWithoutAudio => "active-without-audio",
+            Notice::StreamingWithoutAudio => "streaming-without-audio",
         }
     }
 }

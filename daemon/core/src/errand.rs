@@ -2,15 +2,16 @@
 //!
 //! Owns who is asked, until when, and which answer counts. An errand ends with its answer, its deadline, or its
 //! agent's loss of the role; whoever takes the role next is given what is still wanted. What an answer means is
-//! the business of [`crate::consent`], [`crate::launch`] and [`crate::contacts`].
+//! the business of [`crate::consent`], [`crate::launch`], [`crate::contacts`], [`crate::enforce`] and
+//! [`crate::endpoints`].
 
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Authorization, CallId, CallState, Caller, Domain, Effect, Error, Millis, Peer, Private,
-    ProviderId, Refusal, Reply, RequestId, Result, Role, restart::LEAST, timers::Due,
+    AudioPicture, Authorization, CallId, CallState, Caller, Domain, Effect, Error, Millis, Peer,
+    Private, ProviderId, Refusal, Reply, RequestId, Result, Role, restart::LEAST, timers::Due,
 };
 
 /// What an agent is asked.
@@ -31,6 +32,10 @@ pub enum AgentAsk {
         #[serde(with = "crate::private::stored")]
         handle: Private,
     },
+    /// To make all others keep quiet for whoever has the audio.
+    Audio(AudioPicture),
+    /// To let the sound go there.
+    SelectEndpoint { endpoint: Arc<str> },
 }
 
 impl AgentAsk {
@@ -40,13 +45,14 @@ impl AgentAsk {
             AgentAsk::Consent { .. } => Role::Consent,
             AgentAsk::Launch { .. } => Role::Launch,
             AgentAsk::LookUp { .. } => Role::Contacts,
+            AgentAsk::Audio(_) | AgentAsk::SelectEndpoint { .. } => Role::Audio,
         }
     }
 
     /// The call without which it is not wanted.
     pub(crate) fn call(&self) -> Option<CallId> {
         match self {
-            AgentAsk::Consent { .. } => None,
+            AgentAsk::Consent { .. } | AgentAsk::Audio(_) | AgentAsk::SelectEndpoint { .. } => None,
             AgentAsk::Launch { call, .. } | AgentAsk::LookUp { call, .. } => Some(*call),
         }
     }
@@ -63,6 +69,10 @@ pub struct AgentAnswer {
     pub name: Option<Private>,
     /// The name of the entry in the user's address book.
     pub contact: Option<Private>,
+    /// Of [`AgentAsk::Audio`]: all others are quiet.
+    pub enforced: bool,
+    /// Of [`AgentAsk::Audio`]: whose microphones carry silence.
+    pub silent: Vec<ProviderId>,
 }
 
 /// One that waits for its answer.
@@ -77,7 +87,8 @@ impl Domain {
     pub(crate) fn ask_agent(&mut self, ask: AgentAsk) -> Option<RequestId> {
         let peer = self.holder(ask.role())?;
         let id = self.next.request();
-        let until = self.now.mono + self.patience(&ask);
+        let until = self.enforcing_until(&ask);
+        let until = until.unwrap_or_else(|| self.now.mono + self.patience(&ask));
         self.errands.insert(id, Errand { peer, ask });
         self.timers.arm(Due::Errand(id), until);
         self.give(id);
@@ -93,6 +104,8 @@ impl Domain {
                 until.map_or(d.launching, |until| until.since(self.now.mono))
             }
             AgentAsk::LookUp { .. } => d.look_up,
+            AgentAsk::Audio(_) => d.enforcement,
+            AgentAsk::SelectEndpoint { .. } => d.other,
         }
     }
 
@@ -118,6 +131,11 @@ impl Domain {
     ) -> Result<Reply> {
         match self.errands.get(&id) {
             Some(errand) if errand.peer == caller.peer => {}
+            // What it enforces may come late, and change.
+            None if self.is_enforced_by(caller, id) => {
+                self.enforced(&answer);
+                return Ok(Reply::Done);
+            }
             // Another's, or a provider's, is nobody's to this caller.
             None if self.next.knows(id) && caller.agent => {
                 let why =
@@ -133,12 +151,14 @@ impl Domain {
             Some(AgentAsk::Consent { app, .. }) => self.consent_answered(&app, &answer),
             Some(AgentAsk::Launch { app, call, .. }) => self.launch_answered(&app, call, &answer),
             Some(AgentAsk::LookUp { call, handle }) => self.looked_up(call, &handle, answer),
+            Some(AgentAsk::Audio(_)) => self.enforced(&answer),
+            Some(AgentAsk::SelectEndpoint { .. }) => self.endpoint_selected(id, &answer),
             None => {}
         }
         Ok(Reply::Done)
     }
 
-    fn end_errand(&mut self, id: RequestId) -> Option<AgentAsk> {
+    pub(crate) fn end_errand(&mut self, id: RequestId) -> Option<AgentAsk> {
         let errand = self.errands.remove(&id)?;
         self.timers.disarm(Due::Errand(id));
         Some(errand.ask)
@@ -146,7 +166,14 @@ impl Domain {
 
     /// Nobody answered in time. What waits for it has a deadline of its own, or goes on without.
     pub(crate) fn errand_timed_out(&mut self, id: RequestId) {
-        self.end_errand(id);
+        match self.end_errand(id) {
+            Some(AgentAsk::Audio(_)) => self.enforced(&AgentAnswer::default()),
+            Some(AgentAsk::SelectEndpoint { .. }) => {
+                let why = "the agent of the session did not choose it in time";
+                self.endpoint_not_selected(id, Error::TimedOut, why);
+            }
+            _ => {}
+        }
     }
 
     /// These are not wanted any more.
@@ -154,7 +181,10 @@ impl Domain {
         let over: Vec<RequestId> =
             self.errands.iter().filter(|(_, e)| which(e)).map(|(id, _)| *id).collect();
         for id in over {
-            self.end_errand(id);
+            if let Some(AgentAsk::SelectEndpoint { .. }) = self.end_errand(id) {
+                let why = "another endpoint was chosen, or the agent that was asked has gone";
+                self.endpoint_not_selected(id, Error::Cancelled, why);
+            }
         }
     }
 
@@ -165,6 +195,9 @@ impl Domain {
     /// A connection does not hold this role any more.
     pub(crate) fn role_is_lost(&mut self, peer: Peer, role: Role) {
         self.drop_errands(|errand| errand.peer == peer && errand.ask.role() == role);
+        if role == Role::Audio {
+            self.nobody_enforces();
+        }
     }
 
     /// Somebody new holds this role: what is still wanted is asked.
@@ -178,16 +211,25 @@ impl Domain {
                 waiting.into_iter().for_each(|call| self.ask_to_launch(call));
             }
             Role::Contacts => self.look_up_strangers(),
+            // It is told the whole picture at the end of the turn.
+            Role::Audio => {}
             Role::Ui | Role::Dnd | Role::Headset | Role::Identity => {}
         }
     }
 
     /// The arbiter was away: what an agent was asked may not have reached it.
     pub(crate) fn give_again(&mut self) {
+        // Whoever chose it has lost their reply with the arbiter.
+        self.drop_errands(|errand| matches!(errand.ask, AgentAsk::SelectEndpoint { .. }));
         let least = self.now.mono + LEAST;
         for id in self.errands.keys().copied().collect::<Vec<_>>() {
             let until = self.timers.at(Due::Errand(id)).unwrap_or(least);
-            self.timers.arm(Due::Errand(id), until.max(least));
+            let until = match self.errands.get(&id).map(|errand| &errand.ask) {
+                // Whoever waits for the audio waits no longer than before.
+                Some(AgentAsk::Audio(_)) => self.now.mono + self.settings.deadlines.enforcement,
+                _ => until.max(least),
+            };
+            self.timers.arm(Due::Errand(id), until);
             self.give(id);
         }
     }

@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{
-    AgentAnswer, Authorization, CallId, CallState, Capabilities, Direction, EndReason, Peer,
-    Private, ProviderId, RequestId, Settings, TransactionId, Uid,
+    AgentAnswer, Authorization, CallId, CallState, Capabilities, Direction, EndReason, Endpoint,
+    Peer, Private, ProviderId, RequestId, Settings, TransactionId, Uid,
 };
 
 /// One thing that happened.
@@ -30,6 +30,12 @@ pub enum Input {
     SetDoNotDisturb { caller: Caller, mode: DoNotDisturb, allow: Vec<Private> },
     /// An agent answers what it was asked.
     AgentReply { caller: Caller, request: RequestId, answer: AgentAnswer },
+    /// The holder of role `audio` says where the sound can go, and where it goes.
+    SetEndpoints { caller: Caller, endpoints: Vec<Endpoint>, current: Arc<str> },
+    /// Somebody wants the sound to go there.
+    SelectEndpoint { caller: Caller, endpoint: Arc<str> },
+    /// The holder of role `audio` says that an app streams without having the audio.
+    ReportViolation { caller: Caller, provider: ProviderId },
     /// The holder of role `consent` says what the user decided about an app.
     SetAuthorization { caller: Caller, app: Arc<str>, authorization: Authorization },
     /// The arbiter was restored, and this is the first that it hears: these connections are gone, and all
@@ -309,6 +315,8 @@ pub enum Role {
     Identity,
     /// Has the user's address book; one.
     Contacts,
+    /// Makes other sound keep quiet while a call has the audio; one.
+    Audio,
 }
 
 impl Role {
@@ -322,6 +330,7 @@ impl Role {
             Role::Consent => "consent",
             Role::Identity => "identity",
             Role::Contacts => "contacts",
+            Role::Audio => "audio",
         }
     }
 }

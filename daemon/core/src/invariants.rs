@@ -31,6 +31,7 @@ impl Domain {
         }
         let index = crate::index::Index::of(self);
         assert_eq!(self.index, index, "the index is not what the maps say");
+        assert!(self.is_told(), "the agent was not told what is to be enforced");
     }
 
     /// Where the state contradicts itself.
@@ -50,6 +51,7 @@ impl Domain {
             self.sound_transaction(transaction)?;
         }
         self.sound_errands()?;
+        self.sound_enforcement()?;
         self.sound_timers()?;
         self.sound_rest()
     }
@@ -157,7 +159,8 @@ impl Domain {
             must(eligible, "a holder that may not have it")?;
             must(told.is_some(), "a holder that was not told")?;
         }
-        let open = self.lane.running.is_some() || self.audio_gate || self.background;
+        let enforcing = audio.phase == Phase::Idle && self.is_enforcing();
+        let open = self.lane.running.is_some() || self.audio_gate || self.background || enforcing;
         let focus = self.focus.filter(|_| !open && audio.phase != Phase::Releasing);
         if let Some(focus) = focus
             && self.members(focus).any(|c| c.state == CallState::Active && !c.orphaned)
@@ -290,6 +293,8 @@ impl Domain {
             must(!launches || waits, "an app is started for nobody")?;
             let same = |other: &Errand| match (&other.ask, &errand.ask) {
                 (AgentAsk::Consent { app: a, .. }, AgentAsk::Consent { app: b, .. }) => a == b,
+                (AgentAsk::Audio(_), AgentAsk::SelectEndpoint { .. })
+                | (AgentAsk::SelectEndpoint { .. }, AgentAsk::Audio(_)) => false,
                 (a, b) => a.call() == b.call() && a.role() == b.role(),
             };
             let again = self.errands.values().filter(|other| same(other)).count();

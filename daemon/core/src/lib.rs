@@ -15,6 +15,8 @@ mod consent;
 mod contacts;
 mod domain;
 mod effect;
+mod endpoints;
+mod enforce;
 mod errand;
 mod focus;
 mod group;
@@ -52,13 +54,14 @@ mod turn;
 mod words;
 
 pub use arbiter::{Arbiter, Reply};
-pub use audio::{AudioSession, Phase};
+pub use audio::{AudioSession, Endpoint, Phase};
 pub use call::{
     AnswerPlan, Call, CallState, Capabilities, Direction, End, EndReason, HeldBy, Silenced,
 };
 pub use contacts::Contact;
 pub use domain::Domain;
 pub use effect::{Ask, Authorization, Change, Effect, Event, Happening, Notice, Object, Origin};
+pub use enforce::{AudioApp, AudioPicture};
 pub use errand::{AgentAnswer, AgentAsk};
 pub use group::Group;
 pub use ids::{CallId, GroupId, Peer, ProviderId, RequestId, TransactionId, Uid};

@@ -58,6 +58,7 @@ impl Domain {
             contact: update.contact.clone().unwrap_or_default(),
             revision: 0,
             known: None,
+            mute_enforced: false,
             requests: Vec::new(),
             ring_until: self.now.mono + rings,
             ending: None,

@@ -1,6 +1,7 @@
 //! The audio session's hand-over: release, then grant, each acknowledged, over time, or moot.
 //!
-//! Owns phases and generations. Who should have the audio follows from the focus alone.
+//! Owns phases and generations. Who should have the audio follows from the focus alone; that others are quiet
+//! before it is granted is [`crate::enforce`]'s.
 
 use crate::{
     Ask, Call, CallId, Domain, GroupId, Happening, HeldBy, Object, Origin, Phase, ProviderId,
@@ -13,7 +14,7 @@ impl Domain {
         let wanted = self.audio_wanted();
         match self.audio.phase {
             Phase::Idle => match wanted {
-                Some(group) if !self.audio_gate => {
+                Some(group) if !self.audio_gate && self.may_grant(group) => {
                     self.grant(group);
                     true
                 }
@@ -37,7 +38,7 @@ impl Domain {
     }
 
     /// The group that should have the audio now.
-    fn audio_wanted(&self) -> Option<GroupId> {
+    pub(crate) fn audio_wanted(&self) -> Option<GroupId> {
         let group = self.focus?;
         let may =
             |c: &Call| c.state.is_eligible() && !c.orphaned && (!self.background || c.emergency);
@@ -52,7 +53,6 @@ impl Domain {
         let Some(provider) = self.groups.get(&group).map(|g| g.provider) else { return };
         self.audio.holder = Some(group);
         self.audio.generation += 1;
-        self.audio.enforced = false;
         self.enter(Phase::Granting);
         let uuids = self.eligible(group);
         self.mark(group, true);
@@ -195,6 +195,7 @@ impl Domain {
     fn enter(&mut self, phase: Phase) {
         self.audio.phase = phase;
         self.audio.since = self.now.wall;
+        self.show_enforced();
     }
 
     fn mark(&mut self, group: GroupId, audio: bool) {

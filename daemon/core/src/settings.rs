@@ -46,6 +46,8 @@ pub struct Deadlines {
     pub audio_release: Millis,
     /// Taking the audio.
     pub audio_grant: Millis,
+    /// An agent's time to make others keep quiet before it; people notice a longer silence after they answer.
+    pub enforcement: Millis,
     /// Holding everything before the machine sleeps: half of logind's default 5 s.
     pub suspend: Millis,
     /// A UUID is remembered this long after its call, and a token after its request.
@@ -78,6 +80,7 @@ impl Default for Deadlines {
             grace: Millis::secs(10),
             audio_release: Millis::secs(2),
             audio_grant: Millis::secs(2),
+            enforcement: Millis(500),
             suspend: Millis(2500),
             memory: Millis::secs(3600),
             late_push: Millis::secs(120),

@@ -27,6 +27,7 @@ pub(crate) struct ShownCall {
     reason: &'static str,
     video: bool,
     muted: bool,
+    mute_enforced: bool,
     held_by: HeldBy,
     remote_held: bool,
     group: Option<GroupId>,
@@ -52,6 +53,7 @@ impl ShownCall {
             reason: call.reason,
             video: call.video,
             muted: call.muted,
+            mute_enforced: call.mute_enforced,
             held_by: call.held_by,
             remote_held: call.remote_held,
             group: call.group,
@@ -86,6 +88,7 @@ impl ShownCall {
             "ContactId": id(was_known) != id(now.known.as_deref()),
             "HasVideo": self.video != now.video,
             "Muted": self.muted != now.muted,
+            "MuteEnforced": self.mute_enforced != now.mute_enforced,
             "HeldBy": self.held_by != now.held_by,
             "RemoteHeld": self.remote_held != now.remote_held,
             "Group": self.group != now.group,
@@ -143,5 +146,7 @@ pub(crate) fn audio_differences(was: &AudioSession, now: &AudioSession) -> Names
         "Generation": was.generation != now.generation,
         "Since": was.since != now.since,
         "Enforced": was.enforced != now.enforced,
+        "Endpoints": was.endpoints != now.endpoints,
+        "Endpoint": was.endpoint != now.endpoint,
     }
 }

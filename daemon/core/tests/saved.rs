@@ -33,7 +33,8 @@ fn everything() -> World {
     let roles = vec![Role::Ui, Role::Dnd, Role::Headset];
     w.handle(Input::TakeRoles { caller: shell, roles }).unwrap();
     let mode = DoNotDisturb::Quiet;
-    w.handle(Input::SetDoNotDisturb { caller: shell, mode, allow: vec![] }).unwrap();
+    let allow = vec!["sip:friend@example.org".into()];
+    w.handle(Input::SetDoNotDisturb { caller: shell, mode, allow }).unwrap();
     w.handle(Input::Seats { uid: ALICE, seats: vec!["seat0".into()] }).unwrap();
     w.handle(Input::Foreground { seat: "seat0".into(), uid: Some(ALICE) }).unwrap();
     w.ended(a, 99, EndReason::RemoteEnded).unwrap();
@@ -60,6 +61,14 @@ fn everything() -> World {
     let m = w.app(BOB, "a");
     w.talking(m, 1);
     w.lose(m);
+    let agent = w.agent(ALICE, &[Role::Contacts, Role::Audio]);
+    let (known, _) = w.errands(agent)[0].clone();
+    let ada = AgentAnswer { name: Some("Ada".into()), ..AgentAnswer::default() };
+    w.agent_says(agent, known, ada).unwrap();
+    let endpoint = |id: &str| Endpoint { id: id.into(), name: id.into(), kind: "speaker".into() };
+    let endpoints = vec![endpoint("one"), endpoint("two")];
+    w.handle(Input::SetEndpoints { caller: agent, endpoints, current: "two".into() }).unwrap();
+    w.handle(Input::ReportViolation { caller: agent, provider: b.id }).unwrap();
     let _ = sos;
     w
 }
@@ -145,6 +154,8 @@ fn version_1_is_read_for_ever() {
     assert_eq!(call.reason, "answered here");
     assert!(domain.find(of(1)).unwrap().muted);
     assert_eq!(domain.do_not_disturb(), DoNotDisturb::Quiet);
+    let audio = domain.audio();
+    assert_eq!((audio.endpoints.len(), &*audio.endpoint), (2, "two"));
     assert!(restored.domain(BOB).unwrap().find(of(1)).unwrap().orphaned);
 }
 

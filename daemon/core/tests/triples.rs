@@ -87,6 +87,9 @@ fn operations() -> Vec<Op> {
         Disturb { by: By::Shell, mode: DoNotDisturb::Refuse, allow: false },
         Op::AgentReply { nth: 0, by: None, how: Errand::Done },
         Op::AgentReply { nth: 0, by: None, how: Errand::Fail },
+        SetEndpoints { by: By::Shell, count: 2 },
+        SelectEndpoint { by: By::Shell, nth: 1 },
+        ReportViolation { by: By::Shell, app: PLAIN },
         Authorize { by: By::Shell, app: PLAIN, word: Authorization::Denied },
         Op::Rules { rules: Rules::Asking },
         Op::Rules { rules: Rules::Eager },
@@ -117,6 +120,13 @@ fn situations() -> Vec<(&'static str, Vec<Op>)> {
             second.to_vec()
         }),
         ("one that cannot hold", vec![ring(STIFF, 1), act(Answer { n: 1 }), ring(WIDE, 2)]),
+        (
+            "active, and others made quiet",
+            std::iter::once(TakeRole { by: By::Shell, role: Role::Audio })
+                .chain(active.clone())
+                .chain([ring(WIDE, 2)])
+                .collect(),
+        ),
         ("on a seat", on_seat.chain(active.clone()).collect()),
     ]
 }

@@ -4,7 +4,8 @@
 //! core decides.
 
 use callarbiter_core::{
-    AgentAnswer, AgentAsk, Authorization, Millis, Peer, Private, Provider, Uid,
+    AgentAnswer, AgentAsk, AudioApp, AudioPicture, Authorization, Endpoint, Millis, Peer, Private,
+    Provider, ProviderId, Uid,
 };
 use callarbiter_dbus::{
     self as wire, Error,
@@ -17,6 +18,7 @@ use super::{
     compose::{Head, compose},
     encode::Body,
     identities::Stranger,
+    peers::Peers,
     properties,
     router::Router,
     turn::{Turn, built},
@@ -38,7 +40,7 @@ impl Router {
             return;
         };
         let agent = Agent { name, path };
-        let asked = agent.ask(&self.view(uid), request, ask, deadline);
+        let asked = agent.ask(&self.view(uid), &self.peers, request, ask, deadline);
         self.tell_agent(turn, uid, peer, asked);
     }
 
@@ -69,7 +71,25 @@ pub fn answer(given: wire::AgentAnswer) -> Result<AgentAnswer, Error> {
         authorization: given.authorization.map(authorization).transpose()?,
         name: private(given.name),
         contact: private(given.contact_id),
+        enforced: given.enforced,
+        silent: given.muted.iter().map(|path| provider(path)).collect::<Result<_, _>>()?,
     })
+}
+
+/// A provider that an agent names.
+pub fn provider(path: &str) -> Result<ProviderId, Error> {
+    match names::Object::parse(path) {
+        Some(names::Object::Provider(number)) => Ok(ProviderId(number)),
+        _ => Err(Error::invalid_argument(
+            "this is not the path of a provider; take them from ApplyAudio",
+        )),
+    }
+}
+
+/// A place where the sound can go.
+pub fn endpoint(dict: &wire::Dict) -> Result<Endpoint, Error> {
+    let wire::Endpoint { id, name, kind } = wire::Endpoint::from_dict(dict)?;
+    Ok(Endpoint { id: id.into(), name: name.as_str().into(), kind: kind.as_str().into() })
 }
 
 /// What the user decided, or that they did not; the administrator's word is not theirs.
@@ -99,6 +119,7 @@ impl Agent<'_> {
     fn ask(
         self,
         view: &View<'_>,
+        peers: &Peers,
         request: &str,
         ask: &AgentAsk,
         deadline: Millis,
@@ -125,6 +146,17 @@ impl Agent<'_> {
                 body.str(handle.reveal());
                 options(&mut body, deadline, |_| ());
                 ("LookUp", "ssa{sv}")
+            }
+            AgentAsk::Audio(AudioPicture { generation, apps }) => {
+                body.u64(*generation);
+                body.array(4, |body| apps.iter().for_each(|app| audio_app(body, view, peers, app)));
+                options(&mut body, deadline, |_| ());
+                ("ApplyAudio", "staa{sv}a{sv}")
+            }
+            AgentAsk::SelectEndpoint { endpoint } => {
+                body.str(endpoint);
+                options(&mut body, deadline, |_| ());
+                ("SelectEndpoint", "ssa{sv}")
             }
         };
         self.call(member, signature, &body)
@@ -177,6 +209,27 @@ fn options(body: &mut Body, deadline: Millis, more: impl FnOnce(&mut Body)) {
     });
 }
 
+/// How the streams of an app with calls are to be treated.
+fn audio_app(body: &mut Body, view: &View<'_>, peers: &Peers, app: &AudioApp) {
+    body.array(8, |body| {
+        body.key("provider");
+        body.a_shown_path(names::Object::Provider(app.provider.0));
+        if let Some(provider) = view.domain.and_then(|domain| domain.provider(app.provider)) {
+            body.key("app-id");
+            body.a_str(&provider.app);
+            let client = provider.peer.and_then(|peer| peers.client(peer));
+            if let Some(pid) = client.and_then(|client| client.pid) {
+                body.key("pid");
+                body.a_u32(pid);
+            }
+        }
+        for (key, set) in [("audio", app.audio), ("silence", app.silence)] {
+            body.key(key);
+            body.a_bool(set);
+        }
+    });
+}
+
 /// What a person who is asked should know; of one that has left, nothing.
 fn about_provider(body: &mut Body, provider: Option<&Provider>) {
     let Some(provider) = provider else { return };
@@ -217,15 +270,20 @@ mod tests {
             uid: Uid(1),
             subscribers: &subscribers,
         };
+        let app = AudioApp { provider: ProviderId(1), audio: true, silence: false };
         let asks = [
             AgentAsk::Consent { app: "a".into(), provider: ProviderId(1) },
             AgentAsk::Launch { app: "a".into(), call: CallId(1), handle: "tel:1".into() },
             AgentAsk::LookUp { call: CallId(1), handle: "tel:1".into() },
+            AgentAsk::Audio(AudioPicture::default()),
+            AgentAsk::Audio(AudioPicture { generation: 7, apps: vec![app, app] }),
+            AgentAsk::SelectEndpoint { endpoint: "sink".into() },
         ];
         let methods = contract::methods_of(xml::AGENT);
         let stranger = Stranger { pid: 1, sandbox: "" };
         let identify = agent.identify("p-i1", &stranger, "a", "", Millis(5));
-        let asked = asks.iter().map(|ask| agent.ask(&view, "p-1", ask, Millis(5)));
+        let peers = Peers::default();
+        let asked = asks.iter().map(|ask| agent.ask(&view, &peers, "p-1", ask, Millis(5)));
         for message in asked.chain([identify]) {
             let message = message.unwrap();
             let header = message.header();

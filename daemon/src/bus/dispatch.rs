@@ -65,7 +65,7 @@ impl Router {
         }
         match (interface, target, object) {
             (names::MANAGER, ..) => self.manager(turn, request, member),
-            (names::AUDIO_SESSION, ..) => self.audio_session(member),
+            (names::AUDIO_SESSION, ..) => self.audio_session(turn, request, member),
             (names::PROVIDER, _, Some(Object::Provider(id))) => {
                 self.provider(turn, request, id, member)
             }

@@ -46,6 +46,8 @@ pub struct Client {
     pub app: Option<(Arc<str>, AppIdSource)>,
     /// What else could say its app; none where nothing could.
     pub stranger: Option<Stranger>,
+    /// Its process, as far as the bus knows.
+    pub pid: Option<u32>,
     unit: Option<String>,
     /// polkit let it control other apps' calls.
     granted: bool,
@@ -61,6 +63,7 @@ pub struct SavedPeer {
     sandboxed: bool,
     app: Option<String>,
     granted: bool,
+    pid: Option<u32>,
 }
 
 impl Client {
@@ -219,9 +222,10 @@ impl Peers {
     ) -> Option<Arc<Client>> {
         let name = self.names.get(&peer)?.clone();
         let Some(Standing::Known(client)) = self.standing.get_mut(&name) else { return None };
-        let Client { name: own, caller, unit, granted, .. } = &**client;
-        let (own, caller, unit) = (own.clone(), *caller, unit.clone());
-        let learnt = Client { name: own, caller, app, stranger: None, unit, granted: *granted };
+        let Client { name: own, caller, pid, unit, granted, .. } = &**client;
+        let (own, caller, pid, unit) = (own.clone(), *caller, *pid, unit.clone());
+        let learnt =
+            Client { name: own, caller, app, pid, stranger: None, unit, granted: *granted };
         let learnt = Arc::new(learnt);
         *client = learnt.clone();
         self.names.insert(peer, name);
@@ -277,6 +281,7 @@ impl Peers {
             sandboxed: client.caller.sandboxed,
             app: client.app.as_ref().map(|(app, _)| app.to_string()),
             granted: client.granted,
+            pid: client.pid,
         })
     }
 
@@ -288,6 +293,7 @@ impl Peers {
         let mut client = client(peer, saved.uid, name.clone(), &identity, access);
         client.caller.control |= saved.granted;
         client.granted = saved.granted;
+        client.pid = saved.pid;
         self.names.restore(peer, name.clone());
         self.standing.insert(name, Standing::Known(Arc::new(client)));
         self.numbered = self.numbered.max(peer.0 + 1);
@@ -343,7 +349,8 @@ fn identified(
     };
     let mut client = client(peer, Uid(uid), name, &identity, access);
     let stranger = |pid| Stranger { pid, sandbox: word(identity.sandbox.as_ref()) };
-    client.stranger = number("ProcessID").filter(|_| client.app.is_none()).map(stranger);
+    client.pid = number("ProcessID");
+    client.stranger = client.pid.filter(|_| client.app.is_none()).map(stranger);
     Some(client)
 }
 
@@ -377,7 +384,7 @@ fn client(
         agent: !sandboxed && (listed || access.agents_anywhere),
     };
     let unit = identity.unit.clone();
-    Client { name, caller, app, stranger: None, unit, granted: false }
+    Client { name, caller, app, pid: None, stranger: None, unit, granted: false }
 }
 
 /// Whether a body has these types.

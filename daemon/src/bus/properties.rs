@@ -152,8 +152,8 @@ const AUDIO: Table<()> = &[
     ("Generation", |view, (), _| Value::U64(audio(view).generation)),
     ("Since", |view, (), _| Value::U64(audio(view).since)),
     ("Enforced", |view, (), _| Value::Bool(audio(view).enforced)),
-    ("Endpoints", |_, (), _| Value::Other(Vec::<Dict>::new().into())),
-    ("Endpoint", |_, (), _| Value::Str("")),
+    ("Endpoints", |view, (), open| Value::Other(endpoints(&audio(view), open).into())),
+    ("Endpoint", |view, (), _| Value::Str(view.domain.map_or("", |d| &d.audio().endpoint))),
     ("Revision", |view, (), _| Value::U64(audio(view).revision)),
 ];
 
@@ -188,8 +188,7 @@ const CALL: Table<Call> = &[
     }),
     ("HasVideo", |_, it, _| Value::Bool(it.video)),
     ("Muted", |_, it, _| Value::Bool(it.muted)),
-    // Silencing the capture of a muted call is the agent's, which is not there yet.
-    ("MuteEnforced", |_, _, _| Value::Bool(false)),
+    ("MuteEnforced", |_, it, _| Value::Bool(it.mute_enforced)),
     ("HeldBy", |_, it, _| {
         let mut words = [""; 4];
         words.iter_mut().zip(it.held_by.names()).for_each(|(word, name)| *word = name);
@@ -278,6 +277,17 @@ fn usage(view: &View<'_>) -> BTreeMap<&'static str, u32> {
 
 fn audio(view: &View<'_>) -> AudioSession {
     view.domain.map(|domain| domain.audio().clone()).unwrap_or_default()
+}
+
+/// A headset is often named after its owner.
+fn endpoints(audio: &AudioSession, open: bool) -> Vec<Dict> {
+    let shown = |endpoint: &callarbiter_core::Endpoint| {
+        let name = if open { endpoint.name.reveal() } else { "" };
+        let (id, name) = (endpoint.id.to_string(), name.to_owned());
+        let kind = words::EndpointKind::from(&*endpoint.kind);
+        callarbiter_dbus::Endpoint { id, name, kind }.to_dict()
+    };
+    audio.endpoints.iter().map(shown).collect()
 }
 
 fn capabilities(call: &Call) -> [&'static str; 4] {

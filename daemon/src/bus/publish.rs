@@ -243,5 +243,8 @@ fn sentence(notice: Notice) -> &'static str {
         Notice::ResumeFailed => "This call could not be resumed and stays on hold.",
         Notice::StaysHeld => "This call stays on hold until you resume it.",
         Notice::ActiveWithoutAudio => "This call is connected, but another one has the audio.",
+        Notice::StreamingWithoutAudio => {
+            "The app of this call plays or records although another call has the audio."
+        }
     }
 }

@@ -78,6 +78,11 @@ impl Router {
                 let request = self.requests.text(request);
                 self.ask_agent(turn, uid, peer, &request, &ask, Millis(deadline_ms));
             }
+            Effect::AgentAnswered { uid, request, outcome } => {
+                for (to, reply) in self.waits.agent_answered(uid, request, &outcome) {
+                    self.send(turn.now, to.uid, to.peer, reply, &mut turn.freed);
+                }
+            }
             Effect::TimedOut { uid, peer, provider, request, uuid, action } => {
                 let request = self.requests.text(request);
                 if let Some(delegate) = self.delegate(uid, provider, peer) {

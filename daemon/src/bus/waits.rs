@@ -1,10 +1,12 @@
 //! Replies that wait for an outcome: at most 20 s, then they say that it is not decided yet.
 //!
-//! Owns the waiting requests. What the outcome is, the transaction says.
+//! Owns the waiting requests. What the outcome is, the transaction or the core says.
 
 use std::collections::HashMap;
 
-use callarbiter_core::{Caller, Millis, Now, Outcome, Peer, Time, Transaction, TransactionId, Uid};
+use callarbiter_core::{
+    Caller, Millis, Now, Outcome, Peer, Refusal, RequestId, Time, Transaction, TransactionId, Uid,
+};
 use callarbiter_dbus::{Error, ErrorKind, limits::REPLY_WITHIN_MS};
 use zbus::{Message, ObjectPath};
 
@@ -21,9 +23,18 @@ pub enum Awaited {
     Done,
 }
 
+/// Whose end it waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum On {
+    /// That of a transaction.
+    Transaction(TransactionId),
+    /// That of something an agent was asked.
+    Agent(RequestId),
+}
+
 struct Wait {
     request: Request,
-    transaction: TransactionId,
+    on: On,
     until: Time,
     awaited: Awaited,
 }
@@ -61,19 +72,13 @@ impl Waits {
         )))
     }
 
-    /// Waits for a transaction.
-    pub fn add(
-        &mut self,
-        now: Now,
-        request: Request,
-        transaction: TransactionId,
-        awaited: Awaited,
-    ) {
+    /// Waits from now on.
+    pub fn add(&mut self, now: Now, request: Request, on: On, awaited: Awaited) {
         let share = self.of_user.entry(request.client.caller.uid).or_default();
         share.requests += 1;
         share.bytes += request.message.data().len();
         let until = now.mono + Millis(REPLY_WITHIN_MS);
-        self.waiting.push(Wait { request, transaction, until, awaited });
+        self.waiting.push(Wait { request, on, until, awaited });
     }
 
     /// A transaction is finished; the replies of those who waited for it.
@@ -83,10 +88,26 @@ impl Waits {
         id: TransactionId,
         transaction: Option<&Transaction>,
     ) -> Vec<(Caller, Message)> {
-        let done =
-            self.take(|wait| wait.transaction == id && wait.request.client.caller.uid == uid);
         let reply = |wait: &Wait| reply(&wait.request, &wait.awaited, transaction);
-        replies(&done, reply)
+        replies(&self.over(uid, On::Transaction(id)), reply)
+    }
+
+    /// An agent did what it was asked, or did not; the replies of those who waited for it.
+    pub fn agent_answered(
+        &mut self,
+        uid: Uid,
+        id: RequestId,
+        outcome: &Result<(), Refusal>,
+    ) -> Vec<(Caller, Message)> {
+        let reply = |wait: &Wait| match outcome {
+            Ok(()) => wait.request.done(),
+            Err(refusal) => wait.request.error(&fault::refused(refusal)),
+        };
+        replies(&self.over(uid, On::Agent(id)), reply)
+    }
+
+    fn over(&mut self, uid: Uid, on: On) -> Vec<Wait> {
+        self.take(|wait| wait.on == on && wait.request.client.caller.uid == uid)
     }
 
     /// Whoever has waited long enough.

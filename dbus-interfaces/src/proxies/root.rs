@@ -55,6 +55,13 @@ pub trait Manager {
     /// Says what the user decided about an app; for the holder of role `consent`.
     fn set_authorization(&self, app_id: &str, authorization: &str) -> zbus::Result<()>;
 
+    /// Says where the sound can go, and where it goes; for the holder of role `audio`. See
+    /// [`crate::Endpoint`].
+    fn set_endpoints(&self, endpoints: &[Dict], current: &str) -> zbus::Result<()>;
+
+    /// Says that an app streams without having the audio; for the holder of role `audio`.
+    fn report_violation(&self, provider: &ObjectPath<'_>, kind: &str) -> zbus::Result<()>;
+
     /// Answers what an agent was asked; see [`crate::AgentAnswer`].
     fn agent_reply(&self, request: &str, answer: &Dict) -> zbus::Result<()>;
 

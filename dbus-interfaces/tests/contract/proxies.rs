@@ -138,6 +138,8 @@ async fn call_every_member(client: &Connection) -> zbus::Result<()> {
     manager.set_do_not_disturb(true, &options).await?;
     manager.set_authorization("a", "denied").await?;
     manager.agent_reply("r", &options).await?;
+    manager.set_endpoints(&[], "").await?;
+    manager.report_violation(&path, "playback").await?;
     let _ = (manager.version().await?, manager.epoch().await?, manager.features().await?);
     let _ = (manager.limits().await?, manager.usage().await?, manager.revision().await?);
 

@@ -27,7 +27,7 @@ pub fn op(bytes: &mut Bytes<'_>, view: &View) -> Op {
         let seed = u64::from(what) << 16 | u64::from(bytes.byte()) << 8 | u64::from(bytes.byte());
         return random::op(&mut Rng(seed), theme, view);
     }
-    match what % 28 {
+    match what % 31 {
         0..5 => Op::Reply { nth: bytes.byte() % 8, how: how(bytes) },
         5..10 => Op::Request {
             by: by(bytes),
@@ -60,6 +60,9 @@ pub fn op(bytes: &mut Bytes<'_>, view: &View) -> Op {
             app: app(bytes),
             word: bytes.pick(&[Authorization::Authorized, Authorization::Denied]),
         },
+        28 => Op::SetEndpoints { by: by(bytes), count: bytes.byte() % 4 },
+        29 => Op::SelectEndpoint { by: by(bytes), nth: bytes.byte() % 4 },
+        30 => Op::ReportViolation { by: by(bytes), app: app(bytes) },
         24 => match bytes.below(3) {
             0 => Op::Suspend { asleep: bytes.one_in(2) },
             1 => Op::Rules {

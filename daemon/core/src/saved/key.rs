@@ -41,10 +41,12 @@ pub(super) enum Kind {
     Errand = 15,
     /// Who a call is with, by the user's address book; numbered as the call.
     Contact = 16,
+    /// What the agent for the audio was told, what it made of it, and where the sound can go.
+    Enforcement = 17,
 }
 
 impl Kind {
-    pub const ALL: [Kind; 17] = [
+    pub const ALL: [Kind; 18] = [
         Kind::Arbiter,
         Kind::Course,
         Kind::Desktop,
@@ -62,6 +64,7 @@ impl Kind {
         Kind::Decision,
         Kind::Errand,
         Kind::Contact,
+        Kind::Enforcement,
     ];
 
     pub fn name(self) -> &'static str {
@@ -83,6 +86,7 @@ impl Kind {
             Kind::Decision => "decision",
             Kind::Errand => "errand",
             Kind::Contact => "contact",
+            Kind::Enforcement => "the enforcement",
         }
     }
 }

@@ -14,8 +14,9 @@ use uuid::Uuid;
 
 use super::{Key, Kind, encode, note};
 use crate::{
-    AudioSession, CallId, Contact, DoNotDisturb, Domain, GroupId, Peer, ProviderId, RequestId,
-    Role, TransactionId, Uid, domain::Next, focus::Vacated, kept::Kept, lane::Lane, timers::Due,
+    AudioSession, CallId, Contact, DoNotDisturb, Domain, Endpoint, GroupId, Peer, ProviderId,
+    RequestId, Role, TransactionId, Uid, domain::Next, enforce::Enforcement, focus::Vacated,
+    kept::Kept, lane::Lane, timers::Due,
 };
 
 /// As it is read; it is written from references in the same order.
@@ -69,6 +70,9 @@ impl Domain {
         keys.extend(self.suppressed.drain_changed().map(numbered(Kind::Suppressed)));
         keys.extend(self.decisions.drain_changed().map(numbered(Kind::Decision)));
         keys.extend(self.errands.drain_changed().map(|id| id.0).map(numbered(Kind::Errand)));
+        if self.enforcement.take_changed() {
+            keys.push(Key::new(uid, Kind::Enforcement, 0));
+        }
         let contacts = self.contacts_changed.drain(..).map(|id| u64::from(id.0));
         keys.extend(contacts.map(numbered(Kind::Contact)));
         keys.extend(self.timers.drain_changed().map(|due| Key::of(uid, due)));
@@ -89,6 +93,7 @@ impl Domain {
         self.suppressed.forget_changed();
         self.decisions.forget_changed();
         self.errands.forget_changed();
+        self.enforcement.take_changed();
         self.contacts_changed.clear();
         self.timers.forget_changed();
     }
@@ -135,11 +140,17 @@ impl Domain {
                 let id = RequestId(number);
                 put(self.errands.get(&id).map(|e| (e, at(Due::Errand(id)))), value)
             }
+            Kind::Enforcement => put(self.kept_enforcement(), value),
             Kind::Contact => {
                 let call = self.calls.get(&CallId(small(number)));
                 put(call.and_then(|call| call.known.as_ref()), value)
             }
         }
+    }
+
+    fn kept_enforcement(&self) -> Option<(&Enforcement, &[Endpoint], &str)> {
+        let record = (self.enforcement.get(), &*self.audio.endpoints, &*self.audio.endpoint);
+        self.holder(Role::Audio).map(|_| record)
     }
 
     fn encode_course(&self, value: &mut Vec<u8>) {
@@ -193,6 +204,10 @@ impl Domain {
             }
             Kind::Suppressed => list.of(&self.suppressed, after, |number| number),
             Kind::Decision => list.of(&self.decisions, after, |number| number),
+            Kind::Enforcement => {
+                let some = self.kept_enforcement().filter(|_| after.is_none());
+                list.add(some.map(|_| 0).into_iter());
+            }
             Kind::Errand => list.of(&self.errands, after.map(RequestId), |id| id.0),
             Kind::Contact => {
                 let range = (after_small.map(CallId).map_or(Unbounded, Excluded), Unbounded);

@@ -3,17 +3,18 @@
 //! Owns what is not written: indexes, counts, who is in which domain. Bytes may be anything; what comes out is
 //! sound or nothing.
 
-use std::{collections::BTreeSet, fmt};
+use std::{collections::BTreeSet, fmt, sync::Arc};
 
 use super::{
     Key, Kind, decode,
     records::{Course, Desktop},
 };
 use crate::{
-    Arbiter, Call, CallId, Contact, Domain, Group, GroupId, Provider, ProviderId, RequestId,
-    Settings, Time, Transaction, TransactionId, Uid,
+    Arbiter, Call, CallId, Contact, Domain, Endpoint, Group, GroupId, Provider, ProviderId,
+    RequestId, Settings, Time, Transaction, TransactionId, Uid,
     batch::Batch,
     consent::Decision,
+    enforce::Enforcement,
     errand::Errand,
     index::Index,
     memory::{Answered, Tombstone},
@@ -196,6 +197,14 @@ impl Domain {
                 self.rearm(Due::Errand(id), until);
                 self.errands.insert(id, errand).is_none()
             }
+            Kind::Enforcement => {
+                let fresh = self.enforcement.get().is_fresh();
+                let (enforcement, endpoints, endpoint) =
+                    decode::<(Enforcement, Vec<Endpoint>, Arc<str>)>(value)?;
+                *self.enforcement.get_mut() = enforcement;
+                (self.audio.endpoints, self.audio.endpoint) = (endpoints.into(), endpoint);
+                fresh && number == 0
+            }
             Kind::Contact => {
                 self.written.contacts.insert(CallId(small()?), decode::<Contact>(value)?).is_none()
             }
@@ -217,6 +226,7 @@ impl Domain {
             let call = self.calls.get_mut(&id).ok_or("a contact of no call")?;
             call.known = Some(contact.into());
         }
+        self.restore_silence();
         self.by_uuid = self.calls.values().map(|c| (c.uuid, c.id)).collect();
         self.index = Index::of(self);
         let open = self.transactions.values().filter(|t| !t.finished).count();

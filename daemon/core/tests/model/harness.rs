@@ -11,7 +11,7 @@ use callarbiter_core::*;
 use super::{
     apps::{self, CAST},
     laws::Laws,
-    meaning::{action, answer, cast, errand, word},
+    meaning::{action, answer, cast, endpoint, errand, word},
     observer::Observer,
     op::*,
     random::View,
@@ -170,6 +170,24 @@ impl Harness {
                 let input = Input::SetAuthorization { caller, app, authorization: *word };
                 let _ = self.input(Some(caller.uid), input);
             }
+            Op::SetEndpoints { by, count } => {
+                let caller = self.caller(*by);
+                let endpoints: Vec<Endpoint> = (0..*count).map(endpoint).collect();
+                let current = endpoints.last().map_or("".into(), |last| last.id.clone());
+                let input = Input::SetEndpoints { caller, endpoints, current };
+                let _ = self.input(Some(caller.uid), input);
+            }
+            Op::SelectEndpoint { by, nth } => {
+                let caller = self.caller(*by);
+                let input = Input::SelectEndpoint { caller, endpoint: endpoint(*nth).id };
+                let _ = self.input(Some(caller.uid), input);
+            }
+            Op::ReportViolation { by, app } => {
+                let caller = self.caller(*by);
+                let provider = self.apps.get(app).map_or(ProviderId(77), |app| app.id);
+                let input = Input::ReportViolation { caller, provider };
+                let _ = self.input(Some(caller.uid), input);
+            }
             Op::Seats { user, seated } => {
                 let uid = user_of(*user);
                 let seats = if *seated { vec!["seat0".into()] } else { Vec::new() };
@@ -238,6 +256,7 @@ impl Harness {
     }
 
     pub fn lose(&mut self, peer: Peer) {
+        self.laws.detached(peer);
         let uid = self.apps.values().find(|a| a.caller.peer == peer).map(|a| a.caller.uid);
         self.gone(peer);
         let _ = self.input(uid, Input::PeerLost { peer });

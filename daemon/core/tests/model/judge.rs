@@ -109,6 +109,7 @@ fn user(effect: &Effect) -> Uid {
     match effect {
         Effect::Ask { uid, .. }
         | Effect::AskAgent { uid, .. }
+        | Effect::AgentAnswered { uid, .. }
         | Effect::TimedOut { uid, .. }
         | Effect::AuthorizationSet { uid, .. }
         | Effect::Publish { uid, .. }
@@ -124,6 +125,7 @@ fn about_audio(effect: &Effect) -> bool {
         Effect::Ask { ask, .. } => {
             matches!(ask, Ask::AudioActivated { .. } | Ask::SetMuted { .. })
         }
+        Effect::AskAgent { ask, .. } => matches!(ask, AgentAsk::Audio(_)),
         Effect::Publish { change, .. } => {
             matches!(change, Change::Changed(Object::Audio | Object::Group(_), _))
         }

@@ -1,6 +1,6 @@
 //! What effects must obey whatever happens, seen from outside.
 //!
-//! Owns three ledgers: requests to providers, the audio of each user, accepted transactions. None of
+//! Owns ledgers: requests to providers and agents, the audio of each user, accepted transactions. None of
 //! them looks into the core.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,6 +22,10 @@ pub struct Laws {
     asked: BTreeSet<(Uid, RequestId)>,
     grants: BTreeMap<Uid, Grant>,
     generations: BTreeMap<Uid, u64>,
+    /// What the agent of a user who has one was told last about the audio.
+    pictures: BTreeMap<Uid, (Peer, AudioPicture)>,
+    /// Requests to agents for which somebody waits.
+    awaited: BTreeSet<(Uid, RequestId)>,
     accepted: BTreeSet<(Uid, TransactionId)>,
     finished: BTreeSet<(Uid, TransactionId)>,
     seats: BTreeMap<Uid, bool>,
@@ -34,6 +38,7 @@ impl Laws {
 
     /// Nothing may be asked of it from now on, and its audio is over.
     pub fn detached(&mut self, peer: Peer) {
+        self.pictures.retain(|_, (agent, _)| *agent != peer);
         let gone: Vec<_> =
             self.attached.iter().filter(|(_, p)| **p == peer).map(|(k, _)| *k).collect();
         for (uid, provider) in gone {
@@ -47,6 +52,7 @@ impl Laws {
     /// What was asked may be asked once more.
     pub fn restarted(&mut self) {
         self.asked.clear();
+        self.awaited.clear();
     }
 
     pub fn seated(&mut self, uid: Uid, seated: bool) {
@@ -72,8 +78,27 @@ impl Laws {
                 assert!(self.asked.insert((*uid, *request)), "asked twice");
                 self.audio(*uid, *provider, *request, ask);
             }
-            Effect::AskAgent { uid, request, .. } => {
+            Effect::AskAgent { uid, peer, request, ask, .. } => {
                 assert!(self.asked.insert((*uid, *request)), "asked twice");
+                match ask {
+                    AgentAsk::Audio(picture) => {
+                        let having = picture.apps.iter().filter(|app| app.audio).count();
+                        assert_eq!(having, usize::from(!picture.apps.is_empty()));
+                        self.pictures.insert(*uid, (*peer, picture.clone()));
+                    }
+                    AgentAsk::SelectEndpoint { .. } => {
+                        self.awaited.insert((*uid, *request));
+                    }
+                    _ => {}
+                }
+            }
+            Effect::AgentAnswered { uid, request, .. } => {
+                let awaited = self.awaited.remove(&(*uid, *request));
+                // Those who waited for it may be gone with an arbiter that was before.
+                assert!(awaited || !self.asked.contains(&(*uid, *request)), "answered twice");
+            }
+            Effect::RoleLost { uid, role: Role::Audio, .. } => {
+                self.pictures.remove(uid);
             }
             Effect::TimedOut { uid, request, .. } => self.answered(*uid, *request),
             Effect::Finished { uid, transaction } => {
@@ -103,6 +128,11 @@ impl Laws {
                     let other = self.grants.keys().find(|other| **other != uid && seated(**other));
                     assert_eq!(other, None, "another user of the seat still has the audio");
                 }
+                if let Some((_, picture)) = self.pictures.get(&uid) {
+                    assert_eq!(picture.generation, *generation, "others were not quietened first");
+                    let quiet = picture.apps.iter().find(|app| app.audio).map(|app| app.provider);
+                    assert_eq!(quiet, Some(provider), "others were quietened for somebody else");
+                }
                 let grant = Grant { provider, generation: *generation, release: None };
                 self.grants.insert(uid, grant);
             }
@@ -127,8 +157,9 @@ impl Laws {
         }
     }
 
-    /// At rest everything that was accepted is finished.
+    /// At rest everything that was accepted is finished, and nobody waits for an agent.
     pub fn all_finished(&self) {
+        assert!(self.awaited.is_empty(), "an agent is waited for for ever");
         assert_eq!(self.accepted, self.finished, "accepted and finished differ");
     }
 }

@@ -101,7 +101,15 @@ pub fn errand(how: Errand) -> AgentAnswer {
         authorization: Some(word),
         name: known.then(|| "Ada".into()),
         contact: known.then(|| "1".into()),
+        enforced: known,
+        silent: if known { vec![ProviderId(1), ProviderId(2)] } else { Vec::new() },
     }
+}
+
+/// A place where the sound can go.
+pub fn endpoint(number: u8) -> Endpoint {
+    let id = format!("sink-{number}").as_str().into();
+    Endpoint { id, name: "Loudspeakers".into(), kind: "speaker".into() }
 }
 
 /// What a controller asks for.

@@ -122,6 +122,8 @@ fn properties(domain: &Domain, object: Object) -> Option<Properties> {
             put("Generation", &a.generation);
             put("Since", &a.since);
             put("Enforced", &a.enforced);
+            put("Endpoints", &a.endpoints);
+            put("Endpoint", &a.endpoint);
             put("Revision", &a.revision);
         }
         Object::Provider(id) => {
@@ -149,6 +151,7 @@ fn properties(domain: &Domain, object: Object) -> Option<Properties> {
             put("ContactId", &c.known.as_ref().map(|known| known.id.reveal()));
             put("HasVideo", &c.video);
             put("Muted", &c.muted);
+            put("MuteEnforced", &c.mute_enforced);
             put("HeldBy", &c.held_by);
             put("RemoteHeld", &c.remote_held);
             put("Group", &c.group);

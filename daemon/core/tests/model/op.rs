@@ -73,6 +73,19 @@ pub enum Op {
         app: u8,
         word: Authorization,
     },
+    /// The first so many places where the sound can go, the last of them in use.
+    SetEndpoints {
+        by: By,
+        count: u8,
+    },
+    SelectEndpoint {
+        by: By,
+        nth: u8,
+    },
+    ReportViolation {
+        by: By,
+        app: u8,
+    },
     Seats {
         user: u8,
         seated: bool,
@@ -210,6 +223,9 @@ pub fn name_of_input(input: &Input) -> &'static str {
         Input::SetDoNotDisturb { .. } => "SetDoNotDisturb",
         Input::AgentReply { .. } => "AgentReply",
         Input::SetAuthorization { .. } => "SetAuthorization",
+        Input::SetEndpoints { .. } => "SetEndpoints",
+        Input::SelectEndpoint { .. } => "SelectEndpoint",
+        Input::ReportViolation { .. } => "ReportViolation",
         Input::PeerLost { .. } => "PeerLost",
         Input::Restarted { .. } => "Restarted",
         Input::Seats { .. } => "Seats",
@@ -252,7 +268,7 @@ pub fn name_of_action(action: &Action) -> &'static str {
 
 /// All of the names above, and calls that waited for their apps: a test shows that histories are accepted and
 /// refused in each of them.
-pub const NAMES: [&str; 35] = [
+pub const NAMES: [&str; 38] = [
     "Launching",
     "Register",
     "Incoming",
@@ -272,6 +288,9 @@ pub const NAMES: [&str; 35] = [
     "SetDoNotDisturb",
     "AgentReply",
     "SetAuthorization",
+    "SetEndpoints",
+    "SelectEndpoint",
+    "ReportViolation",
     "PeerLost",
     "Restarted",
     "Seats",
@@ -291,7 +310,7 @@ pub const NAMES: [&str; 35] = [
 ];
 
 /// Every role.
-pub const ROLES: [Role; 7] = [
+pub const ROLES: [Role; 8] = [
     Role::Ui,
     Role::Dnd,
     Role::Headset,
@@ -299,6 +318,7 @@ pub const ROLES: [Role; 7] = [
     Role::Consent,
     Role::Identity,
     Role::Contacts,
+    Role::Audio,
 ];
 
 /// Every state, sensible or not.

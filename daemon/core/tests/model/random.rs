@@ -64,6 +64,10 @@ pub fn opening(rng: &mut Rng) -> (Theme, Vec<Op>) {
         let roles = [Role::Dnd, Role::Launch, Role::Consent, Role::Contacts];
         ops.extend(roles.map(|role| Op::TakeRole { by: By::Shell, role }));
     }
+    if rng.one_in(3) {
+        ops.push(Op::TakeRole { by: By::Shell, role: Role::Audio });
+        ops.push(Op::SetEndpoints { by: By::Shell, count: 2 });
+    }
     if rng.one_in(4) {
         ops.push(Op::Register { app: BOBS });
         ops.extend([0, 1].map(|user| Op::Seats { user, seated: true }));
@@ -104,7 +108,8 @@ pub fn op(rng: &mut Rng, theme: Theme, view: &View) -> Op {
             mode: rng.pick(&[DoNotDisturb::Off, DoNotDisturb::Quiet, DoNotDisturb::Refuse]),
             allow: rng.one_in(3),
         },
-        88 => errand(rng),
+        88 if rng.one_in(2) => errand(rng),
+        88 => sound(rng),
         89 => Op::Authorize {
             by: by(rng),
             app: app(rng),
@@ -137,6 +142,15 @@ pub fn restart(rng: &mut Rng) -> Op {
         0 => Op::Reload,
         1 => Op::Restart { lost: Some(app(rng)), heard: rng.one_in(2) },
         _ => Op::Restart { lost: None, heard: rng.one_in(2) },
+    }
+}
+
+fn sound(rng: &mut Rng) -> Op {
+    let by = if rng.one_in(3) { by(rng) } else { By::Shell };
+    match rng.below(3) {
+        0 => Op::SetEndpoints { by, count: rng.below(4) as u8 },
+        1 => Op::SelectEndpoint { by, nth: rng.below(3) as u8 },
+        _ => Op::ReportViolation { by, app: app(rng) },
     }
 }
 

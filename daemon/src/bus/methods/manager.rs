@@ -19,7 +19,7 @@ use crate::bus::{
     request::Request,
     router::Router,
     turn::Turn,
-    waits::{self, Awaited},
+    waits::{self, Awaited, On},
 };
 
 impl Router {
@@ -103,6 +103,28 @@ impl Router {
                 self.input(turn, Input::SetAuthorization { caller, app, authorization })?;
                 Ok(request.done())
             }
+            "SetEndpoints" => {
+                let (given, current): (Vec<Dict>, String) = arguments(request, member)?;
+                if given.len() > limits::ENDPOINTS {
+                    return Err(fault::limit(format!(
+                        "at most {} endpoints are listed; leave out those that nobody uses",
+                        limits::ENDPOINTS
+                    )));
+                }
+                let endpoints = given.iter().map(agents::endpoint).collect::<Result<_, _>>()?;
+                let current = current.into();
+                self.input(turn, Input::SetEndpoints { caller, endpoints, current })?;
+                Ok(request.done())
+            }
+            "ReportViolation" => {
+                let (provider, kind): (OwnedObjectPath, String) = arguments(request, member)?;
+                if !["playback", "capture"].contains(&kind.as_str()) {
+                    return Err(Error::invalid_argument("the kind is playback or capture"));
+                }
+                let provider = agents::provider(&provider)?;
+                self.input(turn, Input::ReportViolation { caller, provider })?;
+                Ok(request.done())
+            }
             "AgentReply" => {
                 let (text, given): (String, Dict) = arguments(request, member)?;
                 let given = AgentAnswer::from_dict(&given)?;
@@ -119,12 +141,25 @@ impl Router {
         }
     }
 
-    pub(in crate::bus) fn audio_session(&mut self, member: &str) -> Answer {
+    pub(in crate::bus) fn audio_session(
+        &mut self,
+        turn: &mut Turn,
+        request: &Request,
+        member: &str,
+    ) -> Answer {
         match member {
-            "SelectEndpoint" => Err(Error::new(
-                ErrorKind::NotSupported,
-                "this version knows no endpoints; choose one in the sound settings",
-            )),
+            "SelectEndpoint" => {
+                let (endpoint,): (String,) = arguments(request, member)?;
+                let (caller, endpoint) = (request.client.caller, endpoint.into());
+                self.waits.admit(request)?;
+                let Reply::Asked(asked) =
+                    self.input(turn, Input::SelectEndpoint { caller, endpoint })?
+                else {
+                    return Err(fault::internal());
+                };
+                self.waits.add(turn.now, request.clone(), On::Agent(asked), Awaited::Done);
+                Ok(None)
+            }
             _ => Err(fault::unknown_method(names::AUDIO_SESSION, member)),
         }
     }
@@ -221,7 +256,7 @@ impl Router {
         if before && transaction.is_none_or(|transaction| transaction.finished) {
             return Ok(waits::reply(request, &awaited, transaction));
         }
-        self.waits.add(turn.now, request.clone(), id, awaited);
+        self.waits.add(turn.now, request.clone(), On::Transaction(id), awaited);
         Ok(None)
     }
 
@@ -280,6 +315,7 @@ fn known_role(role: &str) -> Result<Role, Error> {
         words::Role::Launch => Ok(Role::Launch),
         words::Role::Identity => Ok(Role::Identity),
         words::Role::Contacts => Ok(Role::Contacts),
+        words::Role::Audio => Ok(Role::Audio),
         words::Role::Other(_) => Err(Error::new(
             ErrorKind::NotSupported,
             format!("this version knows the roles {}", words::Role::KNOWN.join(", ")),

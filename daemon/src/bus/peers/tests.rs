@@ -91,6 +91,7 @@ fn who_comes_back_is_judged_by_the_rules_of_the_day() {
             sandboxed,
             app: Some("org.x.Panel".to_owned()),
             granted,
+            pid: None,
         };
         peers.restore(Peer(7), saved, access).unwrap();
         let client = peers.client(Peer(7)).unwrap();
@@ -111,6 +112,7 @@ fn who_comes_back_is_judged_by_the_rules_of_the_day() {
         sandboxed: false,
         app: None,
         granted: false,
+        pid: None,
     };
     assert!(peers.restore(Peer(7), nameless, &after).is_none());
 }

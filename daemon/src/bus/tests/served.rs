@@ -93,6 +93,8 @@ fn empty_body(types: &str) -> Option<Message> {
             "ssa{sv}" => call.build(&("", "", dict)),
             "ss" => call.build(&("", "")),
             "sss" => call.build(&("", "", "")),
+            "os" => call.build(&(path, "")),
+            "aa{sv}s" => call.build(&(vec![dict], "")),
             "su" => call.build(&("", 0u32)),
             other => panic!("a new signature: {other}"),
         }
