@@ -12,7 +12,7 @@ use harness::{Bus, Daemon, NAME, ROOT, built, interface, source};
 use tempfile::TempDir;
 
 /// Everything but the interface files, of which every XML file of the contract is one.
-const FILES: [&str; 22] = [
+const FILES: [&str; 23] = [
     "usr/bin/callctl",
     "usr/lib/callarbiter/callarbiter.toml",
     "usr/lib/systemd/catalog/callarbiter.catalog",
@@ -22,6 +22,7 @@ const FILES: [&str; 22] = [
     "usr/lib/systemd/user/callarbiter-user.service",
     "usr/lib/sysusers.d/callarbiter.conf",
     "usr/lib/tmpfiles.d/callarbiter.conf",
+    "usr/lib/udev/rules.d/70-callarbiter-headset.rules",
     "usr/libexec/callarbiter-agent",
     "usr/libexec/callarbiterd",
     "usr/share/bash-completion/completions/callctl",

@@ -28,6 +28,9 @@ Options:
       --only PARTS   Only these parts, separated by commas, where a desktop shell does the others
       --log SPEC     What to log: a level (error, warn, info, debug, trace, off), and others for parts of
                      the program [default: info]
+      --is-telephony FILE
+                     Only say by the exit status (0 or 1) whether this HID report descriptor has buttons of a
+                     telephone; for udev
       --version      Print the version
   -h, --help         Print this
 
@@ -60,6 +63,8 @@ pub enum Part {
     Launch,
     /// Callers have the names that the user gave them.
     Contacts,
+    /// Headsets' buttons and lights.
+    Headset,
 }
 
 impl Part {
@@ -75,6 +80,7 @@ impl Part {
         Part::Identity,
         Part::Launch,
         Part::Contacts,
+        Part::Headset,
     ];
 
     /// The name on the session bus that is its post, where no role is.
@@ -99,6 +105,7 @@ impl Part {
             Part::Identity => "identity",
             Part::Launch => "launch",
             Part::Contacts => "contacts",
+            Part::Headset => "headset",
         }
     }
 
@@ -111,6 +118,7 @@ impl Part {
             Part::Identity => Some(Role::Identity),
             Part::Launch => Some(Role::Launch),
             Part::Contacts => Some(Role::Contacts),
+            Part::Headset => Some(Role::Headset),
             Part::Players | Part::Notifications | Part::Ring | Part::Power => None,
         }
     }
@@ -131,6 +139,7 @@ impl Part {
             Part::Power => {
                 "keeps the machine awake and the screen on while a call rings or is active"
             }
+            Part::Headset => "hears the buttons of headsets and sets their lights",
         }
     }
 }
@@ -147,6 +156,8 @@ pub fn help() -> String {
 pub enum Command {
     /// Serve the session.
     Serve(Options),
+    /// Tell udev whether this report descriptor is a headset's.
+    IsTelephony(PathBuf),
     /// Print [`help`].
     Help,
     /// Print the version.
@@ -205,6 +216,9 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, U
             Long("config") => options.config = Some(PathBuf::from(parser.value()?)),
             Long("only") => options.parts = parse_parts(&parser.value()?.string()?)?,
             Long("log") => options.log = parse_log(parser.value()?.string()?)?,
+            Long("is-telephony") => {
+                return Ok(Command::IsTelephony(PathBuf::from(parser.value()?)));
+            }
             Long("version") => return Ok(Command::Version),
             Long("help") | Short('h') => return Ok(Command::Help),
             other => return Err(other.unexpected().into()),
@@ -271,7 +285,8 @@ mod tests {
     #[test]
     fn help_and_manual_name_every_option_and_part() {
         let manual = include_str!("../callarbiter-agent.1").replace("\\-", "-");
-        let options = ["--bus", "--config", "--only", "--log", "--version", "--help"];
+        let options =
+            ["--bus", "--config", "--only", "--log", "--is-telephony", "--version", "--help"];
         for part in Part::ALL.iter().filter(|part| part.role().is_none()) {
             assert!(manual.contains(&part.post()), "{} in the manual page", part.post());
         }

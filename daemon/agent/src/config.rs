@@ -22,6 +22,7 @@ pub struct Config {
     pub ring: Ring,
     pub power: Power,
     pub contacts: Contacts,
+    pub headset: Headset,
 }
 
 /// `[players]`
@@ -71,6 +72,20 @@ pub struct DoNotDisturb {
 pub struct Power {
     /// Whether a call goes on when the lid is closed.
     pub lid: bool,
+}
+
+/// `[headset]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Headset {
+    /// Where `dev` and `sys` are.
+    pub root: PathBuf,
+}
+
+impl Default for Headset {
+    fn default() -> Self {
+        Headset { root: "/".into() }
+    }
 }
 
 impl Default for Power {

@@ -9,6 +9,7 @@ mod cli;
 mod config;
 mod consent;
 mod contacts;
+mod headset;
 mod identity;
 mod launch;
 mod notifications;
@@ -28,12 +29,14 @@ mod watch;
 use std::{
     env,
     io::{self, IsTerminal, Write},
+    path::Path,
     process::ExitCode,
     time::Duration,
 };
 
 use anyhow::{Context, Result, bail};
 use callarbiter::words::Role;
+use callarbiter_hid::Headset;
 use futures_util::future::join_all;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{error, info};
@@ -58,6 +61,7 @@ const LEAVE_WITHIN: Duration = Duration::from_secs(3);
 fn main() -> ExitCode {
     let options = match cli::parse(env::args_os().skip(1)) {
         Ok(Command::Serve(options)) => options,
+        Ok(Command::IsTelephony(file)) => return is_telephony(&file),
         Ok(Command::Help) => return print(&cli::help()),
         Ok(Command::Version) => {
             return print(concat!("callarbiter-agent ", env!("CARGO_PKG_VERSION"), "\n"));
@@ -88,6 +92,12 @@ fn print(text: &str) -> ExitCode {
     }
 }
 
+/// For udev's rule: nothing is printed where it is none, which most devices are.
+fn is_telephony(file: &Path) -> ExitCode {
+    let headset = headset::read_descriptor(file).is_ok_and(|it| Headset::of(&it).is_ok());
+    if headset { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
 fn run(options: Options) -> Result<()> {
     let config = config::load(options.config.as_deref())?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -98,7 +108,9 @@ async fn serve(options: Options, config: Config) -> Result<()> {
     let mut stop = Stop::catch().context("signals cannot be caught")?;
     let session = Builder::session().method_timeout(ANSWER_WITHIN).build();
     let session = session.await.context("the session bus cannot be reached")?;
-    let roles = options.parts.iter().filter_map(|part| part.role());
+    // What a button of a headset asks for is not the screen's wish: that role is on a connection of its own.
+    let role = |part: &Part| part.role().filter(|role| *role != Role::Headset);
+    let roles = options.parts.iter().filter_map(role);
     let roles = [Role::UserInterface].into_iter().chain(roles).collect();
     let desk = Desk::open(&options.bus, roles).await?;
     let scenes = tokio::select! {
@@ -115,7 +127,7 @@ async fn serve(options: Options, config: Config) -> Result<()> {
         .map(|part| {
             let (told, trace) = (audience.join(), Trace::of(part.name(), &bus));
             let (session, desk) = (session.clone(), desk.clone());
-            let told = match part.role() {
+            let told = match role(part) {
                 Some(role) => post::while_role(told, desk.roles(), role),
                 None => told,
             };
@@ -147,6 +159,10 @@ async fn serve(options: Options, config: Config) -> Result<()> {
                 Part::Audio => {
                     let orders = orders.apply_audio();
                     tokio::spawn(audio::run(told, orders, trace, desk))
+                }
+                Part::Headset => {
+                    let (bus, root) = (options.bus.clone(), config.headset.root.clone());
+                    tokio::spawn(headset::run(told, bus, root))
                 }
                 Part::Consent => {
                     let orders = orders.request_consent();

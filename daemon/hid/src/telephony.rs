@@ -75,6 +75,12 @@ impl Headset {
         })
     }
 
+    /// Whether it is told that a call goes on, which its hook switch then follows.
+    pub fn follows(&self) -> bool {
+        let off_hook = Meaning::Variable(OFF_HOOK);
+        self.layout.outputs.iter().any(|field| field.meaning == off_hook)
+    }
+
     /// What an input report, as it is read from the device, changes.
     pub fn hear(&mut self, report: &[u8]) -> Vec<Event> {
         let (number, bits) = match (self.layout.numbered, report.split_first()) {
@@ -174,10 +180,12 @@ const CONTROLS: [(Usage, Control); 5] = [
     (0x09_0007, Control::Reject),
 ];
 
+const OFF_HOOK: Usage = 0x08_0017;
+
 type IsOn = fn(&Lights) -> bool;
 
 const LIGHTS: [(Usage, IsOn); 4] = [
-    (0x08_0017, |lights| lights.off_hook),
+    (OFF_HOOK, |lights| lights.off_hook),
     (0x08_0018, |lights| lights.ring),
     (0x08_0009, |lights| lights.mute),
     (0x08_0020, |lights| lights.hold),

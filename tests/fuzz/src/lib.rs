@@ -8,6 +8,7 @@
 mod bytes;
 pub mod configuration;
 pub mod core;
+pub mod headset;
 mod ops;
 pub mod router;
 pub mod state;
@@ -28,4 +29,5 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("router", router::run),
     ("configuration", configuration::run),
     ("state", state::run),
+    ("headset", headset::run),
 ];

@@ -37,8 +37,13 @@ fn state() {
 }
 
 #[test]
+fn headset() {
+    over("headset", CHANGES);
+}
+
+#[test]
 fn every_target_is_tried() {
-    let mut tried = vec!["configuration", "core", "router", "state"];
+    let mut tried = vec!["configuration", "core", "headset", "router", "state"];
     let mut all: Vec<&str> = TARGETS.iter().map(|(name, _)| *name).collect();
     tried.sort_unstable();
     all.sort_unstable();
