@@ -43,6 +43,7 @@ use zbus::{
     export::async_trait::async_trait,
 };
 
+use crate::bus::Outgoing;
 use incoming::Incoming;
 
 /// Messages and bytes that are written at once, at most. The kernel keeps larger writes in larger pieces, which cost
@@ -113,8 +114,8 @@ impl Line {
         }
     }
 
-    /// Sends messages, in order; none of them has files with it.
-    pub async fn send(&self, mut messages: &[Message]) -> io::Result<()> {
+    /// Sends messages, in order.
+    pub async fn send(&self, mut messages: &[Outgoing]) -> io::Result<()> {
         while !messages.is_empty() {
             let mut buffers = [IoSlice::new(&[]); MESSAGES_PER_WRITE];
             let (mut count, mut bytes) = (0, 0);
@@ -122,8 +123,8 @@ impl Line {
                 if bytes >= BYTES_PER_WRITE {
                     break;
                 }
-                *buffer = IoSlice::new(message.data());
-                bytes += message.data().len();
+                *buffer = IoSlice::new(message.as_ref());
+                bytes += message.length();
                 count += 1;
             }
             let mut left = buffers.get_mut(..count).unwrap_or_default();

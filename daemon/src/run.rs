@@ -18,7 +18,7 @@ use tracing::debug;
 use zbus::Message;
 
 use crate::{
-    bus::{Fatal, Permissions, Router},
+    bus::{Fatal, Outgoing, Permissions, Router},
     config::Config,
     crash,
     keeper::Keeper,
@@ -146,7 +146,7 @@ struct Loop {
     keeper: Keeper,
     control: UnboundedReceiver<Control>,
     alarm: Alarm,
-    out: Vec<Message>,
+    out: Vec<Outgoing>,
 }
 
 enum Next {
@@ -206,7 +206,7 @@ impl Loop {
             })?;
             self.router.receive(clock::now(), &message, &mut self.out)?;
             taken += 1;
-            bytes += self.out.iter().skip(counted).map(|it| it.data().len()).sum::<usize>();
+            bytes += self.out.iter().skip(counted).map(Outgoing::length).sum::<usize>();
             counted = self.out.len();
             if taken == MESSAGES_PER_TURN || bytes > BYTES_PER_TURN {
                 return Ok(());
@@ -220,11 +220,12 @@ impl Loop {
 
     async fn send(&mut self) -> Result<(), ServeError> {
         if crash::is_fine() {
-            for message in std::mem::take(&mut self.out) {
+            for message in self.out.drain(..) {
                 crash::point();
                 self.line.send(&[message]).await.map_err(ServeError::Send)?;
             }
             crash::point();
+            return Ok(());
         }
         let sent = self.line.send(&self.out).await;
         self.out.clear();

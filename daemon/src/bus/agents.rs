@@ -12,12 +12,13 @@ use callarbiter_dbus::{
     names::{self, AGENT},
     words,
 };
-use zbus::{Message, OwnedObjectPath, message::Type, names::OwnedUniqueName};
+use zbus::{OwnedObjectPath, message::Type, names::OwnedUniqueName};
 
 use super::{
     compose::{Head, compose},
     encode::Body,
     identities::Stranger,
+    outgoing::Outgoing,
     peers::Peers,
     properties,
     router::Router,
@@ -50,7 +51,7 @@ impl Router {
         turn: &mut Turn,
         uid: Uid,
         peer: Peer,
-        message: zbus::Result<Message>,
+        message: zbus::Result<Outgoing>,
     ) -> bool {
         let message = built(message);
         let message = message.filter(|message| self.affords(turn.now, uid, peer, message));
@@ -123,7 +124,7 @@ impl Agent<'_> {
         request: &str,
         ask: &AgentAsk,
         deadline: Millis,
-    ) -> zbus::Result<Message> {
+    ) -> zbus::Result<Outgoing> {
         let mut body = Body::new();
         body.str(request);
         let (member, signature) = match ask {
@@ -170,7 +171,7 @@ impl Agent<'_> {
         declared: &str,
         unit: &str,
         deadline: Millis,
-    ) -> zbus::Result<Message> {
+    ) -> zbus::Result<Outgoing> {
         let mut body = Body::new();
         body.str(request);
         body.u32(stranger.pid);
@@ -185,7 +186,7 @@ impl Agent<'_> {
         self.call("Identify", "sua{sv}", &body)
     }
 
-    fn call(self, member: &str, signature: &str, body: &Body) -> zbus::Result<Message> {
+    fn call(self, member: &str, signature: &str, body: &Body) -> zbus::Result<Outgoing> {
         let head = Head {
             kind: Type::MethodCall,
             no_reply: true,
@@ -285,7 +286,7 @@ mod tests {
         let peers = Peers::default();
         let asked = asks.iter().map(|ask| agent.ask(&view, &peers, "p-1", ask, Millis(5)));
         for message in asked.chain([identify]) {
-            let message = message.unwrap();
+            let message = message.unwrap().read().unwrap();
             let header = message.header();
             let member = header.member().unwrap().as_str();
             assert!(has_types(&message, methods.get(member).unwrap()), "{member}");

@@ -6,11 +6,12 @@
 use callarbiter_core::{Ask, Authorization, Millis, Origin, RequestId};
 use callarbiter_dbus::{Action, CallRef, Error, Verb, names::PROVIDER_DELEGATE, words};
 use uuid::Uuid;
-use zbus::{Message, OwnedObjectPath, message::Type, names::OwnedUniqueName};
+use zbus::{OwnedObjectPath, message::Type, names::OwnedUniqueName};
 
 use super::{
     compose::{Head, compose},
     encode::Body,
+    outgoing::Outgoing,
 };
 
 /// Request ids: a random prefix for each state, so that an answer to a question of one that was lost is never
@@ -70,7 +71,7 @@ impl Delegate<'_> {
         ask: &Ask,
         deadline: Millis,
         origin: Origin,
-    ) -> zbus::Result<Message> {
+    ) -> zbus::Result<Outgoing> {
         let mut body = Body::new();
         body.str(request);
         let mut more: &[(&str, Option<&str>)] = &[];
@@ -169,7 +170,7 @@ impl Delegate<'_> {
         request: &str,
         uuid: Option<Uuid>,
         action: &str,
-    ) -> zbus::Result<Message> {
+    ) -> zbus::Result<Outgoing> {
         let mut body = Body::new();
         body.str(request);
         match uuid {
@@ -181,18 +182,18 @@ impl Delegate<'_> {
     }
 
     /// What it is allowed.
-    pub fn authorization(self, authorization: Authorization) -> zbus::Result<Message> {
+    pub fn authorization(self, authorization: Authorization) -> zbus::Result<Outgoing> {
         let mut body = Body::new();
         body.str(authorization.name());
         self.call("AuthorizationSet", "s", &body)
     }
 
     /// The arbiter's state is lost.
-    pub fn reset(self) -> zbus::Result<Message> {
+    pub fn reset(self) -> zbus::Result<Outgoing> {
         self.call("Reset", "", &Body::new())
     }
 
-    fn call(self, member: &str, signature: &str, body: &Body) -> zbus::Result<Message> {
+    fn call(self, member: &str, signature: &str, body: &Body) -> zbus::Result<Outgoing> {
         let head = Head {
             kind: Type::MethodCall,
             no_reply: true,
@@ -278,7 +279,7 @@ mod tests {
             Ask::AudioDeactivated { uuids: vec![uuid], generation: 1 },
             Ask::Reconcile { calls: vec![(uuid, callarbiter_core::CallState::Active)] },
         ];
-        let mut messages: Vec<Message> = asks
+        let mut messages: Vec<Outgoing> = asks
             .iter()
             .map(|ask| delegate.ask("p-1", ask, Millis(5), Origin::Policy).unwrap())
             .collect();
@@ -287,6 +288,7 @@ mod tests {
         messages.push(delegate.reset().unwrap());
         let methods = super::super::contract::methods_of(xml::PROVIDER_DELEGATE);
         for message in &messages {
+            let message = &message.read().unwrap();
             let header = message.header();
             let member = header.member().unwrap().as_str();
             let types = methods.get(member).unwrap();

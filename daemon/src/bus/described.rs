@@ -59,8 +59,8 @@ pub fn properties(
         for interface in interfaces {
             properties::each(view, object, interface, open, |name, value| {
                 body.key(name);
-                match (name, revision) {
-                    ("Revision", Some(revision)) => body.a_u64(revision),
+                match revision {
+                    Some(revision) if name == "Revision" => body.a_u64(revision),
                     _ => value.write(body),
                 }
             });

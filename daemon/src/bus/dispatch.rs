@@ -5,11 +5,11 @@
 
 use callarbiter_core::Object;
 use callarbiter_dbus::{Error, names};
-use zbus::Message;
 
 use super::{
     contract, fault,
     methods::standard,
+    outgoing::Outgoing,
     peers::{body_types, has_types},
     request::Request,
     router::Router,
@@ -18,7 +18,7 @@ use super::{
 };
 
 /// The reply, if there is one now; `None` comes later or not at all.
-pub type Answer = Result<Option<Message>, Error>;
+pub type Answer = Result<Option<Outgoing>, Error>;
 
 impl Router {
     /// Calls the method that a message names.

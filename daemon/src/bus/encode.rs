@@ -58,25 +58,17 @@ impl Body {
 
     /// `u`
     pub fn u32(&mut self, value: u32) {
-        self.align(4);
-        self.bytes.extend_from_slice(&in_order(self.order, value));
+        self.put(b"", 4, in_order(self.order, value));
     }
 
     /// `t`
     pub fn u64(&mut self, value: u64) {
-        self.align(8);
-        let bytes = match self.order {
-            Endian::Little => value.to_le_bytes(),
-            Endian::Big => value.to_be_bytes(),
-        };
-        self.bytes.extend_from_slice(&bytes);
+        self.put(b"", 8, self.eight(value));
     }
 
     /// `s`, and `o` where the text is a path.
     pub fn str(&mut self, text: &str) {
-        self.u32(length(text.len()));
-        self.bytes.extend_from_slice(text.as_bytes());
-        self.bytes.push(0);
+        self.text(b"", 4, text);
     }
 
     /// `s`: a UUID.
@@ -91,13 +83,6 @@ impl Body {
         // Writing into memory does not fail.
         let _ = write!(Text(&mut self.bytes), "{value}");
         self.fill_in(first - 4, self.bytes.len() - first);
-        self.bytes.push(0);
-    }
-
-    /// `g`
-    fn signature(&mut self, text: &'static str) {
-        self.bytes.push(u8::try_from(text.len()).unwrap_or_default());
-        self.bytes.extend_from_slice(text.as_bytes());
         self.bytes.push(0);
     }
 
@@ -136,74 +121,94 @@ impl Body {
         let length = self.bytes.len().next_multiple_of(to);
         self.bytes.resize(length, 0);
     }
+
+    /// A number behind what stands before it, in one piece: there are thousands in a snapshot.
+    fn put<const N: usize>(&mut self, before: &[u8], alignment: usize, value: [u8; N]) {
+        let mut piece = [0; 24];
+        let start = self.bytes.len() + before.len();
+        let at = before.len() + start.next_multiple_of(alignment) - start;
+        if let Some(place) = piece.get_mut(..before.len()) {
+            place.copy_from_slice(before);
+        }
+        if let Some(place) = piece.get_mut(at..at + N) {
+            place.copy_from_slice(&value);
+        }
+        self.bytes.extend_from_slice(piece.get(..at + N).unwrap_or_default());
+    }
+
+    fn text(&mut self, before: &[u8], alignment: usize, text: &str) {
+        self.put(before, alignment, in_order(self.order, length(text.len())));
+        self.bytes.extend_from_slice(text.as_bytes());
+        self.bytes.push(0);
+    }
+
+    fn eight(&self, value: u64) -> [u8; 8] {
+        match self.order {
+            Endian::Little => value.to_le_bytes(),
+            Endian::Big => value.to_be_bytes(),
+        }
+    }
 }
 
-/// Variants.
+/// Variants. A signature is its length, itself and a zero.
 impl Body {
     /// `v` of `s`
     pub fn a_str(&mut self, text: &str) {
-        self.signature("s");
-        self.str(text);
+        self.text(b"\x01s\0", 4, text);
     }
 
     /// `v` of `s`: a UUID.
     pub fn an_id(&mut self, uuid: Uuid) {
-        self.signature("s");
-        self.id(uuid);
+        self.a_str(uuid.hyphenated().encode_lower(&mut Uuid::encode_buffer()));
     }
 
     /// `v` of `o`
     pub fn a_path(&mut self, path: &str) {
-        self.signature("o");
-        self.str(path);
+        self.text(b"\x01o\0", 4, path);
     }
 
     /// `v` of `b`
     pub fn a_bool(&mut self, value: bool) {
-        self.signature("b");
-        self.bool(value);
+        self.put(b"\x01b\0", 4, in_order(self.order, value.into()));
     }
 
     /// `v` of `u`
     pub fn a_u32(&mut self, value: u32) {
-        self.signature("u");
-        self.u32(value);
+        self.put(b"\x01u\0", 4, in_order(self.order, value));
     }
 
     /// `v` of `t`
     pub fn a_u64(&mut self, value: u64) {
-        self.signature("t");
-        self.u64(value);
+        self.put(b"\x01t\0", 8, self.eight(value));
     }
 
     /// `v` of `as`
     pub fn strs<'a>(&mut self, texts: impl IntoIterator<Item = &'a str>) {
-        self.signature("as");
+        self.bytes.extend_from_slice(b"\x02as\0");
         self.array(4, |body| texts.into_iter().for_each(|text| body.str(text)));
     }
 
     /// `v` of `o`
     pub fn a_shown_path(&mut self, path: impl fmt::Display) {
-        self.signature("o");
+        self.bytes.extend_from_slice(b"\x01o\0");
         self.shown(path);
     }
 
     /// `v` of `ao`
     pub fn paths<P: fmt::Display>(&mut self, paths: impl IntoIterator<Item = P>) {
-        self.signature("ao");
+        self.bytes.extend_from_slice(b"\x02ao\0");
         self.array(4, |body| paths.into_iter().for_each(|path| body.shown(path)));
     }
 
     /// `v` of `a{sv}`
     pub fn dict(&mut self, fill: impl FnOnce(&mut Body)) {
-        self.signature("a{sv}");
+        self.bytes.extend_from_slice(b"\x05a{sv}\0");
         self.array(8, fill);
     }
 
     /// The key of an entry of `a{sv}`; its variant follows.
     pub fn key(&mut self, key: &str) {
-        self.fields();
-        self.str(key);
+        self.text(b"", 8, key);
     }
 }
 

@@ -7,9 +7,10 @@ use std::sync::Arc;
 
 use callarbiter_core::{AppIdSource, Millis, Now, Peer, Role, Time, Uid};
 use callarbiter_dbus::{self as wire, Error, ErrorKind, limits, words};
-use zbus::Message;
 
-use super::{agents::Agent, fault, request::Request, router::Router, turn::Turn};
+use super::{
+    agents::Agent, fault, outgoing::Outgoing, request::Request, router::Router, turn::Turn,
+};
 
 /// How long a registration may wait: an agent reads a file for it.
 const PATIENCE: Millis = Millis(500);
@@ -151,7 +152,7 @@ impl Router {
     }
 
     /// Goes on with registrations that have waited long enough.
-    pub(super) fn stop_waiting_for_identities(&mut self, now: Now, out: &mut Vec<Message>) {
+    pub(super) fn stop_waiting_for_identities(&mut self, now: Now, out: &mut Vec<Outgoing>) {
         for waiting in self.identities.expired(now.mono) {
             self.identified(waiting, None);
         }
@@ -159,7 +160,7 @@ impl Router {
     }
 
     /// What an agent's answer, or its silence, lets go on.
-    pub(super) fn hear_identified(&mut self, now: Now, out: &mut Vec<Message>) {
+    pub(super) fn hear_identified(&mut self, now: Now, out: &mut Vec<Outgoing>) {
         for request in self.identities.take_ready() {
             self.heard(now, request, out);
         }

@@ -19,6 +19,7 @@ mod introspect;
 mod journal;
 mod kept;
 mod methods;
+mod outgoing;
 mod parked;
 mod parse;
 mod peers;
@@ -38,6 +39,7 @@ mod waits;
 #[cfg(test)]
 mod tests;
 
+pub use outgoing::Outgoing;
 pub use peers::Access;
 pub use permission::Permissions;
 pub use router::{Fatal, Router};

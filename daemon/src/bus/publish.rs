@@ -13,6 +13,7 @@ use super::{
     debts::Credit,
     described,
     encode::Body,
+    outgoing::Outgoing,
     parse,
     router::Router,
     subscribers::Standing,
@@ -31,7 +32,7 @@ impl Router {
         uid: Uid,
         revision: u64,
         change: &Change,
-        out: &mut Vec<Message>,
+        out: &mut Vec<Outgoing>,
     ) {
         let object = subject(change);
         let mut receivers: Vec<Peer> = self.subscribers.of(uid, object).collect();
@@ -40,13 +41,13 @@ impl Router {
             receivers.extend(requester.filter(|peer| !receivers.contains(peer)));
         }
         for (peer, signal) in self.signals(uid, revision, change, &receivers) {
-            let bytes = signal.data().len();
+            let bytes = signal.length();
             if !self.affords(now, uid, peer, &signal) {
                 self.subscribers.suspend(uid, peer);
                 self.resync_later(now, uid, peer);
                 continue;
             }
-            let serial = signal.primary_header().serial_num();
+            let serial = signal.serial();
             self.send(now, uid, peer, signal, out);
             if self.subscribers.sent(uid, peer, serial, bytes) == Standing::Suspended {
                 self.resync(now, uid, peer, out);
@@ -67,7 +68,7 @@ impl Router {
         revision: u64,
         change: &Change,
         receivers: &[Peer],
-    ) -> Vec<(Peer, Message)> {
+    ) -> Vec<(Peer, Outgoing)> {
         let view = self.view(uid);
         let object = subject(change);
         let mut forms: [Option<Signal>; 2] = [None, None];
@@ -98,15 +99,15 @@ impl Router {
         now: Now,
         uid: Uid,
         peer: Peer,
-        message: Message,
-        out: &mut Vec<Message>,
+        message: Outgoing,
+        out: &mut Vec<Outgoing>,
     ) {
-        let ask = self.debts.sent(now.mono, uid, peer, message.data().len());
+        let ask = self.debts.sent(now.mono, uid, peer, message.length());
         out.push(message);
         let Some(name) = self.peers.name(peer).filter(|_| ask) else { return };
         match ping(name) {
             Ok(question) => {
-                self.debts.asked(uid, peer, question.primary_header().serial_num());
+                self.debts.asked(uid, peer, question.serial());
                 out.push(question);
             }
             Err(reason) => error!(%reason, "a connection could not be asked"),
@@ -114,15 +115,15 @@ impl Router {
     }
 
     /// Tells a subscriber that it missed something, or will from here on.
-    pub(super) fn resync(&mut self, now: Now, uid: Uid, peer: Peer, out: &mut Vec<Message>) {
+    pub(super) fn resync(&mut self, now: Now, uid: Uid, peer: Peer, out: &mut Vec<Outgoing>) {
         let Some(name) = self.peers.name(peer) else { return };
         debug!(uid = uid.0, "a subscriber did not keep up and has to resynchronise");
         let signal = Message::signal(names::ROOT_PATH, names::MANAGER, "ResyncNeeded")
             .destination(name.as_ref())
             .build(&self.view(uid).revision());
-        match signal {
+        match signal.map(Outgoing::from) {
             Ok(signal) if self.affords(now, uid, peer, &signal) => {
-                self.subscribers.told(uid, peer, signal.primary_header().serial_num());
+                self.subscribers.told(uid, peer, signal.serial());
                 self.send(now, uid, peer, signal, out);
             }
             Ok(_) => self.resync_later(now, uid, peer),
@@ -131,13 +132,14 @@ impl Router {
     }
 
     /// Whether a message may be sent to a connection that has much unread.
-    pub(super) fn affords(&mut self, now: Now, uid: Uid, peer: Peer, message: &Message) -> bool {
-        self.debts.credit(now.mono, uid, peer, message.data().len()) == Credit::Good
+    pub(super) fn affords(&mut self, now: Now, uid: Uid, peer: Peer, message: &Outgoing) -> bool {
+        self.debts.credit(now.mono, uid, peer, message.length()) == Credit::Good
     }
 }
 
-fn ping(name: &OwnedUniqueName) -> zbus::Result<Message> {
-    Message::method_call("/", "Ping").interface(PEER).destination(name.as_ref()).build(&())
+fn ping(name: &OwnedUniqueName) -> zbus::Result<Outgoing> {
+    let ping = Message::method_call("/", "Ping").interface(PEER).destination(name.as_ref());
+    ping.build(&()).map(Outgoing::from)
 }
 
 /// The object that a change is about.
@@ -159,7 +161,7 @@ struct Signal {
 }
 
 impl Signal {
-    fn to(&self, receiver: &str) -> zbus::Result<Message> {
+    fn to(&self, receiver: &str) -> zbus::Result<Outgoing> {
         let head = Head {
             path: &self.path,
             interface: self.interface,

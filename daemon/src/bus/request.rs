@@ -17,6 +17,7 @@ use super::{
     compose::{Head, compose},
     encode::Body,
     fault,
+    outgoing::Outgoing,
     peers::Client,
 };
 
@@ -31,12 +32,12 @@ pub struct Request {
 
 impl Request {
     /// The reply with this body, if one is wanted.
-    pub fn reply<B: Serialize + DynamicType>(&self, body: &B) -> Option<Message> {
+    pub fn reply<B: Serialize + DynamicType>(&self, body: &B) -> Option<Outgoing> {
         if !wants_reply(&self.message) {
             return None;
         }
         match Message::method_return(&self.message.header()).build(body) {
-            Ok(reply) => Some(reply),
+            Ok(reply) => Some(reply.into()),
             Err(reason) => {
                 error!(%reason, "a reply could not be built");
                 self.error(&fault::internal())
@@ -50,7 +51,7 @@ impl Request {
     }
 
     /// The reply with this body of these types, if one is wanted.
-    pub fn reply_with(&self, signature: &str, body: &Body) -> Option<Message> {
+    pub fn reply_with(&self, signature: &str, body: &Body) -> Option<Outgoing> {
         if !wants_reply(&self.message) {
             return None;
         }
@@ -71,20 +72,20 @@ impl Request {
     }
 
     /// The reply that says no more than that it is done.
-    pub fn done(&self) -> Option<Message> {
+    pub fn done(&self) -> Option<Outgoing> {
         self.reply_with("", &self.body())
     }
 
     /// The reply with a path.
-    pub fn path(&self, path: &str) -> Option<Message> {
+    pub fn path(&self, path: &str) -> Option<Outgoing> {
         let mut body = self.body();
         body.str(path);
         self.reply_with("o", &body)
     }
 
     /// The error reply, if one is wanted.
-    pub fn error(&self, error: &Error) -> Option<Message> {
-        error_reply(&self.message, error)
+    pub fn error(&self, error: &Error) -> Option<Outgoing> {
+        error_reply(&self.message, error).map(Outgoing::from)
     }
 }
 

@@ -25,6 +25,7 @@ use super::{
     identities::Identities,
     journal,
     kept::Kept,
+    outgoing::Outgoing,
     peers::{Access, Admission, Client, Identified, Peers},
     permission::Permissions,
     rates::Rates,
@@ -116,7 +117,7 @@ impl Router {
         &mut self,
         now: Now,
         message: &Message,
-        out: &mut Vec<Message>,
+        out: &mut Vec<Outgoing>,
     ) -> Result<(), Fatal> {
         match message.message_type() {
             Type::MethodCall => self.called(now, message, out),
@@ -127,7 +128,7 @@ impl Router {
     }
 
     /// A deadline may have passed.
-    pub fn tick(&mut self, now: Now, out: &mut Vec<Message>) {
+    pub fn tick(&mut self, now: Now, out: &mut Vec<Outgoing>) {
         let late = self.permissions.as_mut().map(|permissions| permissions.expired(now.mono));
         for name in late.unwrap_or_default() {
             self.let_in(now, &name, false, out);
@@ -169,7 +170,7 @@ impl Router {
         now: Now,
         settings: Settings,
         access: Access,
-        out: &mut Vec<Message>,
+        out: &mut Vec<Outgoing>,
     ) {
         self.access = access;
         let mut turn = Turn::new(now);
@@ -182,7 +183,7 @@ impl Router {
         self.happened.drain(..).for_each(|event| journal::write(&event));
     }
 
-    fn called(&mut self, now: Now, message: &Message, out: &mut Vec<Message>) {
+    fn called(&mut self, now: Now, message: &Message, out: &mut Vec<Outgoing>) {
         let header = message.header();
         let Some(sender) = header.sender() else { return };
         if sender.as_str() == BUS {
@@ -208,12 +209,12 @@ impl Router {
             Admission::Known(client) => {
                 self.heard(now, Request { message: message.clone(), client }, out);
             }
-            Admission::Parked(question) => out.extend(question),
+            Admission::Parked(question) => out.extend(question.map(Outgoing::from)),
             Admission::Refused => {
                 let error = fault::limit(
                     "too many calls wait for the bus to say whose they are; wait for replies",
                 );
-                out.extend(error_reply(message, &error));
+                out.extend(error_reply(message, &error).map(Outgoing::from));
             }
         }
     }
@@ -224,12 +225,12 @@ impl Router {
         now: Now,
         sender: &UniqueName<'_>,
         refusal: Option<Message>,
-        out: &mut Vec<Message>,
+        out: &mut Vec<Outgoing>,
     ) {
         let Some(refusal) = refusal else { return };
         match self.peers.admit(sender, &refusal) {
             Admission::Known(client) => self.send_refusal(now, &client, refusal, out),
-            Admission::Parked(question) => out.extend(question),
+            Admission::Parked(question) => out.extend(question.map(Outgoing::from)),
             Admission::Refused => debug!("a connection floods before it is identified"),
         }
     }
@@ -239,16 +240,16 @@ impl Router {
         now: Now,
         client: &Client,
         refusal: Message,
-        out: &mut Vec<Message>,
+        out: &mut Vec<Outgoing>,
     ) {
         let Caller { uid, peer, .. } = client.caller;
         if self.debts.credit(now.mono, uid, peer, 0) != Credit::None {
-            self.send(now, uid, peer, refusal, out);
+            self.send(now, uid, peer, refusal.into(), out);
         }
     }
 
     /// An identified connection is heard: first what it sent while it was not.
-    fn let_in(&mut self, now: Now, name: &OwnedUniqueName, control: bool, out: &mut Vec<Message>) {
+    fn let_in(&mut self, now: Now, name: &OwnedUniqueName, control: bool, out: &mut Vec<Outgoing>) {
         let Some((client, parked)) = self.peers.let_in(name, control) else { return };
         for message in parked {
             match message.message_type() {
@@ -261,14 +262,14 @@ impl Router {
     }
 
     /// A call of an identified connection.
-    pub(super) fn heard(&mut self, now: Now, request: Request, out: &mut Vec<Message>) {
+    pub(super) fn heard(&mut self, now: Now, request: Request, out: &mut Vec<Outgoing>) {
         let mut turn = Turn::new(now);
         let Caller { uid, peer, .. } = request.client.caller;
         let reply = match self.debts.credit(now.mono, uid, peer, 0) {
             Credit::Good => {
                 let answer = self.dispatch(&mut turn, &request);
                 let reply = answer.unwrap_or_else(|error| request.error(&error));
-                let large = |reply: &Message| reply.data().len() > admission::SMALL_REPLY_BYTES;
+                let large = |reply: &Outgoing| reply.length() > admission::SMALL_REPLY_BYTES;
                 match reply {
                     Some(view) if large(&view) && !self.affords(now, uid, peer, &view) => {
                         request.error(&fault::unread())
@@ -297,7 +298,7 @@ impl Router {
         &mut self,
         now: Now,
         message: &Message,
-        out: &mut Vec<Message>,
+        out: &mut Vec<Outgoing>,
     ) -> Result<(), Fatal> {
         let header = message.header();
         if header.sender().is_none_or(|sender| sender.as_str() != BUS) {
@@ -328,7 +329,7 @@ impl Router {
         Ok(())
     }
 
-    fn left(&mut self, now: Now, name: &str, out: &mut Vec<Message>) {
+    fn left(&mut self, now: Now, name: &str, out: &mut Vec<Outgoing>) {
         if let Some(permissions) = &mut self.permissions {
             permissions.left(name);
         }
@@ -354,7 +355,7 @@ impl Router {
 
     /// A reply or an error to something that we sent: an identity, polkit's decision, a subscriber's word
     /// that it has read everything, or the bus's that it could not deliver a signal.
-    fn answered(&mut self, now: Now, message: &Message, out: &mut Vec<Message>) {
+    fn answered(&mut self, now: Now, message: &Message, out: &mut Vec<Outgoing>) {
         let header = message.header();
         let (Some(serial), Some(sender)) = (header.reply_serial(), header.sender()) else { return };
         let from_bus = sender.as_str() == BUS;
@@ -373,7 +374,7 @@ impl Router {
         if let Some(permissions) = &mut self.permissions
             && let Some(decision) = permissions.answered(serial, message)
         {
-            out.extend(permissions.next_question());
+            out.extend(permissions.next_question().map(Outgoing::from));
             self.let_in(now, &decision.name, decision.granted, out);
             return;
         }
@@ -388,7 +389,7 @@ impl Router {
             match (identified, &mut self.permissions) {
                 (Identified::Walled(name), Some(permissions)) => {
                     permissions.ask(now.mono, name);
-                    out.extend(permissions.next_question());
+                    out.extend(permissions.next_question().map(Outgoing::from));
                 }
                 (Identified::Walled(name) | Identified::Known(name), _) => {
                     self.let_in(now, &name, false, out);

@@ -22,11 +22,12 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use thiserror::Error;
 use tracing::info;
 use uuid::Uuid;
-use zbus::{Message, OwnedObjectPath};
+use zbus::OwnedObjectPath;
 
 use super::{
     delegate::Requests,
     kept::Kept,
+    outgoing::Outgoing,
     peers::{Client, SavedPeer},
     router::Router,
     turn::{Turn, built},
@@ -206,7 +207,7 @@ impl Router {
     }
 
     /// The first input after [`Router::restore`]: who is still on the bus. Everybody else has left.
-    pub fn restarted(&mut self, now: Now, present: &HashSet<String>, out: &mut Vec<Message>) {
+    pub fn restarted(&mut self, now: Now, present: &HashSet<String>, out: &mut Vec<Outgoing>) {
         let Some(before) = self.continuity.before.take() else { return };
         let same_bus = before.bus == self.continuity.bus;
         let absent = self.peers.absent(|name| same_bus && present.contains(name));
@@ -226,7 +227,7 @@ impl Router {
     }
 
     /// The daemon leaves, and its state with it: every provider drops what it knows from it.
-    pub fn farewell(&self, out: &mut Vec<Message>) {
+    pub fn farewell(&self, out: &mut Vec<Outgoing>) {
         for (uid, id) in self.delegates.keys() {
             let provider = self.arbiter.domain(*uid).and_then(|domain| domain.provider(*id));
             let peer = provider.and_then(|provider| provider.peer);
@@ -237,7 +238,7 @@ impl Router {
     }
 
     /// What may have been decided and not told.
-    fn tell_again(&mut self, now: Now, out: &mut Vec<Message>) {
+    fn tell_again(&mut self, now: Now, out: &mut Vec<Outgoing>) {
         for (uid, peer) in self.subscribers.all_after(None).collect::<Vec<_>>() {
             self.resync(now, uid, peer, out);
         }

@@ -3,14 +3,13 @@
 //! Owns the way between [`crate::logind`] and a turn. Decides nothing.
 
 use callarbiter_core::Now;
-use zbus::Message;
 
-use super::{router::Router, turn::Turn};
+use super::{outgoing::Outgoing, router::Router, turn::Turn};
 use crate::logind::Logind;
 
 impl Router {
     /// Looks for logind on this bus, from now on.
-    pub fn watch_logind(&mut self, now: Now, out: &mut Vec<Message>) {
+    pub fn watch_logind(&mut self, now: Now, out: &mut Vec<Outgoing>) {
         let seated = self.arbiter.domains().map(|domain| (domain.uid(), domain.seats().to_vec()));
         self.logind = Some(Logind::find(now.mono, seated));
         self.hear_logind(now, out, |_| {});
@@ -20,13 +19,13 @@ impl Router {
     pub(super) fn hear_logind(
         &mut self,
         now: Now,
-        out: &mut Vec<Message>,
+        out: &mut Vec<Outgoing>,
         happened: impl FnOnce(&mut Logind),
     ) {
         let Some(logind) = &mut self.logind else { return };
         happened(logind);
         let (questions, inputs) = logind.news();
-        out.extend(questions);
+        out.extend(questions.into_iter().map(Outgoing::from));
         if !inputs.is_empty() {
             let mut turn = Turn::new(now);
             for input in inputs {

@@ -53,6 +53,7 @@ impl Bus {
         let mut out = Vec::new();
         self.router.receive(self.now, message, &mut out).unwrap();
         for message in out {
+            let message = message.read().unwrap();
             let header = message.header();
             if header.member().is_some_and(|member| member == "GetConnectionCredentials") {
                 let name: String = message.body().deserialize().unwrap();
@@ -151,7 +152,7 @@ impl Bus {
         self.now.mono = self.now.mono + callarbiter_core::Millis::secs(seconds);
         let mut out = Vec::new();
         self.router.tick(self.now, &mut out);
-        self.delivered.extend(out);
+        self.delivered.extend(out.iter().map(|message| message.read().unwrap()));
     }
 
     fn end(&mut self, sender: &str, provider: &str) {

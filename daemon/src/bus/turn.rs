@@ -9,15 +9,15 @@ use callarbiter_dbus::{Error, names};
 use tracing::error;
 use zbus::Message;
 
-use super::{delegate::Delegate, fault, router::Router};
+use super::{delegate::Delegate, fault, outgoing::Outgoing, router::Router};
 
 /// What one message or deadline causes.
 pub struct Turn {
     pub(super) now: Now,
     pub(super) effects: Vec<Effect>,
-    pub(super) replies: Vec<Message>,
-    pub(super) rest: Vec<Message>,
-    freed: Vec<Message>,
+    pub(super) replies: Vec<Outgoing>,
+    pub(super) rest: Vec<Outgoing>,
+    freed: Vec<Outgoing>,
 }
 
 impl Turn {
@@ -43,7 +43,7 @@ impl Router {
     }
 
     /// Carries out what the core decided, before its next input: it still knows what it removed.
-    pub(super) fn finish(&mut self, mut turn: Turn, out: &mut Vec<Message>) {
+    pub(super) fn finish(&mut self, mut turn: Turn, out: &mut Vec<Outgoing>) {
         for effect in std::mem::take(&mut turn.effects) {
             self.carry_out(&mut turn, effect);
         }
@@ -101,7 +101,7 @@ impl Router {
                     let signal = Message::signal(names::ROOT_PATH, names::MANAGER, "RoleLost")
                         .destination(name.as_ref())
                         .build(&role.name());
-                    turn.rest.extend(built(signal));
+                    turn.rest.extend(built(signal).map(Outgoing::from));
                 }
             }
             Effect::Logged(event) => self.happened.push(event),
@@ -126,7 +126,7 @@ impl Router {
         turn: &mut Turn,
         uid: Uid,
         peer: Peer,
-        message: zbus::Result<Message>,
+        message: zbus::Result<Outgoing>,
     ) {
         if let Some(message) = built(message)
             && self.affords(turn.now, uid, peer, &message)
@@ -137,6 +137,6 @@ impl Router {
 }
 
 /// What cannot be built is a bug, and no reason to stop.
-pub(super) fn built(message: zbus::Result<Message>) -> Option<Message> {
+pub(super) fn built<M>(message: zbus::Result<M>) -> Option<M> {
     message.inspect_err(|reason| error!(%reason, "a message could not be built")).ok()
 }

@@ -8,9 +8,9 @@ use callarbiter_core::{
     Caller, Millis, Now, Outcome, Peer, Refusal, RequestId, Time, Transaction, TransactionId, Uid,
 };
 use callarbiter_dbus::{Error, ErrorKind, limits::REPLY_WITHIN_MS};
-use zbus::{Message, ObjectPath};
+use zbus::ObjectPath;
 
-use super::{admission, fault, request::Request};
+use super::{admission, fault, outgoing::Outgoing, request::Request};
 
 /// What a waiting request gets.
 #[derive(Clone, Debug)]
@@ -87,7 +87,7 @@ impl Waits {
         uid: Uid,
         id: TransactionId,
         transaction: Option<&Transaction>,
-    ) -> Vec<(Caller, Message)> {
+    ) -> Vec<(Caller, Outgoing)> {
         let reply = |wait: &Wait| reply(&wait.request, &wait.awaited, transaction);
         replies(&self.over(uid, On::Transaction(id)), reply)
     }
@@ -98,7 +98,7 @@ impl Waits {
         uid: Uid,
         id: RequestId,
         outcome: &Result<(), Refusal>,
-    ) -> Vec<(Caller, Message)> {
+    ) -> Vec<(Caller, Outgoing)> {
         let reply = |wait: &Wait| match outcome {
             Ok(()) => wait.request.done(),
             Err(refusal) => wait.request.error(&fault::refused(refusal)),
@@ -111,7 +111,7 @@ impl Waits {
     }
 
     /// Whoever has waited long enough.
-    pub fn expired(&mut self, now: Time) -> Vec<(Caller, Message)> {
+    pub fn expired(&mut self, now: Time) -> Vec<(Caller, Outgoing)> {
         let late = |wait: &Wait| {
             match &wait.awaited {
             Awaited::Transaction(path) | Awaited::Call(path) => wait.request.path(path),
@@ -159,7 +159,7 @@ impl Waits {
     }
 }
 
-fn replies(waits: &[Wait], reply: impl Fn(&Wait) -> Option<Message>) -> Vec<(Caller, Message)> {
+fn replies(waits: &[Wait], reply: impl Fn(&Wait) -> Option<Outgoing>) -> Vec<(Caller, Outgoing)> {
     let to = |wait: &Wait| Some((wait.request.client.caller, reply(wait)?));
     waits.iter().filter_map(to).collect()
 }
@@ -169,7 +169,7 @@ pub fn reply(
     request: &Request,
     awaited: &Awaited,
     transaction: Option<&Transaction>,
-) -> Option<Message> {
+) -> Option<Outgoing> {
     let refusal = transaction
         .into_iter()
         .flat_map(|transaction| &transaction.actions)

@@ -126,10 +126,10 @@ async fn what_is_no_message_ends_the_line() {
 #[tokio::test]
 async fn a_write_that_is_taken_at_once_is_not_watched_for_and_one_that_blocks_is_waited_for() {
     let (line, mut bus) = pair();
-    line.send(&[message("short")]).await.unwrap();
+    line.send(&[message("short").into()]).await.unwrap();
     assert!(line.0.writing.get().is_none());
-    let messages: Vec<Message> = (0..1000).map(|n| message(&"z".repeat(n * 10))).collect();
-    let expected: Vec<u8> = messages.iter().flat_map(|message| message.data().to_vec()).collect();
+    let messages: Vec<Outgoing> = (0..1000).map(|n| message(&"z".repeat(n * 10)).into()).collect();
+    let expected: Vec<u8> = messages.iter().flat_map(|message| message.as_ref().to_vec()).collect();
     let mut read = vec![0; message("short").data().len() + expected.len()];
     let reader = std::thread::spawn(move || {
         bus.read_exact(&mut read).unwrap();

@@ -11,7 +11,7 @@ use tracing::debug;
 use zbus::{DynamicType, Message, message::Type};
 
 use super::ServeError;
-use crate::line::Line;
+use crate::{bus::Outgoing, line::Line};
 
 const BUS: &str = "org.freedesktop.DBus";
 
@@ -120,7 +120,7 @@ impl Arrival {
         &mut self,
         mut questions: [Question; N],
     ) -> Result<[Question; N], ServeError> {
-        let messages: Vec<Message> = questions.iter().map(|q| q.message.clone()).collect();
+        let messages: Vec<Outgoing> = questions.iter().map(|q| q.message.clone().into()).collect();
         self.line.send(&messages).await.map_err(ServeError::Send)?;
         while questions.iter().any(|question| question.answer.is_none()) {
             let message = self.line.next().await.map_err(|error| {

@@ -10,7 +10,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use callarbiter_core::{AuthorizationPolicy, Emergency, Millis, Now, Settings, Time};
 use callarbiter_dbus::names;
-use callarbiterd::bus::{Access, Permissions, Router};
+use callarbiterd::bus::{Access, Outgoing, Permissions, Router};
 use zbus::{Message, Signature, Variant, message::Flags, message::Type};
 
 use messages::{methods, parsed, raw, revision, signature, typed};
@@ -325,9 +325,10 @@ impl Bus {
     }
 
     /// What the router sends reaches whom it is for.
-    fn sent(&mut self, out: Vec<Message>) {
+    fn sent(&mut self, out: Vec<Outgoing>) {
         self.store();
         for message in out {
+            let message = message.read().expect("what is sent is a message");
             if let Some(answer) = self.taken(&message) {
                 self.deliver(&answer);
             }

@@ -85,7 +85,7 @@ impl Bus {
         let present: HashSet<String> = present.iter().map(|name| (*name).to_owned()).collect();
         let mut out = Vec::new();
         self.router.restarted(self.now, &present, &mut out);
-        self.delivered = out;
+        self.delivered = out.iter().map(|message| message.read().unwrap()).collect();
         Ok(())
     }
 
