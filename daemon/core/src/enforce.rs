@@ -51,6 +51,11 @@ impl Enforcement {
         *self == Enforcement::default()
     }
 
+    fn is_told_to_silence(&self, provider: ProviderId) -> bool {
+        let silenced = |app: &AudioApp| app.provider == provider && app.silence;
+        self.told.as_ref().is_some_and(|(told, _)| told.apps.iter().any(silenced))
+    }
+
     /// The microphone of this call carries silence, by what the agent was told and said.
     fn silences(&self, call: &Call) -> bool {
         let wanted = |app: &AudioApp| app.provider == call.provider && (app.silence || !app.audio);
@@ -222,7 +227,11 @@ impl Domain {
         let app = |provider| {
             let audio = holder == provider;
             let mut calls = self.calls_of(provider);
-            let muted = calls.next().is_some_and(|call| call.muted) && calls.next().is_none();
+            let muted = match calls.next() {
+                Some(call) => call.muted && calls.next().is_none(),
+                // Its last call is over: a microphone that was silent stays so until it lets go of it.
+                None => self.enforcement.get().is_told_to_silence(provider),
+            };
             AudioApp { provider, audio, silence: audio && muted }
         };
         AudioPicture { generation, apps: providers.into_iter().map(app).collect() }

@@ -274,6 +274,13 @@ fn a_mute_that_only_one_call_wants_is_enforced() {
     w.request(ALICE, vec![mute(1, false)]).unwrap();
     w.fulfil(a, "SetMuted");
     assert_eq!(apps(&w, agent), [(a.id, true, false)]);
+    w.request(ALICE, vec![mute(1, true)]).unwrap();
+    w.fulfil(a, "SetMuted");
+    let before = times_told(&w, agent);
+    w.ended(a, 1, EndReason::RemoteEnded).unwrap();
+    assert_eq!((phase(&w), times_told(&w, agent)), (Phase::Releasing, before), "still silent");
+    w.fulfil(a, "AudioDeactivated");
+    assert_eq!(apps(&w, agent), []);
 }
 
 #[test]

@@ -4,14 +4,14 @@
 use std::collections::HashMap;
 
 use callarbiter_dbus::{
-    Action, ActionResult, AgentAnswer, AnswerPlan, CallRef, CallUpdate, Configuration, Dict,
-    DoNotDisturbOptions, EndDetails, EndOptions, Error, ErrorKind, ErrorName, Fields,
-    PerformOptions, PlanStep, ReconciledCalls, RegistrationState, StartOptions, StateDetails,
-    TransactionOptions, Verb, errors, limits,
+    Action, ActionResult, AgentAnswer, AnswerPlan, AudioApp, CallRef, CallUpdate, Configuration,
+    Dict, DoNotDisturbOptions, EndDetails, EndOptions, Endpoint, Error, ErrorKind, ErrorName,
+    Fields, PerformOptions, PlanStep, ReconciledCalls, RegistrationState, StartOptions,
+    StateDetails, TransactionOptions, Verb, errors, limits,
     names::{self, CallPath, Object},
     words::{
-        AppIdSource, Authorization, CallState, EndReason, HoldModel, Origin, Outcome, Records,
-        Ringer,
+        AppIdSource, Authorization, CallState, EndReason, EndpointKind, HoldModel, Origin, Outcome,
+        Records, Ringer,
     },
 };
 use zbus::OwnedVariant;
@@ -227,6 +227,8 @@ fn an_agents_answer_is_bounded() {
         source: Some(AppIdSource::Sandbox),
         name: Some("Ada".into()),
         contact_id: Some("1".into()),
+        enforced: true,
+        muted: vec![Object::Provider(1).path().into()],
         ..AgentAnswer::failed("org.example.No", "no")
     };
     assert_eq!(AgentAnswer::from_dict(&answer.to_dict()), Ok(answer.clone()));
@@ -240,6 +242,31 @@ fn an_agents_answer_is_bounded() {
         assert!(error.message.contains(key), "{}", error.message);
         assert!(AgentAnswer::from_dict(&dict(key, text("\u{1b}[2J"))).is_err());
         assert!(AgentAnswer::from_dict(&dict(key, true)).is_err());
+    }
+}
+
+#[test]
+fn what_an_agent_is_told_about_an_app_is_read() {
+    let mut entry = dict("provider", Object::Provider(1).path());
+    entry.extend(dict("app-id", text("org.example.Phone")));
+    entry.extend(dict("audio", true));
+    let app = AudioApp::from_dict(&entry).unwrap();
+    assert_eq!((app.provider.as_str(), app.pid), ("/org/callarbiter/Calls1/provider/1", None));
+    assert!(app.audio && !app.silence && app.app_id == "org.example.Phone");
+    let error = AudioApp::from_dict(&dict("audio", true)).unwrap_err();
+    assert!(error.message.contains("provider"), "{}", error.message);
+}
+
+#[test]
+fn endpoints_come_back_and_are_bounded() {
+    let endpoint =
+        Endpoint { id: "sink".into(), name: "Ada's".into(), kind: EndpointKind::Headset };
+    assert_eq!(Endpoint::from_dict(&endpoint.to_dict()), Ok(endpoint));
+    let bare = Endpoint::from_dict(&dict("id", text("sink"))).unwrap();
+    assert_eq!((bare.name.as_str(), bare.kind.as_str()), ("sink", "other"));
+    let long = "x".repeat(limits::ENDPOINT_ID_BYTES + 1);
+    for bad in [dict("name", text("sink")), dict("id", text("")), dict("id", text(&long))] {
+        assert!(Endpoint::from_dict(&bad).is_err());
     }
 }
 
