@@ -110,7 +110,7 @@ impl Bus {
         User::require_root()?;
         let user = User::named(user)?;
         let (test, relayed) = UnixStream::pair()?;
-        let relay = Launch::new(built("relay", "-p callarbiter-tests --bin relay")?)
+        let relay = Launch::new(relay()?)
             .arg(self.socket())
             .user(&user)
             .stdin(relayed)
@@ -119,9 +119,22 @@ impl Bus {
         Peer::connect(builder, Some(relay)).await
     }
 
+    /// A connection of a process of its own that has children: `shell` is one with its script, which ends in
+    /// `exec "$0" "$1"`.
+    pub async fn connect_by(&self, shell: Launch) -> Result<Peer> {
+        let (test, relayed) = UnixStream::pair()?;
+        let shell = shell.arg(relay()?).arg(self.socket()).stdin(relayed);
+        let relay = shell.start(self.directory())?;
+        Peer::connect(zbus::connection::Builder::unix_stream(test), Some(relay)).await
+    }
+
     fn socket(&self) -> PathBuf {
         self.directory().join("bus.sock")
     }
+}
+
+fn relay() -> Result<PathBuf> {
+    built("relay", "-p callarbiter-tests --bin relay")
 }
 
 const SESSION: &str = r#"<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"

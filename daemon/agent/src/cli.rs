@@ -113,7 +113,7 @@ impl Part {
     pub fn role(self) -> Option<Role> {
         match self {
             Part::DoNotDisturb => Some(Role::DoNotDisturb),
-            Part::Audio => Some(Role::from(self.name())),
+            Part::Audio => Some(Role::Audio),
             Part::Consent => Some(Role::Consent),
             Part::Identity => Some(Role::Identity),
             Part::Launch => Some(Role::Launch),

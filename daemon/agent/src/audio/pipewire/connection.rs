@@ -372,7 +372,10 @@ fn node_in(props: &DictRef, running: bool) -> Node {
         class: text("media.class"),
         client: props.get("client.id").and_then(|id| id.parse().ok()),
         hears_sink: props.get("stream.capture.sink") == Some("true"),
-        special: props.get(LINK_GROUP).is_some() || SPECIAL.iter().any(special),
+        // The session manager moves none that links itself.
+        special: props.get("node.autoconnect") != Some("true")
+            || props.get(LINK_GROUP).is_some()
+            || SPECIAL.iter().any(special),
         running,
     }
 }
