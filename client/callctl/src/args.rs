@@ -233,6 +233,13 @@ Examples:
         #[arg(long, value_name = "FACTOR", default_value = "1", value_parser = speed)]
         speed: f64,
     },
+    /// Try an app's provider against the contract, on a private bus
+    ///
+    /// Starts an arbiter on a bus of its own and the app with that bus in its environment, drives the app
+    /// through a call and gives a verdict on each rule that was tried. A rule that could not be tried is
+    /// never counted as passed.
+    #[command(after_help = CONFORMANCE)]
+    Conformance(Conformance),
     /// Print a completion script for a shell
     #[command(after_help = "\
 Examples:
@@ -254,6 +261,27 @@ pub struct OneCall {
     /// The call: UUID, beginning of it, `active`, `ringing` or `held`
     pub call: Name,
 }
+
+#[derive(Debug, Args)]
+pub struct Conformance {
+    /// A shell command that makes the far end call the app
+    #[arg(long, value_name = "COMMAND")]
+    pub incoming: Option<String>,
+    /// Whom the app is asked to call: somebody who answers at once
+    #[arg(long, value_name = "HANDLE", default_value = "sip:conformance@example.org")]
+    pub handle: String,
+    /// List the rules instead
+    #[arg(long)]
+    pub list: bool,
+    /// The app and its arguments; {bus} in them stands for the address of the bus
+    #[arg(last = true, required_unless_present = "list", value_name = "COMMAND")]
+    pub command: Vec<String>,
+}
+
+const CONFORMANCE: &str = "\
+Examples:
+  callctl conformance -- my-phone
+  callctl conformance --incoming 'my-test-caller' -- my-phone --bus {bus}";
 
 const ACTIONS: &str = "\
 Actions:

@@ -52,7 +52,10 @@ pub async fn run(command: Command, session: Session, output: &Output) -> Result<
         Command::Merge { call, with } => one(Verb::Join { call, with }),
         Command::Split(OneCall { call }) => one(Verb::Leave(call)),
         Command::Silence { call } => one(Verb::Silence(call)),
-        Command::Demo { .. } | Command::Completions { .. } | Command::Man { .. } => {
+        Command::Demo { .. }
+        | Command::Conformance(_)
+        | Command::Completions { .. }
+        | Command::Man { .. } => {
             return Err(Failure::usage("this command needs no arbiter"));
         }
     };

@@ -5,6 +5,7 @@
 mod args;
 mod board;
 mod commands;
+mod conformance;
 mod demo;
 mod failure;
 mod interrupt;
@@ -67,6 +68,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
 async fn talk(command: Command, bus: &str, output: &Output) -> Result<(), Failure> {
     match command {
         Command::Demo { once, speed } => demo::run(once, speed, output).await,
+        Command::Conformance(options) => conformance::run(options, output).await,
         command => commands::run(command, Session::open(bus).await?, output).await,
     }
 }

@@ -5,7 +5,7 @@
 
 mod apps;
 mod checks;
-mod process;
+pub mod process;
 mod stage;
 
 use std::{

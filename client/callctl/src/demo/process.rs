@@ -1,4 +1,5 @@
-//! The demo's own arbiter: `callarbiterd --bus embedded`, as a child that ends with the demo.
+//! An arbiter of one's own, for the demo and conformance: `callarbiterd --bus embedded`, as a child that
+//! ends with the command.
 //!
 //! Owns finding, starting and stopping it. Must not know what it is asked to do.
 
@@ -34,7 +35,7 @@ impl Arbiter {
         let program = find();
         let failed = |why: String| {
             Failure::refused(format!(
-                "the demo could not start {}: {why}\n  it is looked for beside callctl, in ../libexec, then in PATH",
+                "callctl could not start {}: {why}\n  it is looked for beside callctl, in ../libexec, then in PATH",
                 program.display()
             ))
         };
@@ -43,7 +44,7 @@ impl Arbiter {
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .kill_on_drop(true)
-            // Ctrl-C goes to the whole terminal group: the demo takes leave of its arbiter itself.
+            // Ctrl-C goes to the whole terminal group: the command takes leave of its arbiter itself.
             .process_group(0)
             .spawn()
             .map_err(|error| failed(error.to_string()))?;
@@ -69,7 +70,7 @@ impl Arbiter {
         }
     }
 
-    /// Ends when the daemon does, which it should not while the demo runs.
+    /// Ends when the daemon does, which it should not while the command runs.
     pub async fn ended(&mut self) -> String {
         match self.child.wait().await {
             Ok(status) => status_text(status),
