@@ -9,9 +9,12 @@ mod reach;
 pub mod region;
 mod vcard;
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
 };
 
 use callarbiter_dbus::{
@@ -21,6 +24,7 @@ use callarbiter_dbus::{
 use tokio::{
     sync::{Mutex, mpsc::UnboundedReceiver},
     task::spawn_blocking,
+    time::timeout,
 };
 use tracing::warn;
 use zbus::Connection;
@@ -39,6 +43,9 @@ use crate::{
     scene::Told,
     watch::Watch,
 };
+
+/// The arbiter waits two seconds; what is known without it must not come too late.
+const EVOLUTION_WITHIN: Duration = Duration::from_millis(1500);
 
 /// Until it is told nothing any more.
 pub async fn run(
@@ -124,7 +131,8 @@ impl Contacts {
                 in_files.map(|(_, likeness)| likeness),
             ),
         };
-        match self.evolution.look_up(handle, self.region).await {
+        let other = timeout(EVOLUTION_WITHIN, self.evolution.look_up(handle, self.region)).await;
+        match other.ok().flatten() {
             Some((other, surer)) if Some(surer) > likeness => Some(other),
             _ => found,
         }
