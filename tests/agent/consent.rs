@@ -174,6 +174,21 @@ async fn whatever_ends_the_agent_no_question_stays() -> Result<()> {
 }
 
 #[tokio::test]
+async fn an_app_that_is_earlier_than_the_notification_server_is_asked_about_then() -> Result<()> {
+    let desk = Desk::asking().await?;
+    store(&desk).await?;
+    let agent = desk.agent("consent").await?;
+    eventually("it cannot ask yet", async || {
+        agent.log().contains("the user cannot be asked").then_some(())
+    })
+    .await?;
+    let dunst = Dunst::start(&desk).await?;
+    dunst.shows(&["Allow Phone"]).await?;
+    dunst.press("Allow").await?;
+    authorized(&desk.phone, "authorized").await
+}
+
+#[tokio::test]
 async fn where_nobody_can_be_asked_the_log_says_what_helps() -> Result<()> {
     let desk = Desk::asking().await?;
     store(&desk).await?;

@@ -105,9 +105,11 @@ impl Consent {
         if let Some(word) = decided {
             return answer(order.reply, &word).await;
         }
-        if !self.server.has_buttons().await {
-            let why = "no notification server with buttons is in the session to ask the user; \
-                \"flatpak permission-set callarbiter provide-calls APP yes\" or the administrator's [apps] decides as well";
+        // One that comes later asks then.
+        if self.server.has_buttons().await == Some(false) {
+            let why = "the session's notification server has no buttons to ask the user by; \
+                \"flatpak permission-set callarbiter provide-calls APP yes\" or the administrator's \
+                [apps] decides as well";
             warn!(app = applicant.app, "the user is not asked: {why}");
             return order.reply.fail(ErrorKind::NotAuthorized, why.to_owned()).await;
         }

@@ -66,10 +66,10 @@ impl Server {
         }
     }
 
-    /// Whether it is there and shows buttons.
-    pub async fn has_buttons(&mut self) -> bool {
-        let abilities = self.abilities().await.unwrap_or_default();
-        abilities.iter().any(|known| known == "actions")
+    /// Whether it shows buttons; none where no server is there yet.
+    pub async fn has_buttons(&mut self) -> Option<bool> {
+        let abilities = self.abilities().await.ok()?;
+        Some(abilities.iter().any(|known| known == "actions"))
     }
 
     async fn abilities(&mut self) -> zbus::Result<&[String]> {
