@@ -192,6 +192,12 @@ pub const SCENARIOS: &[Scenario] = &[
         &[TakesRole("ui"), Rings(A), Asks(&[Answer(A)]), AgentLeaves],
         &[(A, "active")],
     ),
+    // An agent that says nothing has no call wait: the audio was granted before.
+    of(
+        "an agent for the audio comes and dies",
+        &[Rings(A), Asks(&[Answer(A)]), TakesRole("audio"), Asks(&[Mute(A)]), AgentLeaves],
+        &[(A, "active")],
+    ),
     of("a subscription", &[Watches, Rings(A), Unwatches, Ends(A, "remote-ended")], &[]),
     of("a late push", &[Ends(A, "remote-ended"), Refused(A, "AlreadyEnded")], &[]),
     of(
