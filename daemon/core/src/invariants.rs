@@ -152,7 +152,8 @@ impl Domain {
         )?;
         must(audio.holder.is_none_or(|g| self.groups.contains_key(&g)), "the holder is gone")?;
         let told = self.audio_told.as_ref().map(|(provider, _)| provider);
-        must(told.is_none_or(|p| self.providers.contains_key(p)), "who was told is gone")?;
+        let holds = audio.holder.and_then(|g| self.groups.get(&g)).map(|g| &g.provider);
+        must(told.is_none() || told == holds, "another one was told than has the audio")?;
         if let (Some(holder), Phase::Granted | Phase::Granting) = (audio.holder, audio.phase) {
             must(self.focus == Some(holder), "the holder is not the focus")?;
             let eligible = self.members(holder).any(|c| c.state.is_eligible() && !c.orphaned);
