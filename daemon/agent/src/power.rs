@@ -12,7 +12,7 @@ use std::time::Duration;
 use callarbiter::{CallState, Snapshot};
 use tokio::sync::{mpsc::UnboundedReceiver, watch};
 
-use crate::scene::Told;
+use crate::scene::{Told, goes_on};
 
 /// Who asks.
 const WHO: &str = "Callarbiter";
@@ -38,19 +38,7 @@ pub async fn run(mut told: UnboundedReceiver<Told>, lid: bool) {
 }
 
 fn is_needed(now: &Snapshot) -> bool {
-    now.calls.values().any(|call| {
-        matches!(
-            call.state,
-            CallState::Ringing
-                | CallState::Answering
-                | CallState::Launching
-                | CallState::Starting
-                | CallState::Dialing
-                | CallState::Alerting
-                | CallState::Connecting
-                | CallState::Active
-        )
-    })
+    now.calls.values().any(|call| call.state == CallState::Ringing || goes_on(call))
 }
 
 /// Waits until it is wanted, or not any more; none when nobody will say so again.

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use callarbiter::{Change, Connection, Error, Events, Snapshot};
+use callarbiter::{Call, CallState, Change, Connection, Error, Events, Snapshot};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tracing::{info, warn};
 
@@ -14,6 +14,20 @@ use tracing::{info, warn};
 pub struct Told {
     pub change: Change,
     pub now: Arc<Snapshot>,
+}
+
+/// Whether a call is being made or answered, or is active; not whether it rings or is held.
+pub fn goes_on(call: &Call) -> bool {
+    matches!(
+        call.state,
+        CallState::Answering
+            | CallState::Launching
+            | CallState::Starting
+            | CallState::Dialing
+            | CallState::Alerting
+            | CallState::Connecting
+            | CallState::Active
+    )
 }
 
 /// Those who are told.

@@ -5,6 +5,8 @@
 use callarbiter::{Action, Call, CallRef, CallState, Snapshot, Verb, words::Silenced};
 use callarbiter_hid::Lights;
 
+use crate::scene::goes_on;
+
 /// What a hand did, whatever the device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Press {
@@ -72,22 +74,13 @@ impl<'a> Hand<'a> {
         let calls = || now.calls.values();
         let ringing = || calls().filter(|call| call.state == CallState::Ringing);
         let audio = now.audio_group().map(|group| group.number);
-        let goes_on = |call: &&Call| {
-            matches!(
-                call.state,
-                CallState::Answering
-                    | CallState::Launching
-                    | CallState::Starting
-                    | CallState::Dialing
-                    | CallState::Alerting
-                    | CallState::Connecting
-                    | CallState::Active
-            )
-        };
         let heard = |call: &&Call| audio.is_some() && call.group == audio && goes_on(call);
         let talking: Vec<&Call> = calls().filter(heard).collect();
-        let talking =
-            if talking.is_empty() { calls().filter(goes_on).take(1).collect() } else { talking };
+        let talking = if talking.is_empty() {
+            calls().filter(|call| goes_on(call)).take(1).collect()
+        } else {
+            talking
+        };
         let held = calls().filter(|call| call.state == CallState::Held);
         Hand {
             ringing: ringing().min_by_key(|call| (call.waiting, call.created_at)),
