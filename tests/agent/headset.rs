@@ -101,8 +101,8 @@ async fn with_two_calls_it_holds_swaps_and_declines() -> Result<()> {
     desk.phone.peer.wait_state(&first.path, "active").await?;
     desk.phone.peer.wait_state(&second.path, "held").await?;
 
-    repeats(&headset, &agent, [5, 0b0001]).await?;
     let third = desk.phone.report_incoming("sip:edsger@example.org").await?;
+    repeats(&headset, &agent, [5, 0b0101]).await?;
     headset.says(&agent, &[5, 0b1000_0001]).await?;
     wait_end(&desk, &third, "declined").await?;
     assert_eq!(desk.phone.peer.state(&first.path).await?, "active");
@@ -153,13 +153,14 @@ async fn hook_flash_and_drop_as_keys() -> Result<()> {
     open(&handset, &agent).await?;
     handset.says(&agent, &hook).await?;
     handset.says(&agent, &none).await?;
-    desk.phone.peer.wait_state(&call.path, "active").await?;
+    // The audio follows the state, of which the agent has heard by then.
+    desk.phone.peer.wait_audio("granted").await?;
     handset.says(&agent, &flash).await?;
     handset.says(&agent, &none).await?;
-    desk.phone.peer.wait_state(&call.path, "held").await?;
+    desk.phone.peer.wait_audio("idle").await?;
     handset.says(&agent, &flash).await?;
     handset.says(&agent, &none).await?;
-    desk.phone.peer.wait_state(&call.path, "active").await?;
+    desk.phone.peer.wait_audio("granted").await?;
     handset.says(&agent, &drop).await?;
     wait_end(&desk, &call, "local-ended").await
 }
