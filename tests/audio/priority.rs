@@ -150,7 +150,10 @@ pub async fn the_arbiter_is_killed(kind: Kind) -> Result<()> {
     scene.phone.talk("sip:rabbit@example.org").await?;
     scene.wait("music is quiet", QUIET, 1.0).await?;
     scene.desk.arbiter.stop("KILL").await?;
-    scene.wait("music is loud without an arbiter", 1.0, 1.0).await
+    scene.wait("music is loud without an arbiter", 1.0, 1.0).await?;
+    // It comes back after all, with the call.
+    scene.desk.arbiter.start().await?;
+    scene.wait("music is quiet again", QUIET, 1.0).await
 }
 
 pub async fn the_session_manager_is_killed(kind: Kind) -> Result<()> {

@@ -11,7 +11,7 @@ mod server;
 mod wanted;
 mod whose;
 
-use std::{future::pending, time::Duration};
+use std::{future::pending, mem, time::Duration};
 
 use anyhow::Result;
 use callarbiter::Change;
@@ -130,6 +130,8 @@ struct Sound {
     reported: Vec<Late>,
     /// When everything is put back, since the arbiter is gone.
     alone: Option<Instant>,
+    /// What it wanted then.
+    before: Option<Wanted>,
     /// Whether the last attempt found a server, to say each change once.
     found: Option<bool>,
 }
@@ -147,6 +149,7 @@ impl Sound {
             stop_by: None,
             reported: Vec::new(),
             alone: None,
+            before: None,
             found: None,
         }
     }
@@ -175,7 +178,14 @@ impl Sound {
     fn hear_of_arbiter(&mut self, change: &Change) {
         match change {
             Change::ArbiterGone => self.alone = Some(Instant::now() + ALONE),
-            Change::ArbiterBack => self.alone = None,
+            Change::ArbiterBack => {
+                self.alone = None;
+                // What was enforced before it went, it does not say again.
+                if let Some(before) = self.before.take() {
+                    self.wanted = before;
+                    self.look = Some(Instant::now()).filter(|_| self.server.is_none());
+                }
+            }
             _ => {}
         }
     }
@@ -190,6 +200,7 @@ impl Sound {
             self.stop_by = wanted.held().then(|| Instant::now() + STOP_WITHIN);
         }
         self.wanted = wanted;
+        self.before = None;
         // A newer wish replaces an older, whose answer nobody needs any more.
         self.asking = Some((reply, Instant::now() + ANSWER_WITHIN));
         if self.server.is_none() && !self.wanted.apps.is_empty() {
@@ -220,7 +231,7 @@ impl Sound {
         }
         if self.alone.take_if(|alone| *alone <= Instant::now()).is_some() {
             info!("the arbiter stays away: audio priority ends");
-            self.wanted = Wanted::default();
+            self.before = Some(mem::take(&mut self.wanted));
         }
         let answer = self.enforce().await;
         let now = Instant::now();

@@ -24,8 +24,8 @@ pub struct App {
     pub provider: OwnedObjectPath,
     /// Its app id, as the arbiter knows it.
     pub app_id: String,
-    /// The process that is on the bus.
-    pub process: Process,
+    /// The process that is on the bus, where the arbiter knows it.
+    pub process: Option<Process>,
     /// Its calls have the session.
     pub audio: bool,
     /// Its only call is muted.
@@ -103,17 +103,15 @@ impl Wanted {
 
 impl App {
     fn read(entry: &Dict) -> Result<App, Error> {
-        let missing = |key: &str| Error::invalid_argument(format!("`{key}` is missing"));
         let fields = Fields::trusted(entry);
         let provider = match entry.get("provider").map(|value| &**value) {
             Some(Variant::ObjectPath(path)) => path.to_owned().into(),
-            _ => return Err(missing("provider")),
+            _ => return Err(Error::invalid_argument("`provider` is missing")),
         };
-        let pid = fields.number("pid")?.ok_or_else(|| missing("pid"))?;
         Ok(App {
             provider,
             app_id: fields.any_text("app-id")?.unwrap_or_default().to_owned(),
-            process: Process::of(pid),
+            process: fields.number("pid")?.map(Process::of),
             audio: fields.flag("audio")?.unwrap_or_default(),
             silence: fields.flag("silence")?.unwrap_or_default(),
         })
@@ -126,7 +124,7 @@ mod tests {
     use super::*;
 
     fn app(pid: u32, audio: bool, silence: bool) -> App {
-        let process = Process::numbered(pid);
+        let process = Some(Process::numbered(pid));
         let provider = OwnedObjectPath::try_from(format!("/p/{pid}")).unwrap();
         let app_id = format!("org.example.App{pid}");
         App { provider, app_id, process, audio, silence }

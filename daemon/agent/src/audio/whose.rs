@@ -68,13 +68,15 @@ impl App {
             return *app_id == self.app_id;
         }
         let Some(process) = &origin.process else { return false };
-        let (Identity { unit, app, .. }, own) = (&process.identity, &self.process.identity);
-        if process.pid == self.process.pid || app.as_ref() == Some(&self.app_id) {
+        let Identity { unit, app, .. } = &process.identity;
+        if app.as_ref() == Some(&self.app_id) {
             return true;
         }
+        let Some(own) = &self.process else { return false };
         match unit {
-            Some(_) => unit == &own.unit,
-            None => process.ancestors.contains(&self.process.pid),
+            _ if process.pid == own.pid => true,
+            Some(_) => unit == &own.identity.unit,
+            None => process.ancestors.contains(&own.pid),
         }
     }
 }
@@ -102,7 +104,7 @@ mod tests {
         let app = |process| App {
             provider: zbus::ObjectPath::from_static_str_unchecked("/p").into(),
             app_id: PHONE.into(),
-            process,
+            process: Some(process),
             audio: true,
             silence: false,
         };
@@ -122,6 +124,10 @@ mod tests {
         assert!(plain.owns(&sandboxed(PHONE)));
         assert!(!plain.owns(&sandboxed("org.example.Other")));
         assert!(!plain.owns(&Origin::default()));
+        let unknown = App { process: None, ..plain };
+        assert!(unknown.owns(&sandboxed(PHONE)));
+        assert!(unknown.owns(&of(process(9, Some("app-org.example.Phone-1.scope"), &[]))));
+        assert!(!unknown.owns(&of(process(10, None, &[]))));
     }
 
     #[test]

@@ -20,7 +20,7 @@ const SILENCE: u32 = 41;
 fn app(pid: u32, audio: bool, silence: bool) -> App {
     let provider = OwnedObjectPath::try_from(format!("/p/{pid}")).unwrap();
     let app_id = format!("org.example.App{pid}");
-    App { provider, app_id, process: Process::numbered(pid), audio, silence }
+    App { provider, app_id, process: Some(Process::numbered(pid)), audio, silence }
 }
 
 fn wanted(apps: &[App]) -> Wanted {
