@@ -201,6 +201,7 @@ impl Domain {
     }
 
     /// What the agent must have been told at the end of a turn.
+    #[cfg(debug_assertions)]
     pub(crate) fn is_told(&self) -> bool {
         let told = self.enforcement.get().told.as_ref();
         self.holder(Role::Audio).is_none()
