@@ -33,6 +33,8 @@ pub async fn run(mut told: UnboundedReceiver<Told>, lid: bool) {
             let needed = is_needed(&newest.now);
             awake.send_if_modified(|awake| std::mem::replace(awake, needed) != needed);
         }
+        // Who waits for a turn would else be told the last one again and again.
+        awake.send_replace(false);
     };
     tokio::join!(follow, logind::run(wanted.clone(), lid), screensaver::run(wanted));
 }
