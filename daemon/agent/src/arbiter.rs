@@ -107,14 +107,10 @@ impl Desk {
 
     /// Says what the user decided of an app; with role `consent`.
     pub async fn set_authorization(&self, app: &str, word: &Authorization) {
-        let body = (app, word.as_str());
-        let told = self.connection.call_method(
-            Some(BUS_NAME),
-            ROOT_PATH,
-            Some(MANAGER),
-            "SetAuthorization",
-            &body,
-        );
+        let told = async {
+            let manager = ManagerProxy::new(&self.connection).await?;
+            manager.set_authorization(app, word.as_str()).await
+        };
         if let Err(error) = told.await {
             warn!(app, "the arbiter was not told what the user decided: {error}");
         }
@@ -122,14 +118,10 @@ impl Desk {
 
     /// Says that an app streams (`playback`, `capture`) without the session; with role `audio`.
     pub async fn report_violation(&self, provider: &OwnedObjectPath, kind: &str) {
-        let body = (provider, kind);
-        let told = self.connection.call_method(
-            Some(BUS_NAME),
-            ROOT_PATH,
-            Some(MANAGER),
-            "ReportViolation",
-            &body,
-        );
+        let told = async {
+            let manager = ManagerProxy::new(&self.connection).await?;
+            manager.report_violation(provider, kind).await
+        };
         if let Err(error) = told.await {
             warn!(kind, "the arbiter was not told who streams without the session: {error}");
         }

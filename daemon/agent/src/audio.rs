@@ -15,13 +15,13 @@ use std::{future::pending, mem, time::Duration};
 
 use anyhow::Result;
 use callarbiter::Change;
-use callarbiter_dbus::{Dict, ErrorKind};
+use callarbiter_dbus::{AgentAnswer, ErrorKind};
 use tokio::{
     sync::mpsc::UnboundedReceiver,
     time::{Instant, sleep_until, timeout},
 };
 use tracing::{debug, info, warn};
-use zbus::{ObjectPath, OwnedObjectPath, Variant};
+use zbus::OwnedObjectPath;
 
 use self::{
     server::Server,
@@ -69,17 +69,6 @@ pub struct Answer {
 
 /// A provider that streams without the session, and how.
 type Late = (OwnedObjectPath, Way);
-
-impl Answer {
-    fn into_dict(self) -> Dict {
-        let muted: Vec<ObjectPath<'static>> = self.muted.into_iter().map(Into::into).collect();
-        let values = [("enforced", Variant::from(self.enforced)), ("muted", muted.into())];
-        let owned = values
-            .into_iter()
-            .filter_map(|(key, value)| Some((key.to_owned(), value.try_into_owned().ok()?)));
-        owned.collect()
-    }
-}
 
 /// Until it is told nothing any more.
 pub async fn run(
@@ -238,7 +227,9 @@ impl Sound {
         let over = |by: Instant| by <= now || answer.enforced || self.server.is_none();
         if let Some((reply, _)) = self.asking.take_if(|(_, by)| over(*by)) {
             debug!(?answer, generation = self.wanted.generation, "audio priority");
-            reply.send(answer.into_dict()).await;
+            let Answer { enforced, muted } = answer;
+            let answer = AgentAnswer { enforced, muted, ..AgentAnswer::default() };
+            reply.send(answer.to_dict()).await;
         }
         let kept = self.keep.is_some_and(|keep| keep > now);
         if self.wanted.apps.is_empty() && !kept {

@@ -2,8 +2,8 @@
 //!
 //! Owns the rule, nothing else: how a stream is made quiet is a server's matter, whose it is [`super::whose`]'s.
 
-use callarbiter_dbus::{Dict, Error, Fields};
-use zbus::{OwnedObjectPath, Variant};
+use callarbiter_dbus::{AudioApp, Dict, Error};
+use zbus::OwnedObjectPath;
 
 use super::whose::{Origin, Process};
 use crate::orders::ApplyAudio;
@@ -103,18 +103,8 @@ impl Wanted {
 
 impl App {
     fn read(entry: &Dict) -> Result<App, Error> {
-        let fields = Fields::trusted(entry);
-        let provider = match entry.get("provider").map(|value| &**value) {
-            Some(Variant::ObjectPath(path)) => path.to_owned().into(),
-            _ => return Err(Error::invalid_argument("`provider` is missing")),
-        };
-        Ok(App {
-            provider,
-            app_id: fields.any_text("app-id")?.unwrap_or_default().to_owned(),
-            process: fields.number("pid")?.map(Process::of),
-            audio: fields.flag("audio")?.unwrap_or_default(),
-            silence: fields.flag("silence")?.unwrap_or_default(),
-        })
+        let AudioApp { provider, app_id, pid, audio, silence } = AudioApp::from_dict(entry)?;
+        Ok(App { provider, app_id, process: pid.map(Process::of), audio, silence })
     }
 }
 
