@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use serde::Deserialize;
 
 use crate::{contacts::region::Region, places};
@@ -115,7 +115,19 @@ pub fn load(named: Option<&Path>) -> Result<Config> {
         Err(error) if named.is_none() && error.kind() == io::ErrorKind::NotFound => String::new(),
         Err(error) => return Err(error).with_context(|| path.display().to_string()),
     };
-    toml::from_str(&text).with_context(|| path.display().to_string())
+    toml::from_str(&text).map_err(|error| anyhow!("{}: {}", path.display(), mistake(&text, &error)))
+}
+
+/// Where it is, and what is wrong. This gets into a log: of what the user wrote there, keys only.
+fn mistake(text: &str, error: &toml::de::Error) -> String {
+    let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+    let line = before.matches('\n').count() + 1;
+    let message = error.message();
+    let quoted = message.split_once("string \"");
+    match quoted.and_then(|(before, rest)| Some((before, rest.rsplit_once('"')?.1))) {
+        Some((before, after)) => format!("line {line}: {before}a text{after}"),
+        None => format!("line {line}: {message}"),
+    }
 }
 
 fn own() -> Option<PathBuf> {
@@ -135,10 +147,18 @@ mod tests {
 
     #[test]
     fn a_mistake_is_named_with_its_line() {
-        let error = toml::from_str::<Config>("[players]\nresum = true").unwrap_err().to_string();
+        let said = |text: &str| mistake(text, &toml::from_str::<Config>(text).unwrap_err());
+        let error = said("[players]\nresum = true");
         assert!(error.contains("line 2") && error.contains("resum"), "{error}");
-        let error =
-            toml::from_str::<Config>("[contacts]\nregion = \"Germany\"").unwrap_err().to_string();
+        let error = said("[contacts]\nregion = \"Germany\"");
         assert!(error.contains("line 2") && error.contains("no country"), "{error}");
+        for wrong in [
+            "allow = \"tel:+4930123456\"",
+            "allow = [\"tel:+4930123456\"",
+            "quiet = \"tel:+4930123456\"",
+        ] {
+            let error = said(&format!("[do-not-disturb]\n{wrong}"));
+            assert!(error.contains("line 2") && !error.contains("4930123456"), "{error}");
+        }
     }
 }
