@@ -66,6 +66,7 @@ fn each_fault_fails_its_own_rule() {
         (ignore("AudioDeactivated"), "closes-audio"),
         ("h = D.PerformSetHeld; D.PerformSetHeld = p.accepts_additional_arguments(lambda s, r, c, held, o, call_info: h(s, r, c, held, o, call_info=call_info) if held else D.refuse(s, r, call_info=call_info))".to_owned(), "resumes"),
         (ignore("PerformEnd"), "ends"),
+        ("D.PerformEnd = D.refuse".to_owned(), "ends"),
     ] {
         let (failed, _, status) = verdicts(&fault, true);
         assert_eq!((failed, status), (vec![rule.to_owned()], Some(1)), "{fault}");

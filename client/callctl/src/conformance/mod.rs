@@ -27,8 +27,6 @@ use crate::{
 
 /// For what the app does by itself: to start and register, to have its far end call or answer.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// When it is over the arbiter ends the call without the app.
-const END: Duration = Duration::from_secs(5);
 /// In µs; when they are over the arbiter goes on without the app's word.
 const AUDIO: u64 = 2_000_000;
 
@@ -198,13 +196,19 @@ impl Trial {
         }
     }
 
-    /// Whatever the app does, the call ends for the user: only the time tells whether it answered.
+    /// Whatever the app does, the call ends for the user; what the app made of it shows in whether it counts as
+    /// responsive at that moment.
     async fn end(&mut self, id: &str) -> Result<(), String> {
-        let began = Instant::now();
         self.ask(&format!("end:{id}")).await?;
-        match began.elapsed() < END {
+        let did = self.until("the end of the call", |board| {
+            let over = board.call_with_id(id).is_none();
+            over.then(|| board.providers.iter().all(|provider| provider.responsive))
+        });
+        match did.await? {
             true => Ok(()),
-            false => Err("it was not answered within 5 s; the arbiter ended the call".to_owned()),
+            false => Err("it was refused, or not answered within 5 s; the arbiter ended the call \
+                          without the app"
+                .to_owned()),
         }
     }
 

@@ -78,9 +78,9 @@ pub const RESUMES: Rule = Rule {
 };
 pub const ENDS: Rule = Rule {
     name: "ends",
-    contract: "An end is answered within 5 s.",
+    contract: "An end is carried out within 5 s; it cannot be refused.",
     place: "ProviderDelegate.PerformEnd",
-    change: "hang up, then Fulfil the request or ReportEnded",
+    change: "hang up, then Fulfil the request or ReportEnded; Fail keeps no call alive",
 };
 
 /// In the order in which they are told.
