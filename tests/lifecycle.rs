@@ -23,8 +23,14 @@ fn version_help_and_a_wrong_command_line() -> Result<()> {
     for option in ["--bus", "--config", "--state", "--log", "--version", "SIGHUP"] {
         assert!(help.contains(option), "{help}");
     }
-    let wrong: [&[&str]; 5] =
-        [&["--explode"], &["extra"], &["--bus"], &["--bus", "tram"], &["--log", "info,bus=loud"]];
+    let wrong: [&[&str]; 6] = [
+        &["--explode"],
+        &["extra"],
+        &["--bus"],
+        &["--bus", "tram"],
+        &["--bus", "tcp:host=localhost,port=1"],
+        &["--log", "info,bus=loud"],
+    ];
     for args in wrong {
         let refused = run(args)?;
         let said = String::from_utf8(refused.stderr)?;

@@ -5,7 +5,7 @@
 use std::{ffi::OsString, path::PathBuf};
 
 use thiserror::Error;
-use zbus::Address;
+use zbus::{Address, address::Transport};
 
 use crate::log::Filter;
 
@@ -110,6 +110,11 @@ pub enum UsageError {
         /// Why it is no address.
         source: zbus::Error,
     },
+    /// A bus behind something that has no users.
+    #[error(
+        "--bus {0:?}: only unix: addresses are served, since behind others nobody has a user; for example unix:path=/run/example/bus"
+    )]
+    Transport(String),
     /// A bus that this build has not.
     #[cfg(not(feature = "embedded"))]
     #[error(
@@ -171,8 +176,11 @@ fn parse_bus(word: String) -> Result<Bus, UsageError> {
         "embedded" => Ok(Bus::Embedded),
         #[cfg(not(feature = "embedded"))]
         "embedded" => Err(UsageError::NoEmbeddedBus),
-        address => match address.parse() {
-            Ok(address) => Ok(Bus::At(address)),
+        address => match address.parse::<Address>() {
+            Ok(address) if matches!(address.transport(), Transport::Unix(_)) => {
+                Ok(Bus::At(address))
+            }
+            Ok(_) => Err(UsageError::Transport(word)),
             Err(source) => Err(UsageError::Bus { word, source }),
         },
     }
