@@ -210,7 +210,8 @@ mod tests {
 
     #[test]
     fn what_makes_no_sense_is_set_aside_and_work_begins_anew() {
-        for (value, kind) in [(&[1u8, 200][..], "damaged"), (&[2], "newer"), (&[], "damaged")] {
+        let newer = &[callarbiter_records::VERSION + 1][..];
+        for (value, kind) in [(&[1, 200][..], "damaged"), (newer, "newer"), (&[], "damaged")] {
             let top = TempDir::new().unwrap();
             let directory = top.path().join("state");
             let (mut store, _) = Store::open(&directory).unwrap();

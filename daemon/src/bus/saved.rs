@@ -6,8 +6,7 @@
 //! before it; a connection that left meanwhile is lost for the core like any other. Whoever subscribed is
 //! told to resynchronise, because the last signals may not have left the process.
 //!
-//! A value is one byte, the version of the format, and the record in postcard's encoding, in which fields
-//! are told by their order: whoever changes one counts up [`VERSION`] and decodes the older by it.
+//! They change by the rule of [`callarbiter_records`].
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -18,7 +17,8 @@ use std::{
 use callarbiter_core::{
     Arbiter, Change, Input, Millis, Now, Peer, ProviderId, Time, TransactionId, Uid,
 };
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use callarbiter_records::{Fault, read, read_key, write, write_key};
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use tracing::info;
 use uuid::Uuid;
@@ -33,8 +33,6 @@ use super::{
     turn::{Turn, built},
 };
 use crate::{log::ids, store::Records};
-
-const VERSION: u8 = 1;
 
 /// A daemon that lived no longer than this gave everybody time that nobody had: the next gives none.
 const SOON: Millis = Millis::secs(10);
@@ -86,6 +84,15 @@ pub enum Unusable {
     /// The machine was started since; nothing of it lives.
     #[error("it is of before the machine was started")]
     OtherBoot,
+}
+
+impl From<Fault> for Unusable {
+    fn from(fault: Fault) -> Unusable {
+        match fault {
+            Fault::Newer => Unusable::Newer,
+            Fault::Damaged(_) => Unusable::Damaged("a record makes no sense"),
+        }
+    }
 }
 
 impl Unusable {
@@ -151,13 +158,14 @@ impl Router {
         records: BTreeMap<Vec<u8>, Vec<u8>>,
         now: Now,
     ) -> Result<(), Unusable> {
-        let mut life = None;
+        let mut life: Option<Life> = None;
         let mut core = Vec::new();
         for (key, value) in records {
-            match postcard::from_bytes(&key) {
+            match read_key(&key) {
                 Ok(Key::Core(key)) => core.push((key, value)),
-                Ok(Key::Life) => life = Some(decode::<Life>(&value)?),
+                Ok(Key::Life) => life = Some(read(&value)?),
                 Ok(key) => self.place(key, &value)?,
+                Err(Fault::Newer) => return Err(Unusable::Newer),
                 Err(_) => return Err(Unusable::Damaged("a record has no name")),
             }
         }
@@ -184,17 +192,17 @@ impl Router {
         match key {
             Key::Life | Key::Core(_) => {}
             Key::Peer(peer) => {
-                let saved: SavedPeer = decode(value)?;
+                let saved: SavedPeer = read(value)?;
                 let restored = self.peers.restore(peer, saved, &self.access);
                 restored.ok_or(Unusable::Damaged("a connection has no name"))?;
             }
             Key::Subscriber(uid, peer) => {
-                let () = decode(value)?;
+                read::<()>(value)?;
                 self.subscribers.restore(uid, peer);
             }
             Key::Delegate(uid, id) => self.delegates.restore((uid, id), path(value)?),
             Key::Agent(peer) => self.agents.restore(peer, path(value)?),
-            Key::Requester(uid, id) => self.requesters.restore((uid, id), decode(value)?),
+            Key::Requester(uid, id) => self.requesters.restore((uid, id), read(value)?),
         }
         Ok(())
     }
@@ -270,30 +278,21 @@ impl Records for Router {
     type Key = Key;
 
     fn write_key(&self, key: Key, out: &mut Vec<u8>) {
-        // More than the longest: five variable-length numbers.
-        let mut bytes = [0; 48];
-        match postcard::to_slice(&key, &mut bytes) {
-            Ok(written) => out.extend_from_slice(written),
-            Err(reason) => debug_assert!(false, "{reason}"),
-        }
+        write_key(&key, out);
     }
 
     fn write_value(&self, key: Key, out: &mut Vec<u8>) -> bool {
         match key {
             Key::Core(key) => self.arbiter.save(key, out),
-            Key::Life => encode(&self.life(), out),
-            Key::Peer(peer) => self.peers.saved(peer).is_some_and(|saved| encode(&saved, out)),
-            Key::Subscriber(uid, peer) => {
-                self.subscribers.subscribes(uid, peer) && encode(&(), out)
-            }
+            Key::Life => put(&self.life(), out),
+            Key::Peer(peer) => self.peers.saved(peer).is_some_and(|saved| put(&saved, out)),
+            Key::Subscriber(uid, peer) => self.subscribers.subscribes(uid, peer) && put(&(), out),
             Key::Delegate(uid, id) => {
-                self.delegates.get(&(uid, id)).is_some_and(|path| encode(&path.as_str(), out))
+                self.delegates.get(&(uid, id)).is_some_and(|path| put(&path.as_str(), out))
             }
-            Key::Agent(peer) => {
-                self.agents.get(&peer).is_some_and(|path| encode(&path.as_str(), out))
-            }
+            Key::Agent(peer) => self.agents.get(&peer).is_some_and(|path| put(&path.as_str(), out)),
             Key::Requester(uid, id) => {
-                self.requesters.get(&(uid, id)).is_some_and(|peer| encode(peer, out))
+                self.requesters.get(&(uid, id)).is_some_and(|peer| put(peer, out))
             }
         }
     }
@@ -398,27 +397,13 @@ fn behind<K: Ord + Copy, V>(kept: &Kept<K, V>, after: Option<K>) -> impl Iterato
 }
 
 fn path(value: &[u8]) -> Result<OwnedObjectPath, Unusable> {
-    let path: String = decode(value)?;
+    let path: String = read(value)?;
     OwnedObjectPath::try_from(path)
         .map_err(|_| Unusable::Damaged("a provider or an agent has no path"))
 }
 
 /// True, as there is a value.
-fn encode<T: Serialize + ?Sized>(record: &T, out: &mut Vec<u8>) -> bool {
-    out.push(VERSION);
-    match postcard::to_allocvec(record) {
-        Ok(bytes) => out.extend(bytes),
-        Err(reason) => debug_assert!(false, "{reason}"),
-    }
+fn put<T: Serialize + ?Sized>(record: &T, out: &mut Vec<u8>) -> bool {
+    write(record, out);
     true
-}
-
-fn decode<T: DeserializeOwned>(value: &[u8]) -> Result<T, Unusable> {
-    match value.split_first() {
-        Some((&VERSION, body)) => {
-            postcard::from_bytes(body).map_err(|_| Unusable::Damaged("a record makes no sense"))
-        }
-        Some((version, _)) if *version > VERSION => Err(Unusable::Newer),
-        _ => Err(Unusable::Damaged("a record is empty")),
-    }
 }

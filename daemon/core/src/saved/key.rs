@@ -6,6 +6,7 @@ use crate::{CallId, GroupId, ProviderId, RequestId, TransactionId, Uid, timers::
 
 /// Which record; to its keeper nothing but a name with an order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename = "CoreKey")]
 pub struct Key {
     uid: Uid,
     /// A [`Kind`], or one of another version.

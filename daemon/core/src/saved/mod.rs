@@ -4,19 +4,19 @@
 //! work; what is derived (indexes, the order of deadlines) is not written but rebuilt, and the
 //! configuration is read anew.
 //!
-//! **A value** is one byte, the version of the format, and the entity in postcard's encoding, in which
-//! fields and variants are told by their order alone. So whoever adds, removes or moves a field or variant of
-//! a type that derives `Serialize` makes version 2: count up [`VERSION`], keep the old shape of that type in a file
-//! `saved/v1.rs` with a `From` to the new one, and decode by the version in [`decode`]'s callers. The golden file
-//! of version 1 (`tests/golden/`) must restore for ever; add one of version 2 beside it. A new kind of record, and a new
-//! variant behind all others, needs no version: what an older arbiter wrote means what it meant.
+//! How a record is written, and the one rule by which its types may change so that a later arbiter reads what an
+//! earlier one wrote, [`callarbiter_records`] says; [`tests`] sees to it.
 
 mod key;
 pub(crate) mod reasons;
 mod records;
 mod restore;
+mod shapes;
+#[cfg(test)]
+mod tests;
 
-use serde::{Deserialize, Deserializer, Serialize};
+use callarbiter_records::write;
+use serde::{Deserialize, Deserializer};
 use uuid::Uuid;
 
 pub use key::Key;
@@ -25,9 +25,7 @@ pub use restore::Unreadable;
 
 use crate::{Arbiter, Ask, EndReason, Private, Uid};
 use key::Kind;
-
-/// The format that this version writes.
-const VERSION: u8 = 1;
+use shapes::WriteShared;
 
 impl Arbiter {
     /// What changed since the last time, each key once; at first everything.
@@ -93,7 +91,7 @@ impl Arbiter {
     }
 
     fn encode_own(&self, value: &mut Vec<u8>) {
-        encode(&(&self.seats, self.suspended), value);
+        write(&WriteShared { seats: &self.seats, suspended: &self.suspended }, value);
     }
 }
 
@@ -107,49 +105,9 @@ fn note(written: &mut Vec<u8>, scratch: &mut Vec<u8>) -> bool {
     differs
 }
 
-fn encode<T: Serialize>(record: &T, value: &mut Vec<u8>) {
-    value.push(VERSION);
-    let done = postcard::serialize_with_flavor(record, Append(value));
-    debug_assert!(done.is_ok(), "{done:?}");
-}
-
-/// Reads a record of any version.
-fn decode<'de, T: Deserialize<'de>>(value: &'de [u8]) -> Result<T, restore::Why> {
-    let (version, body) = value.split_first().ok_or(restore::Why::Damaged("it is empty"))?;
-    if *version != VERSION {
-        return Err(restore::Why::Newer(*version));
-    }
-    match postcard::take_from_bytes(body) {
-        Ok((record, [])) => Ok(record),
-        Ok(_) => Err(restore::Why::Damaged("it is too long")),
-        Err(_) => Err(restore::Why::Damaged("its fields make no sense")),
-    }
-}
-
-/// Writes behind what is there.
-struct Append<'a>(&'a mut Vec<u8>);
-
-impl postcard::ser_flavors::Flavor for Append<'_> {
-    type Output = ();
-
-    fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
-        self.0.push(byte);
-        Ok(())
-    }
-
-    fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {
-        self.0.extend_from_slice(bytes);
-        Ok(())
-    }
-
-    fn finalize(self) -> postcard::Result<()> {
-        Ok(())
-    }
-}
-
 /// The steps of [`Ask::Transaction`]: one level deep, whatever the bytes say.
 pub(crate) fn steps<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Ask>, D::Error> {
-    /// The first kinds of [`Ask`], in its order.
+    /// The first kinds of [`Ask`], in its order and with its fields.
     #[derive(Deserialize)]
     enum Single {
         Start {

@@ -6,33 +6,22 @@
 use std::{
     collections::BTreeMap,
     ops::Bound::{Excluded, Unbounded},
-    sync::Arc,
 };
 
+use callarbiter_records::write;
 use serde::Serialize;
-use uuid::Uuid;
 
-use super::{Key, Kind, encode, note};
-use crate::{
-    AudioSession, CallId, Contact, DoNotDisturb, Domain, Endpoint, GroupId, Peer, ProviderId,
-    RequestId, Role, TransactionId, Uid, domain::Next, enforce::Enforcement, focus::Vacated,
-    kept::Kept, lane::Lane, timers::Due,
+use super::{
+    Key, Kind, note,
+    shapes::{
+        WriteCall, WriteCourse, WriteDesktop, WriteEnforcement, WriteErrand, WriteProvider,
+        WriteRequest, WriteTransaction,
+    },
 };
-
-/// As it is read; it is written from references in the same order.
-pub(super) type Course = (
-    u64,
-    Next,
-    Option<GroupId>,
-    Option<Vacated>,
-    Lane,
-    AudioSession,
-    Option<(ProviderId, Vec<Uuid>)>,
-    Option<RequestId>,
-);
-
-pub(super) type Desktop =
-    (BTreeMap<Role, Vec<Peer>>, DoNotDisturb, Vec<Arc<str>>, bool, bool, bool);
+use crate::{
+    AudioSession, CallId, Contact, Domain, GroupId, ProviderId, RequestId, Role, TransactionId,
+    Uid, kept::Kept, timers::Due,
+};
 
 /// What of a domain was written last, where that is compared.
 #[derive(Debug, Default)]
@@ -113,21 +102,27 @@ impl Domain {
             }
             Kind::Provider => {
                 let id = ProviderId(small(number));
-                put(self.providers.get(&id).map(|p| (p, at(Due::Grace(id)))), value)
+                let grace = &at(Due::Grace(id));
+                let provider = self.providers.get(&id);
+                put(provider.map(|provider| WriteProvider { provider, grace }), value)
             }
             Kind::Call => {
                 let id = CallId(small(number));
-                let until = || (at(Due::Ring(id)), at(Due::Progress(id)));
-                put(self.calls.get(&id).map(|c| (c, until())), value)
+                let (ring, progress) = (&at(Due::Ring(id)), &at(Due::Progress(id)));
+                let call = self.calls.get(&id);
+                put(call.map(|call| WriteCall { call, ring, progress }), value)
             }
             Kind::Group => put(self.groups.get(&GroupId(small(number))), value),
             Kind::Transaction => {
                 let id = TransactionId(small(number));
-                put(self.transactions.get(&id).map(|t| (t, at(Due::Forget(id)))), value)
+                let forget = &at(Due::Forget(id));
+                let transaction = self.transactions.get(&id);
+                put(transaction.map(|transaction| WriteTransaction { transaction, forget }), value)
             }
             Kind::Request => {
                 let id = RequestId(number);
-                put(self.requests.get(&id).map(|r| (r, at(Due::Request(id)))), value)
+                let until = &at(Due::Request(id));
+                put(self.requests.get(&id).map(|request| WriteRequest { request, until }), value)
             }
             Kind::Past => put(self.past.get(&number), value),
             Kind::Batch => put(self.batches.get(&small(number)), value),
@@ -138,7 +133,8 @@ impl Domain {
             Kind::Decision => put(self.decisions.get(&number), value),
             Kind::Errand => {
                 let id = RequestId(number);
-                put(self.errands.get(&id).map(|e| (e, at(Due::Errand(id)))), value)
+                let until = &at(Due::Errand(id));
+                put(self.errands.get(&id).map(|errand| WriteErrand { errand, until }), value)
             }
             Kind::Enforcement => put(self.kept_enforcement(), value),
             Kind::Contact => {
@@ -148,21 +144,25 @@ impl Domain {
         }
     }
 
-    fn kept_enforcement(&self) -> Option<(&Enforcement, &[Endpoint], &str)> {
-        let record = (self.enforcement.get(), &*self.audio.endpoints, &*self.audio.endpoint);
-        self.holder(Role::Audio).map(|_| record)
+    fn kept_enforcement(&self) -> Option<WriteEnforcement<'_>> {
+        self.holder(Role::Audio)?;
+        let AudioSession { endpoints, endpoint, .. } = &self.audio;
+        Some(WriteEnforcement { enforcement: self.enforcement.get(), endpoints, endpoint })
     }
 
     fn encode_course(&self, value: &mut Vec<u8>) {
         let Domain { revision, next, focus, vacated, lane, .. } = self;
         let Domain { audio, audio_told, audio_request, .. } = self;
-        let course = (revision, next, focus, vacated, lane, audio, audio_told, audio_request);
-        encode(&course, value);
+        let course =
+            WriteCourse { revision, next, focus, vacated, lane, audio, audio_told, audio_request };
+        write(&course, value);
     }
 
     fn encode_desktop(&self, value: &mut Vec<u8>) {
         let Domain { roles, do_not_disturb, seats, background, suspended, audio_gate, .. } = self;
-        encode(&(roles, do_not_disturb, seats, background, suspended, audio_gate), value);
+        let desktop =
+            WriteDesktop { roles, do_not_disturb, seats, background, suspended, audio_gate };
+        write(&desktop, value);
     }
 
     /// Keys behind `after` until there are `end`.
@@ -220,7 +220,7 @@ impl Domain {
 
 fn put<T: Serialize>(record: Option<T>, value: &mut Vec<u8>) -> bool {
     if let Some(record) = &record {
-        encode(record, value);
+        write(record, value);
     }
     record.is_some()
 }

@@ -3,23 +3,26 @@
 //! Owns what is not written: indexes, counts, who is in which domain. Bytes may be anything; what comes out is
 //! sound or nothing.
 
-use std::{collections::BTreeSet, fmt, sync::Arc};
+use std::{collections::BTreeSet, fmt};
+
+use callarbiter_records::{Fault, read};
 
 use super::{
-    Key, Kind, decode,
-    records::{Course, Desktop},
+    Key, Kind,
+    shapes::{
+        CallRecord, Course, Desktop, EnforcementRecord, ErrandRecord, ProviderRecord,
+        RequestRecord, Shared, TransactionRecord,
+    },
 };
 use crate::{
-    Arbiter, Call, CallId, Contact, Domain, Endpoint, Group, GroupId, Provider, ProviderId,
-    RequestId, Settings, Time, Transaction, TransactionId, Uid,
+    Arbiter, Call, CallId, Contact, Domain, Group, GroupId, Provider, ProviderId, RequestId,
+    Settings, Time, Transaction, TransactionId, Uid,
     batch::Batch,
     consent::Decision,
-    enforce::Enforcement,
-    errand::Errand,
     index::Index,
     memory::{Answered, Tombstone},
     quiet::Suppressed,
-    request::{Past, Request},
+    request::Past,
     timers::Due,
 };
 
@@ -36,7 +39,7 @@ pub(super) enum Why {
     /// These bytes are no such record.
     Damaged(&'static str),
     /// A later version wrote it.
-    Newer(u8),
+    Newer,
     /// Records contradict each other.
     Unsound(&'static str),
 }
@@ -44,7 +47,16 @@ pub(super) enum Why {
 impl Unreadable {
     /// A later version of the arbiter wrote it: it is whole, and useless to this one.
     pub fn is_newer(&self) -> bool {
-        matches!(self.why, Why::Newer(_))
+        self.why == Why::Newer
+    }
+}
+
+impl From<Fault> for Why {
+    fn from(fault: Fault) -> Why {
+        match fault {
+            Fault::Damaged(why) => Why::Damaged(why),
+            Fault::Newer => Why::Newer,
+        }
     }
 }
 
@@ -56,9 +68,7 @@ impl fmt::Display for Unreadable {
         }
         match self.why {
             Why::Damaged(why) | Why::Unsound(why) => f.write_str(why),
-            Why::Newer(version) => {
-                write!(f, "its format {version} is not known to this version; a later one wrote it")
-            }
+            Why::Newer => write!(f, "{}", Fault::Newer),
         }
     }
 }
@@ -87,12 +97,13 @@ impl Arbiter {
 
     fn place(&mut self, key: Key, value: &[u8]) -> Result<(), Why> {
         if key == Key::ARBITER {
-            (self.seats, self.suspended) = decode(value)?;
+            let Shared { seats, suspended } = read(value)?;
+            (self.seats, self.suspended) = (seats, suspended);
             self.written = value.to_vec();
             return Ok(());
         }
         let kind = key.kind().filter(|kind| *kind != Kind::Arbiter);
-        let kind = kind.ok_or(Why::Damaged("this version knows no such kind"))?;
+        let kind = kind.ok_or(Why::Newer)?;
         let settings = &self.settings;
         let uid = key.uid();
         let domain = self.domains.entry(uid).or_insert_with(|| Domain::new(uid, settings.clone()));
@@ -135,81 +146,81 @@ impl Domain {
         let fresh = match kind {
             Kind::Arbiter => false,
             Kind::Course => {
-                let (revision, next, focus, vacated, lane, audio, told, request) =
-                    decode::<Course>(value)?;
-                (self.revision, self.next, self.focus) = (revision, next, focus);
-                (self.vacated, self.lane, self.audio) = (vacated, lane, audio);
-                (self.audio_told, self.audio_request) = (told, request);
+                let course: Course = read(value)?;
+                (self.revision, self.next) = (course.revision, course.next);
+                (self.focus, self.vacated) = (course.focus, course.vacated);
+                (self.lane, self.audio) = (course.lane, course.audio);
+                (self.audio_told, self.audio_request) = (course.audio_told, course.audio_request);
                 self.written.course = value.to_vec();
                 number == 0
             }
             Kind::Desktop => {
-                let (roles, do_not_disturb, seats, background, suspended, gate) =
-                    decode::<Desktop>(value)?;
-                (self.roles, self.do_not_disturb, self.seats) = (roles, do_not_disturb, seats);
-                (self.background, self.suspended, self.audio_gate) = (background, suspended, gate);
+                let desktop: Desktop = read(value)?;
+                (self.roles, self.seats) = (desktop.roles, desktop.seats);
+                (self.do_not_disturb, self.background) =
+                    (desktop.do_not_disturb, desktop.background);
+                (self.suspended, self.audio_gate) = (desktop.suspended, desktop.audio_gate);
                 self.written.desktop = value.to_vec();
                 number == 0
             }
             Kind::Provider => {
                 let id = ProviderId(small()?);
-                let (provider, grace): (Provider, _) = decode(value)?;
+                let ProviderRecord { provider, grace } = read(value)?;
                 self.rearm(Due::Grace(id), grace);
                 self.providers.insert(id, Provider { id, ..provider }).is_none()
             }
             Kind::Call => {
                 let id = CallId(small()?);
-                let (call, (ring, progress)): (Call, _) = decode(value)?;
+                let CallRecord { call, ring, progress } = read(value)?;
                 self.rearm(Due::Ring(id), ring);
                 self.rearm(Due::Progress(id), progress);
                 self.calls.insert(id, Call { id, ..call }).is_none()
             }
             Kind::Group => {
                 let id = GroupId(small()?);
-                let group: Group = decode(value)?;
+                let group: Group = read(value)?;
                 self.groups.insert(id, Group { id, ..group }).is_none()
             }
             Kind::Transaction => {
                 let id = TransactionId(small()?);
-                let (transaction, until): (Transaction, _) = decode(value)?;
-                self.rearm(Due::Forget(id), until);
+                let TransactionRecord { transaction, forget } = read(value)?;
+                self.rearm(Due::Forget(id), forget);
                 self.transactions.insert(id, Transaction { id, ..transaction }).is_none()
             }
             Kind::Request => {
                 let id = RequestId(number);
-                let (request, until): (Request, _) = decode(value)?;
+                let RequestRecord { request, until } = read(value)?;
                 self.rearm(Due::Request(id), until);
                 self.requests.insert(id, request).is_none()
             }
-            Kind::Past => self.past.insert(number, decode::<Past>(value)?).is_none(),
-            Kind::Batch => self.batches.insert(small()?, decode::<Batch>(value)?).is_none(),
-            Kind::Tombstone => self.tombstones.restore(number, decode::<Tombstone>(value)?),
-            Kind::Token => self.tokens.restore(number, decode::<Answered>(value)?),
+            Kind::Past => self.past.insert(number, read::<Past>(value)?).is_none(),
+            Kind::Batch => self.batches.insert(small()?, read::<Batch>(value)?).is_none(),
+            Kind::Tombstone => self.tombstones.restore(number, read::<Tombstone>(value)?),
+            Kind::Token => self.tokens.restore(number, read::<Answered>(value)?),
             Kind::Allowed => {
                 let fresh = self.allowed.get().some().is_none();
-                *self.allowed.get_mut() = decode(value)?;
+                *self.allowed.get_mut() = read(value)?;
                 fresh && number == 0 && self.allowed.get().some().is_some()
             }
-            Kind::Decision => self.decisions.insert(number, decode::<Decision>(value)?).is_none(),
+            Kind::Decision => self.decisions.insert(number, read::<Decision>(value)?).is_none(),
             Kind::Errand => {
                 let id = RequestId(number);
-                let (errand, until): (Errand, _) = decode(value)?;
+                let ErrandRecord { errand, until } = read(value)?;
                 self.rearm(Due::Errand(id), until);
                 self.errands.insert(id, errand).is_none()
             }
             Kind::Enforcement => {
                 let fresh = self.enforcement.get().is_fresh();
-                let (enforcement, endpoints, endpoint) =
-                    decode::<(Enforcement, Vec<Endpoint>, Arc<str>)>(value)?;
+                let EnforcementRecord { enforcement, endpoints, endpoint } = read(value)?;
                 *self.enforcement.get_mut() = enforcement;
-                (self.audio.endpoints, self.audio.endpoint) = (endpoints.into(), endpoint);
+                (self.audio.endpoints, self.audio.endpoint) = (endpoints, endpoint);
                 fresh && number == 0
             }
             Kind::Contact => {
-                self.written.contacts.insert(CallId(small()?), decode::<Contact>(value)?).is_none()
+                self.written.contacts.insert(CallId(small()?), read::<Contact>(value)?).is_none()
             }
             Kind::Suppressed => {
-                self.suppressed.insert(number, decode::<Suppressed>(value)?).is_none()
+                self.suppressed.insert(number, read::<Suppressed>(value)?).is_none()
             }
         };
         if fresh { Ok(()) } else { Err(Why::Damaged("it is there twice")) }

@@ -1,0 +1,240 @@
+//! A record to bytes. Owns nothing but that: what the bytes mean, [`crate`] says.
+
+use serde::ser::{
+    Serialize, SerializeMap, SerializeSeq, SerializeStruct, SerializeStructVariant, SerializeTuple,
+    SerializeTupleStruct, SerializeTupleVariant, Serializer,
+};
+
+use crate::Fault;
+
+/// Behind what is there.
+pub struct Writer<'a>(pub &'a mut Vec<u8>);
+
+type Done = Result<(), Fault>;
+
+impl Writer<'_> {
+    fn number(&mut self, mut number: u64) {
+        while number >= 0x80 {
+            self.0.push(number as u8 | 0x80);
+            number >>= 7;
+        }
+        self.0.push(number as u8);
+    }
+
+    fn length(&mut self, length: usize) {
+        self.number(length as u64);
+    }
+
+    fn bytes(&mut self, bytes: &[u8]) {
+        self.length(bytes.len());
+        self.0.extend_from_slice(bytes);
+    }
+}
+
+/// What no record has.
+macro_rules! never {
+    ($($name:ident: $kind:ty),*) => {$(
+        fn $name(self, _: $kind) -> Done {
+            Err(Fault::Damaged("numbers of this kind are not written"))
+        }
+    )*};
+}
+
+impl<'w, 'a> Serializer for &'w mut Writer<'a> {
+    type Ok = ();
+    type Error = Fault;
+    type SerializeSeq = Self;
+    type SerializeTuple = Self;
+    type SerializeTupleStruct = Self;
+    type SerializeTupleVariant = Self;
+    type SerializeMap = Self;
+    type SerializeStruct = Self;
+    type SerializeStructVariant = Self;
+
+    never!(serialize_i8: i8, serialize_i16: i16, serialize_i32: i32, serialize_i64: i64);
+    never!(serialize_f32: f32, serialize_f64: f64, serialize_char: char);
+
+    fn is_human_readable(&self) -> bool {
+        false
+    }
+
+    fn serialize_bool(self, value: bool) -> Done {
+        self.0.push(value.into());
+        Ok(())
+    }
+
+    fn serialize_u8(self, value: u8) -> Done {
+        self.0.push(value);
+        Ok(())
+    }
+
+    fn serialize_u16(self, value: u16) -> Done {
+        self.serialize_u64(value.into())
+    }
+
+    fn serialize_u32(self, value: u32) -> Done {
+        self.serialize_u64(value.into())
+    }
+
+    fn serialize_u64(self, value: u64) -> Done {
+        self.number(value);
+        Ok(())
+    }
+
+    fn serialize_str(self, value: &str) -> Done {
+        self.serialize_bytes(value.as_bytes())
+    }
+
+    fn serialize_bytes(self, value: &[u8]) -> Done {
+        self.bytes(value);
+        Ok(())
+    }
+
+    fn serialize_none(self) -> Done {
+        self.serialize_bool(false)
+    }
+
+    fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Done {
+        self.0.push(1);
+        value.serialize(self)
+    }
+
+    fn serialize_unit(self) -> Done {
+        Ok(())
+    }
+
+    fn serialize_unit_struct(self, _: &'static str) -> Done {
+        Ok(())
+    }
+
+    fn serialize_unit_variant(self, _: &'static str, index: u32, _: &'static str) -> Done {
+        self.serialize_u32(index)
+    }
+
+    fn serialize_newtype_struct<T>(self, _: &'static str, value: &T) -> Done
+    where
+        T: Serialize + ?Sized,
+    {
+        value.serialize(self)
+    }
+
+    fn serialize_newtype_variant<T>(
+        self,
+        _: &'static str,
+        index: u32,
+        _: &'static str,
+        value: &T,
+    ) -> Done
+    where
+        T: Serialize + ?Sized,
+    {
+        self.number(index.into());
+        value.serialize(self)
+    }
+
+    fn serialize_seq(self, length: Option<usize>) -> Result<Self, Fault> {
+        self.length(length.ok_or(Fault::Damaged("a list has no length"))?);
+        Ok(self)
+    }
+
+    fn serialize_tuple(self, _: usize) -> Result<Self, Fault> {
+        Ok(self)
+    }
+
+    fn serialize_tuple_struct(self, _: &'static str, fields: usize) -> Result<Self, Fault> {
+        self.length(fields);
+        Ok(self)
+    }
+
+    fn serialize_tuple_variant(
+        self,
+        _: &'static str,
+        index: u32,
+        _: &'static str,
+        fields: usize,
+    ) -> Result<Self, Fault> {
+        self.number(index.into());
+        self.length(fields);
+        Ok(self)
+    }
+
+    fn serialize_map(self, length: Option<usize>) -> Result<Self, Fault> {
+        self.serialize_seq(length)
+    }
+
+    fn serialize_struct(self, _: &'static str, fields: usize) -> Result<Self, Fault> {
+        self.length(fields);
+        Ok(self)
+    }
+
+    fn serialize_struct_variant(
+        self,
+        name: &'static str,
+        index: u32,
+        variant: &'static str,
+        fields: usize,
+    ) -> Result<Self, Fault> {
+        self.serialize_tuple_variant(name, index, variant, fields)
+    }
+}
+
+/// One after another, whatever holds them.
+macro_rules! in_order {
+    ($($what:ident: $name:ident),*) => {$(
+        impl $what for &mut Writer<'_> {
+            type Ok = ();
+            type Error = Fault;
+
+            fn $name<T: Serialize + ?Sized>(&mut self, value: &T) -> Done {
+                value.serialize(&mut **self)
+            }
+
+            fn end(self) -> Done {
+                Ok(())
+            }
+        }
+    )*};
+}
+
+in_order!(SerializeSeq: serialize_element, SerializeTuple: serialize_element);
+in_order!(SerializeTupleStruct: serialize_field, SerializeTupleVariant: serialize_field);
+
+/// The same with names, which are not written.
+macro_rules! named {
+    ($($what:ident),*) => {$(
+        impl $what for &mut Writer<'_> {
+            type Ok = ();
+            type Error = Fault;
+
+            fn serialize_field<T>(&mut self, _: &'static str, value: &T) -> Done
+            where
+                T: Serialize + ?Sized,
+            {
+                value.serialize(&mut **self)
+            }
+
+            fn end(self) -> Done {
+                Ok(())
+            }
+        }
+    )*};
+}
+
+named!(SerializeStruct, SerializeStructVariant);
+
+impl SerializeMap for &mut Writer<'_> {
+    type Ok = ();
+    type Error = Fault;
+
+    fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Done {
+        key.serialize(&mut **self)
+    }
+
+    fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Done {
+        value.serialize(&mut **self)
+    }
+
+    fn end(self) -> Done {
+        Ok(())
+    }
+}
