@@ -21,6 +21,7 @@ pub mod options;
 pub mod outcomes;
 pub mod provider;
 pub mod proxies;
+pub mod record;
 pub mod words;
 pub mod xml;
 
@@ -36,3 +37,4 @@ pub use outcomes::{ActionResult, AnswerPlan, PlanStep};
 pub use provider::{
     CallUpdate, Configuration, EndDetails, PerformOptions, ReconciledCalls, StateDetails,
 };
+pub use record::Record;

@@ -298,6 +298,36 @@ words! {
         Contacts = "contacts",
         /// Makes other sound keep quiet while a call has the audio; one.
         Audio = "audio",
+        /// Keeps the user's history of calls; one.
+        History = "history",
+    }
+}
+
+words! {
+    /// Why nobody here answered an incoming call: `missed` of `Agent.Record`.
+    Missed {
+        /// It rang, and nobody came.
+        Unanswered = "unanswered",
+        /// Do-not-disturb kept it quiet, or away.
+        DoNotDisturb = "do-not-disturb",
+        /// A block list has its caller.
+        Blocked = "blocked",
+        /// A screening agent turned it away.
+        Screened = "screened",
+        /// There was no room for one more.
+        Busy = "busy",
+        /// The caller gave up within seconds.
+        ShortRing = "short-ring",
+        /// Its app went away.
+        ProviderLost = "provider-lost",
+        /// Another device or app of the user answered.
+        AnsweredElsewhere = "answered-elsewhere",
+        /// Another device or app of the user said no.
+        DeclinedElsewhere = "declined-elsewhere",
+        /// The user silenced it and let it ring.
+        Silenced = "silenced",
+        /// It was answered, and could not be connected.
+        Failed = "failed",
     }
 }
 

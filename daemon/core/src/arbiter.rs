@@ -358,6 +358,7 @@ impl Domain {
             Due::Grace(id) => self.grace_over(id),
             Due::Forget(id) => self.forget_transaction(id),
             Due::Errand(id) => self.errand_timed_out(id),
+            Due::Records => self.offer_records(),
         }
     }
 }

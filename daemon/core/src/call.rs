@@ -225,7 +225,7 @@ pub enum EndReason {
     AnsweredElsewhere,
     /// Another device or app of the user declined.
     DeclinedElsewhere,
-    /// A block list, a screener or do-not-disturb stopped it.
+    /// A block list, a screener, do-not-disturb or lack of room stopped it.
     Filtered,
     /// Its app went away and did not come back for it.
     ProviderLost,

@@ -14,7 +14,8 @@ use uuid::Uuid;
 
 use crate::{
     AudioSession, Call, CallId, CallRef, CallState, DoNotDisturb, Group, GroupId, Millis, Now,
-    Object, Peer, Provider, ProviderId, RequestId, Role, Settings, Transaction, TransactionId, Uid,
+    Object, Peer, Provider, ProviderId, Record, RequestId, Role, Settings, Transaction,
+    TransactionId, Uid,
     batch::Batch,
     choice::Uses,
     consent::Decision,
@@ -26,6 +27,7 @@ use crate::{
     lane::Lane,
     memory::{Tokens, Tombstones},
     quiet::{Allowed, Suppressed},
+    record::Recording,
     request::{Past, Request},
     saved::Written,
     timers::{Due, Timers},
@@ -69,6 +71,9 @@ pub struct Domain {
     /// What the user said about apps, the oldest first.
     pub(crate) decisions: Kept<u64, Decision>,
     pub(crate) errands: Kept<RequestId, Errand>,
+    /// Calls that are over and not in the user's history yet, the oldest first.
+    pub(crate) records: Kept<u64, Record>,
+    pub(crate) recording: Whole<Recording>,
     /// Calls of which another contact may be known than was last written.
     pub(crate) contacts_changed: Vec<CallId>,
     pub(crate) seats: Vec<Arc<str>>,

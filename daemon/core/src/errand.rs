@@ -2,8 +2,8 @@
 //!
 //! Owns who is asked, until when, and which answer counts. An errand ends with its answer, its deadline, or its
 //! agent's loss of the role; whoever takes the role next is given what is still wanted. What an answer means is
-//! the business of [`crate::consent`], [`crate::launch`], [`crate::contacts`], [`crate::enforce`] and
-//! [`crate::endpoints`].
+//! the business of [`crate::consent`], [`crate::launch`], [`crate::contacts`], [`crate::enforce`],
+//! [`crate::endpoints`] and [`crate::record`].
 
 use std::sync::Arc;
 
@@ -36,6 +36,8 @@ pub enum AgentAsk {
     Audio(AudioPicture),
     /// To let the sound go there.
     SelectEndpoint { endpoint: Arc<str> },
+    /// To write down the record of this number.
+    Record { number: u64 },
 }
 
 impl AgentAsk {
@@ -46,13 +48,17 @@ impl AgentAsk {
             AgentAsk::Launch { .. } => Role::Launch,
             AgentAsk::LookUp { .. } => Role::Contacts,
             AgentAsk::Audio(_) | AgentAsk::SelectEndpoint { .. } => Role::Audio,
+            AgentAsk::Record { .. } => Role::History,
         }
     }
 
     /// The call without which it is not wanted.
     pub(crate) fn call(&self) -> Option<CallId> {
         match self {
-            AgentAsk::Consent { .. } | AgentAsk::Audio(_) | AgentAsk::SelectEndpoint { .. } => None,
+            AgentAsk::Consent { .. }
+            | AgentAsk::Audio(_)
+            | AgentAsk::SelectEndpoint { .. }
+            | AgentAsk::Record { .. } => None,
             AgentAsk::Launch { call, .. } | AgentAsk::LookUp { call, .. } => Some(*call),
         }
     }
@@ -106,6 +112,7 @@ impl Domain {
             AgentAsk::LookUp { .. } => d.look_up,
             AgentAsk::Audio(_) => d.enforcement,
             AgentAsk::SelectEndpoint { .. } => d.other,
+            AgentAsk::Record { .. } => d.record,
         }
     }
 
@@ -153,6 +160,7 @@ impl Domain {
             Some(AgentAsk::LookUp { call, handle }) => self.looked_up(call, &handle, answer),
             Some(AgentAsk::Audio(_)) => self.enforced(&answer),
             Some(AgentAsk::SelectEndpoint { .. }) => self.endpoint_selected(id, &answer),
+            Some(AgentAsk::Record { number }) => self.recorded(number, &answer),
             None => {}
         }
         Ok(Reply::Done)
@@ -172,6 +180,7 @@ impl Domain {
                 let why = "the agent of the session did not choose it in time";
                 self.endpoint_not_selected(id, Error::TimedOut, why);
             }
+            Some(AgentAsk::Record { .. }) => self.not_recorded(),
             _ => {}
         }
     }
@@ -195,8 +204,10 @@ impl Domain {
     /// A connection does not hold this role any more.
     pub(crate) fn role_is_lost(&mut self, peer: Peer, role: Role) {
         self.drop_errands(|errand| errand.peer == peer && errand.ask.role() == role);
-        if role == Role::Audio {
-            self.nobody_enforces();
+        match role {
+            Role::Audio => self.nobody_enforces(),
+            Role::History => self.nobody_records(),
+            _ => {}
         }
     }
 
@@ -213,16 +224,18 @@ impl Domain {
             Role::Contacts => self.look_up_strangers(),
             // It is told the whole picture at the end of the turn.
             Role::Audio => {}
+            Role::History => self.recording_starts(),
             Role::Ui | Role::Dnd | Role::Headset | Role::Identity => {}
         }
     }
 
-    /// The arbiter was away: what an agent was asked may not have reached it.
-    pub(crate) fn give_again(&mut self) {
+    /// The arbiter was away: what an agent was asked may not have reached it. `last`: what it was asked last.
+    pub(crate) fn give_again(&mut self, last: Option<RequestId>) {
         // Whoever chose it has lost their reply with the arbiter.
         self.drop_errands(|errand| matches!(errand.ask, AgentAsk::SelectEndpoint { .. }));
         let least = self.now.mono + LEAST;
-        for id in self.errands.keys().copied().collect::<Vec<_>>() {
+        let before = self.errands.keys().copied().filter(|id| Some(*id) <= last);
+        for id in before.collect::<Vec<_>>() {
             let until = self.timers.at(Due::Errand(id)).unwrap_or(least);
             let until = match self.errands.get(&id).map(|errand| &errand.ask) {
                 // Whoever waits for the audio waits no longer than before.

@@ -166,6 +166,17 @@ pub enum Records {
     Full,
 }
 
+impl Records {
+    /// Its name on the bus.
+    pub fn name(self) -> &'static str {
+        match self {
+            Records::None => "none",
+            Records::Opaque => "opaque",
+            Records::Full => "full",
+        }
+    }
+}
+
 /// Who rings for a provider's calls.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Ringer {
@@ -317,6 +328,8 @@ pub enum Role {
     Contacts,
     /// Makes other sound keep quiet while a call has the audio; one.
     Audio,
+    /// Keeps the user's history of calls; one.
+    History,
 }
 
 impl Role {
@@ -331,6 +344,7 @@ impl Role {
             Role::Identity => "identity",
             Role::Contacts => "contacts",
             Role::Audio => "audio",
+            Role::History => "history",
         }
     }
 }

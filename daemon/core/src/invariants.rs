@@ -4,8 +4,11 @@
 //! Owns the invariants of one domain that can be seen in its state. Those about time and restarts are
 //! shown by the tests' random histories.
 
+use std::collections::BTreeSet;
+
 use crate::{
-    AgentAsk, Ask, Call, CallState, Domain, HeldBy, Phase, RequestId, Step, Transaction,
+    AgentAsk, Ask, Call, CallState, Domain, HeldBy, Phase, Record, RequestId, Role, Step,
+    Transaction,
     batch::BatchWaiter,
     errand::Errand,
     lane::Job,
@@ -53,6 +56,7 @@ impl Domain {
         self.sound_errands()?;
         self.sound_enforcement()?;
         self.sound_timers()?;
+        self.sound_records()?;
         self.sound_rest()
     }
 
@@ -292,8 +296,14 @@ impl Domain {
             let launches = matches!(errand.ask, AgentAsk::Launch { .. });
             let waits = call.is_some_and(|c| c.state == CallState::Launching);
             must(!launches || waits, "an app is started for nobody")?;
+            let kept = match errand.ask {
+                AgentAsk::Record { number } => self.records.contains_key(&number),
+                _ => true,
+            };
+            must(kept, "what is written down is not there")?;
             let same = |other: &Errand| match (&other.ask, &errand.ask) {
                 (AgentAsk::Consent { app: a, .. }, AgentAsk::Consent { app: b, .. }) => a == b,
+                (AgentAsk::Record { number: a }, AgentAsk::Record { number: b }) => a == b,
                 (AgentAsk::Audio(_), AgentAsk::SelectEndpoint { .. })
                 | (AgentAsk::SelectEndpoint { .. }, AgentAsk::Audio(_)) => false,
                 (a, b) => a.call() == b.call() && a.role() == b.role(),
@@ -316,6 +326,10 @@ impl Domain {
                 Due::Grace(id) => self.providers.contains_key(&id),
                 Due::Forget(id) => self.transactions.get(&id).is_some_and(|t| t.finished),
                 Due::Errand(id) => self.errands.contains_key(&id),
+                Due::Records => {
+                    let kept = self.holder(Role::History).is_some();
+                    kept && !self.records.is_empty() && self.recording.get().some().is_some()
+                }
             };
             must(known, "a deadline of nothing")?;
         }
@@ -333,6 +347,19 @@ impl Domain {
             must(kept, "a lost provider is kept for ever")?;
         }
         Ok(())
+    }
+
+    /// Each call is in the history once, in the end: what is not is offered, or will be.
+    fn sound_records(&self) -> Sound {
+        let ids = |record: &Record| (record.call, record.created_at);
+        let all: BTreeSet<_> = self.records.values().map(ids).collect();
+        must(all.len() == self.records.len(), "a call is recorded twice")?;
+        let live = self.records.values().any(|record| self.calls.contains_key(&record.call));
+        must(!live, "a live call is recorded")?;
+        let writes = self.is_asked_of_agents(|ask| matches!(ask, AgentAsk::Record { .. }));
+        let rests = self.timers.at(Due::Records).is_some();
+        let nobody = self.records.is_empty() || self.holder(Role::History).is_none();
+        must(nobody || writes || rests, "a record that nobody is offered")
     }
 
     /// A call held by the arbiter is resumed, ended, or turned into held by the user.
@@ -366,7 +393,8 @@ impl Domain {
             && last(self.tombstones.kept.last_key_value().map(|(n, _)| *n))
             && last(self.tokens.kept.last_key_value().map(|(n, _)| *n))
             && last(self.suppressed.last_key_value().map(|(n, _)| *n))
-            && last(self.decisions.last_key_value().map(|(n, _)| *n));
+            && last(self.decisions.last_key_value().map(|(n, _)| *n))
+            && last(self.records.last_key_value().map(|(n, _)| *n));
         must(ages, "no numbers are left")
     }
 
@@ -382,6 +410,7 @@ impl Domain {
         must(self.tokens.len() <= most(own.tokens, usual.tokens), "too many tokens")?;
         must(self.suppressed.len() <= crate::quiet::SUPPRESSED, "too many suppressed")?;
         must(self.decisions.len() <= crate::consent::DECISIONS, "too many decisions")?;
+        must(self.records.len() <= crate::record::WAITING, "too many records")?;
         must(self.uses.len() <= crate::choice::USES, "too many uses")?;
         let queue = 2 * most(own.requests_per_call, usual.requests_per_call);
         must(self.calls.values().all(|c| c.requests.len() <= queue), "too many requests")?;

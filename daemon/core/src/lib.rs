@@ -35,6 +35,7 @@ mod plan;
 mod private;
 mod provider;
 mod quiet;
+mod record;
 mod refusal;
 mod report;
 mod request;
@@ -73,6 +74,7 @@ pub use names::Names;
 pub use plan::PlannedStep;
 pub use private::Private;
 pub use provider::Provider;
+pub use record::{Missed, Record};
 pub use refusal::{Error, Refusal, Result};
 pub use saved::{Key, Unreadable};
 pub use settings::{

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::{
     AnswerPlan, Ask, Call, CallId, CallState, Change, Direction, End, EndReason, Error, GroupId,
-    Happening, HeldBy, Millis, Object, Private, ProviderId, Refusal, Silenced, Update,
+    Happening, HeldBy, Millis, Missed, Object, Private, ProviderId, Refusal, Silenced, Update,
     domain::Domain, focus::Vacated, group::Group, request::Verdict, timers::Due,
 };
 
@@ -248,10 +248,20 @@ impl Domain {
 
     /// The end, for ever. Requests for the call are dropped; its provider is not asked here.
     pub(crate) fn end_call(&mut self, id: CallId, reason: EndReason, detail: &str) {
+        self.end_as(id, reason, detail, None);
+    }
+
+    /// The end of a call that was not to reach the user.
+    pub(crate) fn filter_call(&mut self, id: CallId, missed: Missed, detail: &str) {
+        self.end_as(id, EndReason::Filtered, detail, Some(missed));
+    }
+
+    fn end_as(&mut self, id: CallId, reason: EndReason, detail: &str, missed: Option<Missed>) {
         let Some(call) = self.calls.get(&id).filter(|c| c.state != CallState::Ended) else {
             return;
         };
         let (provider, connected) = (call.provider, call.connected_at != 0);
+        let silenced = call.silenced;
         let open = call.requests.clone();
         self.transition(id, CallState::Ended, reason.name());
         for request in open.into_iter().rev() {
@@ -279,6 +289,7 @@ impl Domain {
         let Some(call) = self.calls.remove(&id) else { return };
         self.note_call(id);
         self.by_uuid.remove(&(call.uuid, id));
+        self.take_down(&call, silenced, missed);
         self.turn.gone_calls.push(call);
         if let Some(group) = group
             && self.focus == Some(group)

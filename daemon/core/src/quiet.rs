@@ -10,9 +10,8 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{
-    Call, CallState, Caller, Direction, DoNotDisturb, Domain, EndReason, Error, Private,
-    ProviderId, Refusal, Reply, Result, Role, Silenced, Time, Update, handle, life::Birth,
-    memory::next_of,
+    Call, CallState, Caller, Direction, DoNotDisturb, Domain, Error, Missed, Private, ProviderId,
+    Refusal, Reply, Result, Role, Silenced, Time, Update, handle, life::Birth, memory::next_of,
 };
 
 /// Suppressed calls that are remembered for who tries again: within three minutes nobody is called by so many
@@ -106,8 +105,23 @@ impl Domain {
         self.do_not_disturb
     }
 
-    /// Nobody is told of it while it lives: it is over before it rang.
+    /// The user does not want to hear of it now.
     pub(crate) fn suppress(&mut self, provider: ProviderId, uuid: Uuid, update: &Update) -> Reply {
+        let why = "the user does not want to be disturbed; tell the far end `busy`";
+        let why = Refusal::new(Error::FilteredByDoNotDisturb, why);
+        let detail = "do-not-disturb is on";
+        self.turn_away(provider, uuid, update, (Missed::DoNotDisturb, detail), why)
+    }
+
+    /// Nobody is told of it while it lives: it is over before it rang.
+    pub(crate) fn turn_away(
+        &mut self,
+        provider: ProviderId,
+        uuid: Uuid,
+        update: &Update,
+        (missed, detail): (Missed, &str),
+        why: Refusal,
+    ) -> Reply {
         let birth = Birth {
             uuid,
             provider,
@@ -116,9 +130,8 @@ impl Domain {
             reason: "reported",
         };
         let call = self.new_call(birth, update);
-        self.end_call(call, EndReason::Filtered, "do-not-disturb is on");
-        let why = "the user does not want to be disturbed; tell the far end `busy`";
-        Reply::Filtered(call, Refusal::new(Error::FilteredByDoNotDisturb, why))
+        self.filter_call(call, missed, detail);
+        Reply::Filtered(call, why)
     }
 
     fn is_allowed(&self, key: &Private) -> bool {

@@ -7,8 +7,8 @@ use uuid::Uuid;
 
 use crate::{
     Ask, Call, CallId, CallState, Caller, Direction, DoNotDisturb, Domain, EndReason, Error,
-    HeldBy, Private, ProviderId, Refusal, Reply, Result, Silenced, Update, Word, life::Birth,
-    request::Verdict,
+    HeldBy, Missed, Private, Provider, ProviderId, Refusal, Reply, Result, Silenced, Update, Word,
+    life::Birth, request::Verdict,
 };
 
 impl Domain {
@@ -74,7 +74,9 @@ impl Domain {
             }
             return Ok(Reply::Call(id));
         }
-        self.may_report(id, uuid, true)?;
+        if let Err(why) = self.may_report(id, uuid, true) {
+            return self.no_room_for(id, uuid, &update, why);
+        }
         let handle = update.handle.clone().unwrap_or_default();
         let disturbance = self.disturbance(id, &handle);
         if disturbance == DoNotDisturb::Refuse {
@@ -98,6 +100,24 @@ impl Domain {
             self.end_and_tell(call, reason, "the same call through another app");
         }
         Ok(Reply::Call(call))
+    }
+
+    /// A call for which there is no room was missed all the same, unless it would have been refused anyway.
+    fn no_room_for(
+        &mut self,
+        id: ProviderId,
+        uuid: Uuid,
+        update: &Update,
+        why: Refusal,
+    ) -> Result<Reply> {
+        let provider = self.providers.get(&id).filter(|_| why.error == Error::Busy);
+        let allowed =
+            |p: &Provider| self.is_authorized(p).is_ok() && self.is_fresh(p, uuid).is_ok();
+        if !provider.is_some_and(allowed) {
+            return Err(why);
+        }
+        let missed = (Missed::Busy, "too many calls at once");
+        Ok(self.turn_away(id, uuid, update, missed, why))
     }
 
     /// Limits, consent, UUID: what a new call must pass.

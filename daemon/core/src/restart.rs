@@ -31,9 +31,10 @@ impl Domain {
         self.tombstones.shrink(self.settings.limits.tombstones);
         self.tokens.shrink(self.settings.limits.tokens);
         self.give_time(again);
+        let open = self.errands.last_key_value().map(|(id, _)| *id);
         self.lose(lost);
         self.authorize_again();
-        self.give_again();
+        self.give_again(open);
         for id in there {
             self.ask_where_it_stands(id);
         }
@@ -47,7 +48,7 @@ impl Domain {
             // No rule makes such a one.
             _ if at > most => Some((due, most)),
             // Those wait for the app's word, or for nothing.
-            Due::Request(_) | Due::Forget(_) | Due::Errand(_) => None,
+            Due::Request(_) | Due::Forget(_) | Due::Errand(_) | Due::Records => None,
             _ if at < least && !again => Some((due, least)),
             _ => None,
         };

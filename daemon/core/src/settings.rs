@@ -60,6 +60,8 @@ pub struct Deadlines {
     pub consent: Millis,
     /// The user's address book is asked who somebody is; a call does not wait for it.
     pub look_up: Millis,
+    /// The history is asked to keep a record; a disk may have to spin up, and nothing waits for it.
+    pub record: Millis,
     /// Who calls again so soon after a call that do-not-disturb kept away rings: it is urgent.
     pub repeated: Millis,
 }
@@ -87,6 +89,7 @@ impl Default for Deadlines {
             transaction: Millis::secs(60),
             consent: Millis::secs(300),
             look_up: Millis::secs(2),
+            record: Millis::secs(20),
             repeated: Millis::secs(180),
         }
     }

@@ -19,6 +19,8 @@ pub enum Due {
     Forget(TransactionId),
     /// An agent must have answered.
     Errand(RequestId),
+    /// The history is offered again what its agent could not keep.
+    Records,
 }
 
 /// At most one deadline for each thing.

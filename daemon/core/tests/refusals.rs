@@ -220,10 +220,17 @@ fn busy_names_the_limit() {
     let mut w = limited(Limits { ringing_per_provider: 1, calls: 2, ..Limits::default() });
     let (a, b) = (w.app(ALICE, "a"), w.app(ALICE, "b"));
     w.incoming(a, 1).unwrap();
-    w.refused_word(a, incoming(2), Error::Busy, "ringing-per-provider");
-    w.incoming(b, 2).unwrap();
-    w.refused_word(b, incoming(3), Error::Busy, "`calls`");
-    w.refused_request(vec![start(3, "tel:1")], Error::LimitExceeded, "`calls`");
+    let busy = |reply: Result<Reply>, about: &str| match reply {
+        Ok(Reply::Filtered(_, why)) => {
+            assert_eq!(why.error, Error::Busy);
+            assert!(why.message.contains(about), "{}", why.message);
+        }
+        other => panic!("{other:?}"),
+    };
+    busy(w.incoming(a, 2), "ringing-per-provider");
+    w.incoming(b, 3).unwrap();
+    busy(w.incoming(b, 4), "`calls`");
+    w.refused_request(vec![start(5, "tel:1")], Error::LimitExceeded, "`calls`");
     w.incoming(a, 1).expect("a live call is no new one");
 }
 

@@ -310,7 +310,9 @@ fn goes_on(rng: &mut Rng, arbiter: Arbiter) {
     w.arbiter = arbiter;
     w.now.mono = Time(120_000_000);
     let peers = w.arbiter.domains().flat_map(|d| d.providers()).filter_map(|p| p.peer);
-    let lost: Vec<Peer> = peers.filter(|_| rng.one_in(4)).collect();
+    let mut lost: Vec<Peer> = peers.filter(|_| rng.one_in(4)).collect();
+    // Nobody answers for agents, and whoever keeps the history would be asked for ever.
+    lost.extend(w.arbiter.domains().filter_map(|d| d.holder(Role::History)));
     w.handle(Input::Restarted { lost, again: false }).unwrap();
     for turn in 0..500 {
         let uids: Vec<Uid> = w.arbiter.domains().map(|d| d.uid()).collect();

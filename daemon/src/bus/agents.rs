@@ -4,8 +4,8 @@
 //! core decides.
 
 use callarbiter_core::{
-    AgentAnswer, AgentAsk, AudioApp, AudioPicture, Authorization, Endpoint, Millis, Peer, Private,
-    Provider, ProviderId, Uid,
+    AgentAnswer, AgentAsk, AudioApp, AudioPicture, Authorization, Endpoint, Millis, Missed, Peer,
+    Private, Provider, ProviderId, Record, Uid,
 };
 use callarbiter_dbus::{
     self as wire, Error,
@@ -159,6 +159,12 @@ impl Agent<'_> {
                 options(&mut body, deadline, |_| ());
                 ("SelectEndpoint", "ssa{sv}")
             }
+            AgentAsk::Record { number } => {
+                let record = view.domain.and_then(|domain| domain.record(*number));
+                body.array(8, |body| record.into_iter().for_each(|it| about_call(body, it)));
+                options(&mut body, deadline, |_| ());
+                ("Record", "sa{sv}a{sv}")
+            }
         };
         self.call(member, signature, &body)
     }
@@ -248,6 +254,52 @@ fn about_provider(body: &mut Body, provider: Option<&Provider>) {
     }
 }
 
+/// What is left of a call; what says nothing is absent.
+fn about_call(body: &mut Body, record: &Record) {
+    body.key("id");
+    body.a_shown(record.id());
+    body.key("call");
+    body.an_id(record.uuid);
+    for (key, text) in [
+        ("app-id", &*record.app),
+        ("provider-name", &record.provider_name),
+        ("direction", record.direction.name()),
+        ("handle", record.handle.reveal()),
+        ("display-name", record.name.reveal()),
+        ("contact-id", record.contact.reveal()),
+        ("reason", record.reason.name()),
+        ("detail", record.detail.reveal()),
+        ("missed", record.missed.map_or("", Missed::name)),
+        ("silenced", record.silenced.name()),
+        ("records", record.records.name()),
+    ] {
+        if !text.is_empty() {
+            body.key(key);
+            body.a_str(text);
+        }
+    }
+    for (key, at) in [
+        ("created-at", record.created_at),
+        ("connected-at", record.connected_at),
+        ("ended-at", record.ended_at),
+    ] {
+        if at != 0 {
+            body.key(key);
+            body.a_u64(at);
+        }
+    }
+    for (key, set) in [("emergency", record.emergency), ("has-video", record.video)] {
+        if set {
+            body.key(key);
+            body.a_bool(set);
+        }
+    }
+    if record.lost != 0 {
+        body.key("lost");
+        body.a_u32(record.lost);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -279,6 +331,7 @@ mod tests {
             AgentAsk::Audio(AudioPicture::default()),
             AgentAsk::Audio(AudioPicture { generation: 7, apps: vec![app, app] }),
             AgentAsk::SelectEndpoint { endpoint: "sink".into() },
+            AgentAsk::Record { number: 0 },
         ];
         let methods = contract::methods_of(xml::AGENT);
         let stranger = Stranger { pid: 1, sandbox: "" };

@@ -162,6 +162,12 @@ impl Body {
         self.a_str(uuid.hyphenated().encode_lower(&mut Uuid::encode_buffer()));
     }
 
+    /// `v` of `s`, as it shows itself.
+    pub fn a_shown(&mut self, value: impl fmt::Display) {
+        self.bytes.extend_from_slice(b"\x01s\0");
+        self.shown(value);
+    }
+
     /// `v` of `o`
     pub fn a_path(&mut self, path: &str) {
         self.text(b"\x01o\0", 4, path);

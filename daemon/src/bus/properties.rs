@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use callarbiter_core::{
     AnswerPlan, AppIdSource, AudioSession, Call, CallId, Configuration, Domain, Group, HoldModel,
-    Object, Private, Provider, Records, Ringer, Transaction,
+    Object, Private, Provider, Ringer, Transaction,
 };
 use callarbiter_dbus::{Dict, limits, names, words};
 use uuid::Uuid;
@@ -334,11 +334,7 @@ pub fn configuration(configuration: &Configuration) -> Dict {
             HoldModel::ProviderWide => words::HoldModel::ProviderWide,
         }),
         transactions: Some(configuration.transactions),
-        records: Some(match configuration.records {
-            Records::None => words::Records::None,
-            Records::Opaque => words::Records::Opaque,
-            Records::Full => words::Records::Full,
-        }),
+        records: Some(words::Records::from(configuration.records.name())),
         ringer: Some(match configuration.ringer {
             Ringer::Arbiter => words::Ringer::Arbiter,
             Ringer::Itself => words::Ringer::Itself,

@@ -12,6 +12,7 @@ use super::*;
 
 mod identities;
 mod permissions;
+mod records;
 mod replies;
 mod restarts;
 mod served;

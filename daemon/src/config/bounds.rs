@@ -57,6 +57,7 @@ pub const DEADLINES: &[Number] = numbers! {
     // A person reads and decides.
     "consent-ms" 10_000..=HOUR => |c| &mut deadlines(c).consent.0;
     "look-up-ms" SHORTEST..=10_000 => |c| &mut deadlines(c).look_up.0;
+    "record-ms" SHORTEST..=MINUTE => |c| &mut deadlines(c).record.0;
     "repeated-ms" SHORTEST..=HOUR => |c| &mut deadlines(c).repeated.0;
 };
 

@@ -172,6 +172,7 @@ fn every_word_of_a_closed_set_is_explained_where_it_is_used() {
         (names::MANAGER, "RegisterProvider", Records::KNOWN),
         (names::MANAGER, "RegisterProvider", Ringer::KNOWN),
         (names::MANAGER, "", Verb::NAMES),
+        (names::AGENT, "Record", Missed::KNOWN),
     ];
     for (interface, member, known) in sets {
         let doc = doc(interface, member);

@@ -6,12 +6,12 @@ use std::collections::HashMap;
 use callarbiter_dbus::{
     Action, ActionResult, AgentAnswer, AnswerPlan, AudioApp, CallRef, CallUpdate, Configuration,
     Dict, DoNotDisturbOptions, EndDetails, EndOptions, Endpoint, Error, ErrorKind, ErrorName,
-    Fields, PerformOptions, PlanStep, ReconciledCalls, RegistrationState, StartOptions,
+    Fields, PerformOptions, PlanStep, ReconciledCalls, Record, RegistrationState, StartOptions,
     StateDetails, TransactionOptions, Verb, errors, limits,
     names::{self, CallPath, Object},
     words::{
-        AppIdSource, Authorization, CallState, EndReason, EndpointKind, HoldModel, Origin, Outcome,
-        Records, Ringer,
+        AppIdSource, Authorization, CallState, Direction, EndReason, EndpointKind, HoldModel,
+        Missed, Origin, Outcome, Records, Ringer, Silenced,
     },
 };
 use zbus::OwnedVariant;
@@ -255,6 +255,37 @@ fn what_an_agent_is_told_about_an_app_is_read() {
     assert!(app.audio && !app.silence && app.app_id == "org.example.Phone");
     let error = AudioApp::from_dict(&dict("audio", true)).unwrap_err();
     assert!(error.message.contains("provider"), "{}", error.message);
+}
+
+#[test]
+fn records_come_back_and_tell_nobody() {
+    let record = Record {
+        id: format!("{ID}.1.1"),
+        call: ID.to_owned(),
+        app_id: "org.example.Phone".to_owned(),
+        provider_name: "Phone".to_owned(),
+        direction: Direction::Incoming,
+        handle: "tel:1".to_owned(),
+        display_name: "Ada".to_owned(),
+        contact_id: "book/1".to_owned(),
+        created_at: 1,
+        connected_at: 0,
+        ended_at: 2,
+        reason: EndReason::RemoteEnded,
+        detail: "gone".to_owned(),
+        missed: Some(Missed::ShortRing),
+        silenced: Silenced::No,
+        emergency: false,
+        has_video: true,
+        records: Records::Full,
+        lost: 3,
+    };
+    let mut dict = record.to_dict();
+    assert_eq!(Record::from_dict(&dict), Ok(record.clone()));
+    assert!(!format!("{record:?}").contains("Ada"));
+    assert!(!dict.contains_key("connected-at") && !dict.contains_key("emergency"));
+    dict.remove("id");
+    assert!(Record::from_dict(&dict).unwrap_err().message.contains("`id`"));
 }
 
 #[test]

@@ -44,10 +44,14 @@ pub(super) enum Kind {
     Contact = 16,
     /// What the agent for the audio was told, what it made of it, and where the sound can go.
     Enforcement = 17,
+    /// A call that is over and not in the user's history yet.
+    Record = 18,
+    /// How it goes with the agent that keeps the history.
+    Recording = 19,
 }
 
 impl Kind {
-    pub const ALL: [Kind; 18] = [
+    pub const ALL: [Kind; 20] = [
         Kind::Arbiter,
         Kind::Course,
         Kind::Desktop,
@@ -66,6 +70,8 @@ impl Kind {
         Kind::Errand,
         Kind::Contact,
         Kind::Enforcement,
+        Kind::Record,
+        Kind::Recording,
     ];
 
     pub fn name(self) -> &'static str {
@@ -88,6 +94,8 @@ impl Kind {
             Kind::Errand => "errand",
             Kind::Contact => "contact",
             Kind::Enforcement => "the enforcement",
+            Kind::Record => "record",
+            Kind::Recording => "the recording",
         }
     }
 }
@@ -127,6 +135,7 @@ impl Key {
             Due::Grace(id) => Key::provider(uid, id),
             Due::Forget(id) => Key::transaction(uid, id),
             Due::Errand(id) => Key::new(uid, Kind::Errand, id.0),
+            Due::Records => Key::new(uid, Kind::Recording, 0),
         }
     }
 

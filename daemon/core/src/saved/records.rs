@@ -15,7 +15,7 @@ use super::{
     Key, Kind, note,
     shapes::{
         WriteCall, WriteCourse, WriteDesktop, WriteEnforcement, WriteErrand, WriteProvider,
-        WriteRequest, WriteTransaction,
+        WriteRecording, WriteRequest, WriteTransaction,
     },
 };
 use crate::{
@@ -62,6 +62,10 @@ impl Domain {
         if self.enforcement.take_changed() {
             keys.push(Key::new(uid, Kind::Enforcement, 0));
         }
+        keys.extend(self.records.drain_changed().map(numbered(Kind::Record)));
+        if self.recording.take_changed() {
+            keys.push(Key::new(uid, Kind::Recording, 0));
+        }
         let contacts = self.contacts_changed.drain(..).map(|id| u64::from(id.0));
         keys.extend(contacts.map(numbered(Kind::Contact)));
         keys.extend(self.timers.drain_changed().map(|due| Key::of(uid, due)));
@@ -83,6 +87,8 @@ impl Domain {
         self.decisions.forget_changed();
         self.errands.forget_changed();
         self.enforcement.take_changed();
+        self.records.forget_changed();
+        self.recording.take_changed();
         self.contacts_changed.clear();
         self.timers.forget_changed();
     }
@@ -137,6 +143,12 @@ impl Domain {
                 put(self.errands.get(&id).map(|errand| WriteErrand { errand, until }), value)
             }
             Kind::Enforcement => put(self.kept_enforcement(), value),
+            Kind::Record => put(self.records.get(&number), value),
+            Kind::Recording => {
+                let recording = self.recording.get().some();
+                let until = &at(Due::Records);
+                put(recording.map(|recording| WriteRecording { recording, until }), value)
+            }
             Kind::Contact => {
                 let call = self.calls.get(&CallId(small(number)));
                 put(call.and_then(|call| call.known.as_ref()), value)
@@ -209,6 +221,11 @@ impl Domain {
                 list.add(some.map(|_| 0).into_iter());
             }
             Kind::Errand => list.of(&self.errands, after.map(RequestId), |id| id.0),
+            Kind::Record => list.of(&self.records, after, |number| number),
+            Kind::Recording => {
+                let some = self.recording.get().some().filter(|_| after.is_none());
+                list.add(some.map(|_| 0).into_iter());
+            }
             Kind::Contact => {
                 let range = (after_small.map(CallId).map_or(Unbounded, Excluded), Unbounded);
                 let known = self.calls.range(range).filter(|(_, call)| call.known.is_some());

@@ -11,12 +11,12 @@ use super::{
     Key, Kind,
     shapes::{
         CallRecord, Course, Desktop, EnforcementRecord, ErrandRecord, ProviderRecord,
-        RequestRecord, Shared, TransactionRecord,
+        RecordingRecord, RequestRecord, Shared, TransactionRecord,
     },
 };
 use crate::{
-    Arbiter, Call, CallId, Contact, Domain, Group, GroupId, Provider, ProviderId, RequestId,
-    Settings, Time, Transaction, TransactionId, Uid,
+    Arbiter, Call, CallId, Contact, Domain, Group, GroupId, Provider, ProviderId, Record,
+    RequestId, Settings, Time, Transaction, TransactionId, Uid,
     batch::Batch,
     consent::Decision,
     index::Index,
@@ -215,6 +215,14 @@ impl Domain {
                 *self.enforcement.get_mut() = enforcement;
                 (self.audio.endpoints, self.audio.endpoint) = (endpoints, endpoint);
                 fresh && number == 0
+            }
+            Kind::Record => self.records.insert(number, read::<Record>(value)?).is_none(),
+            Kind::Recording => {
+                let fresh = self.recording.get().some().is_none();
+                let RecordingRecord { recording, until } = read(value)?;
+                self.rearm(Due::Records, until);
+                *self.recording.get_mut() = recording;
+                fresh && number == 0 && self.recording.get().some().is_some()
             }
             Kind::Contact => {
                 self.written.contacts.insert(CallId(small()?), read::<Contact>(value)?).is_none()

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use crate::{
     AudioSession, Call, DoNotDisturb, Endpoint, GroupId, Peer, Provider, ProviderId, RequestId,
     Role, Time, Transaction, Uid, domain::Next, enforce::Enforcement, errand::Errand,
-    focus::Vacated, lane::Lane, request::Request,
+    focus::Vacated, lane::Lane, record::Recording, request::Request,
 };
 
 macro_rules! records {
@@ -95,5 +95,10 @@ records! {
         enforcement: Enforcement,
         endpoints: Arc<[Endpoint]>,
         endpoint: Arc<str>,
+    }
+
+    RecordingRecord, WriteRecording {
+        recording: Recording,
+        until: Option<Time>,
     }
 }

@@ -6,7 +6,7 @@ use callarbiter_records::layout::{Layout, check};
 
 use super::{Kind, shapes::*};
 use crate::{
-    Contact, Group,
+    Contact, Group, Record,
     batch::Batch,
     consent::Decision,
     memory::{Answered, Tombstone},
@@ -42,5 +42,7 @@ fn record(kind: Kind, all: &mut Layout) {
         Kind::Errand => all.record::<ErrandRecord>(name),
         Kind::Contact => all.record::<Contact>(name),
         Kind::Enforcement => all.record::<EnforcementRecord>(name),
+        Kind::Record => all.record::<Record>(name),
+        Kind::Recording => all.record::<RecordingRecord>(name),
     }
 }

@@ -46,6 +46,11 @@ pub fn configuration(app: u8, wide: bool) -> Configuration {
         hold_model: if wide { HoldModel::ProviderWide } else { HoldModel::PerCall },
         transactions: wide && app == WIDE,
         supports_video: app == PLAIN,
+        records: match app {
+            STIFF => Records::None,
+            WIDE => Records::Opaque,
+            _ => Records::Full,
+        },
         ..Configuration::default()
     }
 }

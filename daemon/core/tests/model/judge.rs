@@ -13,6 +13,10 @@ impl Harness {
     pub fn input(&mut self, of: Option<Uid>, input: Input) -> Result<Reply> {
         let names = names(&input);
         let late = matches!(input, Input::Provider { word: Word::Fulfil { .. }, .. });
+        let answered = match &input {
+            Input::AgentReply { request, answer, .. } => Some((*request, answer.error.is_none())),
+            _ => None,
+        };
         let before = of.filter(|_| self.thorough).and_then(|uid| self.whole(uid));
         let reply = self.world.handle(input);
         self.store.append(&mut self.world.arbiter, self.thorough);
@@ -27,6 +31,11 @@ impl Harness {
             if !known.contains(id) {
                 known.push(*id);
             }
+        }
+        if let (Some(uid), Some((request, kept)), Ok(_)) = (of, answered, &reply)
+            && self.laws.history.answered(uid, request, kept)
+        {
+            self.counts.entry("Recorded").or_default()[usize::from(!kept)] += 1;
         }
         let effects = std::mem::take(&mut self.world.effects);
         // Refused or not, a word shows that the app is there.
@@ -57,12 +66,18 @@ impl Harness {
                     if let Change::Transition { call, new: CallState::Ended, reason, .. } = change {
                         let uuid = domain.call(*call).expect("what has just ended").uuid;
                         self.ends.push((uuid.as_u128(), reason));
+                        self.laws.history.ended(uid, domain, *call);
                     }
                 }
                 Effect::TimedOut { request, .. } => self.close(uid, *request),
-                Effect::AskAgent { peer, request, .. } => {
+                Effect::AskAgent { peer, request, ask, .. } => {
                     let agent =
                         Caller { uid, peer: *peer, sandboxed: false, control: true, agent: true };
+                    if let AgentAsk::Record { number } = ask {
+                        let domain = self.world.arbiter.domain(uid).expect("a domain");
+                        let record = domain.record(*number).expect("what is to be written down");
+                        self.laws.history.offered(uid, *request, agent, record);
+                    }
                     self.errands.push((agent, *request));
                 }
                 _ => {}

@@ -7,6 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use callarbiter_core::*;
 
+use super::history::History;
+
 /// A group's app was told that it has the audio.
 #[derive(Debug)]
 struct Grant {
@@ -29,6 +31,7 @@ pub struct Laws {
     accepted: BTreeSet<(Uid, TransactionId)>,
     finished: BTreeSet<(Uid, TransactionId)>,
     seats: BTreeMap<Uid, bool>,
+    pub history: History,
 }
 
 impl Laws {
@@ -159,6 +162,7 @@ impl Laws {
 
     /// At rest everything that was accepted is finished, and nobody waits for an agent.
     pub fn all_finished(&self) {
+        self.history.has_all();
         assert!(self.awaited.is_empty(), "an agent is waited for for ever");
         assert_eq!(self.accepted, self.finished, "accepted and finished differ");
     }

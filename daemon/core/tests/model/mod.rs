@@ -10,6 +10,7 @@
 
 pub mod apps;
 pub mod harness;
+pub mod history;
 pub mod judge;
 pub mod laws;
 pub mod meaning;

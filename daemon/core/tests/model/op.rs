@@ -266,10 +266,11 @@ pub fn name_of_action(action: &Action) -> &'static str {
     }
 }
 
-/// All of the names above, and calls that waited for their apps: a test shows that histories are accepted and
+/// All of the names above, calls that waited for their apps, and records: a test shows that histories are accepted and
 /// refused in each of them.
-pub const NAMES: [&str; 38] = [
+pub const NAMES: [&str; 39] = [
     "Launching",
+    "Recorded",
     "Register",
     "Incoming",
     "Live",
@@ -310,7 +311,7 @@ pub const NAMES: [&str; 38] = [
 ];
 
 /// Every role.
-pub const ROLES: [Role; 8] = [
+pub const ROLES: [Role; 9] = [
     Role::Ui,
     Role::Dnd,
     Role::Headset,
@@ -319,6 +320,7 @@ pub const ROLES: [Role; 8] = [
     Role::Identity,
     Role::Contacts,
     Role::Audio,
+    Role::History,
 ];
 
 /// Every state, sensible or not.

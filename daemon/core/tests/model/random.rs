@@ -68,6 +68,9 @@ pub fn opening(rng: &mut Rng) -> (Theme, Vec<Op>) {
         ops.push(Op::TakeRole { by: By::Shell, role: Role::Audio });
         ops.push(Op::SetEndpoints { by: By::Shell, count: 2 });
     }
+    if rng.one_in(3) {
+        ops.push(Op::TakeRole { by: By::Shell, role: Role::History });
+    }
     if rng.one_in(4) {
         ops.push(Op::Register { app: BOBS });
         ops.extend([0, 1].map(|user| Op::Seats { user, seated: true }));

@@ -6,7 +6,7 @@ use callarbiter_core::*;
 
 use super::{
     harness::Harness,
-    op::{How, Op},
+    op::{By, How, Op},
 };
 use crate::world::*;
 
@@ -26,6 +26,7 @@ pub const ENDINGS: [Ending; 3] = [Ending::Obey, Ending::Silence, Ending::Loss];
 impl Harness {
     /// The end of a history, and what is left then.
     pub fn finish(&mut self, ending: Ending) {
+        self.keep_the_history();
         match ending {
             Ending::Obey => self.obey(),
             Ending::Silence => {
@@ -47,6 +48,26 @@ impl Harness {
             assert_eq!(domain.groups().count(), 0, "a group without calls");
             assert_eq!(domain.providers().count(), 0, "a provider that never comes back");
             assert_eq!(domain.focus(), None);
+        }
+    }
+
+    /// From now on somebody writes down every call that is over.
+    fn keep_the_history(&mut self) {
+        for (by, uid) in [(By::Shell, ALICE), (By::Bob, BOB)] {
+            if self.world.arbiter.domain(uid).is_some() {
+                self.apply(&Op::TakeRole { by, role: Role::History });
+            }
+        }
+        self.write_down();
+    }
+
+    fn write_down(&mut self) {
+        while let Some((request, caller)) = self.laws.history.next() {
+            let answer = AgentAnswer::default();
+            let input = Input::AgentReply { caller, request, answer };
+            let _ = self.input(Some(caller.uid), input);
+            // What was offered to somebody else before is over.
+            self.laws.history.forget(caller.uid, request);
         }
     }
 
@@ -87,6 +108,7 @@ impl Harness {
         let mut wakes = 0;
         while self.world.arbiter.next_deadline().is_some() {
             self.apply(&Op::PassDeadline);
+            self.write_down();
             if obey {
                 self.obey();
             }
