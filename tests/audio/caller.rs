@@ -8,7 +8,7 @@ use anyhow::{Result, bail};
 use harness::{FakeProvider, Reported, options};
 
 use crate::desk::Desk;
-use crate::sound::{Kind, Recording, Side, play_command, record_command};
+use crate::sound::{Kind, Recording, Side, play_command, record_command, unlinked};
 
 /// Runs every line that it gets, and becomes the process on the bus.
 const SHELL: &str = r#"(while read -r line; do eval "exec setpriv --pdeathsig KILL $line" & done <"$LINES") & exec "$0" "$1""#;
@@ -38,6 +38,11 @@ impl Caller {
     /// It plays a tone.
     pub fn play(&mut self, desk: &Desk, props: &[(&str, &str)], side: Side) -> Result<()> {
         self.start(&play_command(desk, self.kind, props, side)?)
+    }
+
+    /// The same on PipeWire, where nobody links it.
+    pub fn play_unlinked(&mut self, desk: &Desk, name: &str, side: Side) -> Result<()> {
+        self.start(&unlinked(play_command(desk, self.kind, &[("node.name", name)], side)?))
     }
 
     /// It records what its microphone hears.

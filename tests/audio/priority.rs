@@ -1,65 +1,20 @@
-//! What is quiet, what is silent, and that nothing stays so.
+//! What is quiet, what is silent, who is named, and how soon.
 
 use std::fs;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
-use harness::{Process, ROOT, eventually, is};
+use anyhow::{Result, bail};
+use harness::{eventually, is};
 
 use crate::caller::Caller;
-use crate::desk::Desk;
-use crate::sound::{Kind, Side, Sound, play};
-
-/// What is left of others.
-const QUIET: f32 = 0.2;
-
-/// A desk with its sound, an app that calls and plays on the right, music on the left, and the agent.
-struct Scene {
-    agent: Process,
-    music: Process,
-    phone: Caller,
-    sound: Sound,
-    // Its directory has what all of them say.
-    desk: Desk,
-}
-
-impl Scene {
-    async fn new(kind: Kind) -> Result<Scene> {
-        let desk = Desk::new().await?;
-        let sound = Sound::start(&desk, kind).await?;
-        let music = play(&desk, kind, &[], Side::Left)?;
-        let mut phone = Caller::new(&desk, kind, "org.example.Softphone").await?;
-        phone.play(&desk, &[], Side::Right)?;
-        sound.wait_level("music and phone", 1.0, 1.0).await?;
-        let agent = desk.agent("audio").await?;
-        Ok(Scene { desk, sound, phone, music, agent })
-    }
-
-    async fn wait(&self, what: &str, left: f32, right: f32) -> Result<()> {
-        let heard = self.sound.wait_level(what, left, right).await;
-        heard.with_context(|| format!("the agent said {}", self.agent.log()))
-    }
-
-    async fn enforced(&self) -> Result<bool> {
-        let value = self.phone.provider.peer.property(ROOT, "AudioSession", "Enforced").await?;
-        Ok(bool::try_from(value)?)
-    }
-
-    async fn mute_enforced(&self, call: &str, expected: bool) -> Result<()> {
-        eventually(&format!("MuteEnforced is {expected}"), async || {
-            let value =
-                self.phone.provider.peer.property(call, "Call", "MuteEnforced").await.ok()?;
-            (bool::try_from(value).ok()? == expected).then_some(())
-        })
-        .await
-    }
-}
+use crate::scene::{QUIET, Scene};
+use crate::sound::{Kind, Side, play};
 
 pub async fn music_is_quiet_in_a_call_and_as_loud_as_before_after_it(kind: Kind) -> Result<()> {
     let mut scene = Scene::new(kind).await?;
     let call = scene.phone.talk("sip:rabbit@example.org").await?;
     scene.wait("music is quiet", QUIET, 1.0).await?;
-    assert!(scene.enforced().await?);
+    scene.enforced(true).await?;
     // Who only says that it is a call is music as well, and so is what begins now.
     drop(scene.music);
     scene.music = play(&scene.desk, kind, &[("media.role", "Communication")], Side::Left)?;
@@ -101,96 +56,6 @@ pub async fn a_muted_call_speaks_into_silence(kind: Kind) -> Result<()> {
     set(false).await?;
     scene.mute_enforced(&call.path, false).await?;
     microphone.wait_level("it hears its microphone again", 1.0).await
-}
-
-pub async fn the_agent_is_killed(kind: Kind) -> Result<()> {
-    let mut scene = Scene::new(kind).await?;
-    let microphone = scene.phone.record(&scene.desk, "phone")?;
-    let call = scene.phone.talk("sip:rabbit@example.org").await?;
-    let peer = &scene.phone.provider.peer;
-    peer.call::<_, ()>(&call.path, "Call", "SetMuted", &true).await?;
-    scene.wait("music is quiet", QUIET, 1.0).await?;
-    microphone.wait_level("the phone hears silence", 0.0).await?;
-    scene.agent.signal("KILL")?;
-    scene.agent.end().await?;
-    // PulseAudio has nothing that ends with a connection: there the next agent does it.
-    if kind != Kind::Pulse {
-        scene.wait("music is loud", 1.0, 1.0).await?;
-        microphone.wait_level("the phone hears its microphone", 1.0).await?;
-    }
-    peer.end(&call.path).await?;
-    scene.agent = scene.desk.agent("audio").await?;
-    scene.wait("music is loud", 1.0, 1.0).await?;
-    microphone.wait_level("the phone hears its microphone", 1.0).await?;
-    // And it serves the next call.
-    scene.phone.talk("sip:rabbit@example.org").await?;
-    scene.wait("music is quiet", QUIET, 1.0).await
-}
-
-pub async fn the_agent_ends_in_a_call(kind: Kind) -> Result<()> {
-    let mut scene = Scene::new(kind).await?;
-    scene.phone.talk("sip:rabbit@example.org").await?;
-    scene.wait("music is quiet", QUIET, 1.0).await?;
-    scene.agent.signal("TERM")?;
-    assert!(scene.agent.end().await?.success());
-    scene.wait("music is loud", 1.0, 1.0).await
-}
-
-pub async fn the_arbiter_is_killed(kind: Kind) -> Result<()> {
-    let mut scene = Scene::new(kind).await?;
-    let call = scene.phone.talk("sip:rabbit@example.org").await?;
-    scene.wait("music is quiet", QUIET, 1.0).await?;
-    scene.desk.arbiter.crash_and_restart().await?;
-    scene.phone.provider.peer.wait_state(&call.path, "active").await?;
-    scene.phone.provider.peer.wait_audio("granted").await?;
-    scene.wait("music is still quiet", QUIET, 1.0).await?;
-    scene.phone.provider.peer.end(&call.path).await?;
-    scene.wait("music is loud", 1.0, 1.0).await?;
-    // Nobody will ever say that this one ends.
-    scene.phone.talk("sip:rabbit@example.org").await?;
-    scene.wait("music is quiet", QUIET, 1.0).await?;
-    scene.desk.arbiter.stop("KILL").await?;
-    scene.wait("music is loud without an arbiter", 1.0, 1.0).await?;
-    // It comes back after all, with the call.
-    scene.desk.arbiter.start().await?;
-    scene.wait("music is quiet again", QUIET, 1.0).await
-}
-
-pub async fn the_session_manager_is_killed(kind: Kind) -> Result<()> {
-    let mut scene = Scene::new(kind).await?;
-    let microphone = scene.phone.record(&scene.desk, "phone")?;
-    let call = scene.phone.talk("sip:rabbit@example.org").await?;
-    let peer = &scene.phone.provider.peer;
-    peer.call::<_, ()>(&call.path, "Call", "SetMuted", &true).await?;
-    scene.wait("music is quiet", QUIET, 1.0).await?;
-    scene.sound.kill_manager().await?;
-    scene.wait("nothing plays without WirePlumber", 0.0, 0.0).await?;
-    scene.sound.start_manager(&scene.desk).await?;
-    scene.wait("music is quiet again", QUIET, 1.0).await?;
-    microphone.wait_level("the phone hears silence again", 0.0).await?;
-    scene.sound.kill_manager().await?;
-    peer.end(&call.path).await?;
-    scene.sound.start_manager(&scene.desk).await?;
-    scene.wait("music is loud", 1.0, 1.0).await?;
-    microphone.wait_level("the phone hears its microphone", 1.0).await
-}
-
-pub async fn a_server_that_comes_late_is_used(kind: Kind) -> Result<()> {
-    let desk = Desk::new().await?;
-    let agent = desk.agent("audio").await?;
-    let phone = Caller::new(&desk, kind, "org.example.Softphone").await?;
-    let call = phone.talk("sip:rabbit@example.org").await?;
-    let peer = &phone.provider.peer;
-    peer.wait_audio("granted").await?;
-    let enforced = peer.property(ROOT, "AudioSession", "Enforced").await?;
-    assert_eq!(bool::try_from(enforced), Ok(false));
-    let sound = Sound::start(&desk, kind).await?;
-    let _music = play(&desk, kind, &[], Side::Left)?;
-    sound.wait_level("music is quiet", QUIET, 0.0).await?;
-    peer.end(&call.path).await?;
-    sound.wait_level("music is loud", 1.0, 0.0).await?;
-    assert_eq!(agent.log().matches("calls go on without audio priority").count(), 1);
-    Ok(())
 }
 
 pub async fn who_streams_without_the_session_is_named(kind: Kind) -> Result<()> {

@@ -1,6 +1,7 @@
 //! A real sound server in a desk's session, what plays and records on it, and how loud its loudspeaker is.
 
 use std::fs;
+use std::mem;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -42,7 +43,7 @@ pub struct Sound {
     voice: Option<Process>,
     manager: Option<Process>,
     home: PathBuf,
-    _server: Process,
+    server: Process,
 }
 
 impl Sound {
@@ -60,8 +61,7 @@ impl Sound {
         let server = inside(desk, kind, "pipewire")?.start(desk.bus().directory())?;
         listens(&desk.home().join("pipewire-0")).await?;
         let home = desk.home();
-        let mut sound =
-            Sound { kind, meter: None, voice: None, manager: None, home, _server: server };
+        let mut sound = Sound { kind, meter: None, voice: None, manager: None, home, server };
         let (meter, file) = record_command(desk, kind, "meter")?;
         sound.meter = Some(Recording { file, process: Some(start(desk, &unlinked(meter))?) });
         let voice = play_command(desk, kind, &[("node.name", "voice")], Side::Both)?;
@@ -97,7 +97,7 @@ impl Sound {
         // What is played into the microphone is no stream of somebody's: it is never quiet.
         voice.push("--property=media.role=production".to_owned());
         let voice = Some(start(desk, &voice)?);
-        Ok(Sound { kind: Kind::Pulse, meter, voice, manager: None, home, _server: server })
+        Ok(Sound { kind: Kind::Pulse, meter, voice, manager: None, home, server })
     }
 
     /// The session manager; with it come defaults and links.
@@ -131,6 +131,39 @@ impl Sound {
         manager.end().await.map(drop)
     }
 
+    /// As a crash would: with everything that hangs on it.
+    pub async fn kill(&mut self) -> Result<()> {
+        if self.server.ended().is_none() {
+            self.server.signal("KILL")?;
+            self.server.end().await?;
+        }
+        (self.manager, self.meter, self.voice) = (None, None, None);
+        Ok(())
+    }
+
+    /// Links a stream to the loudspeaker by hand, or no longer.
+    pub async fn link(&self, stream: &str, on: bool) -> Result<()> {
+        for channel in ["FL", "FR"] {
+            let ends =
+                [format!("{stream}:output_{channel}"), format!("{SPEAKERS}:playback_{channel}")];
+            let words = [ends[0].as_str(), ends[1].as_str(), "--disconnect"];
+            let words = if on { &words[..2] } else { &words[..] };
+            let linked = async || run(&self.home, "pw-link", words).ok();
+            eventually(&format!("{stream} has ports"), linked).await?;
+        }
+        Ok(())
+    }
+
+    /// PulseAudio: mutes all that records, or no longer, as the user may.
+    pub fn mute_recordings(&self, muted: bool) -> Result<()> {
+        let streams = run(&self.home, "pactl", &["list", "short", "source-outputs"])?;
+        let word = if muted { "1" } else { "0" };
+        for index in streams.lines().filter_map(|line| line.split('\t').next()) {
+            run(&self.home, "pactl", &["set-source-output-mute", index, word])?;
+        }
+        Ok(())
+    }
+
     /// How loud the loudspeaker is, left and right.
     pub fn level(&self) -> Result<[f32; 2]> {
         self.meter.as_ref().context("there is a meter")?.level()
@@ -150,14 +183,18 @@ impl Sound {
     pub async fn wait_level(&self, what: &str, left: f32, right: f32) -> Result<()> {
         let mut last = [f32::NAN; 2];
         let heard = eventually(what, async || {
-            last = self.level().ok()?;
-            if self.manager.is_some() && near(last, [0.0; 2]) {
+            let before = mem::replace(&mut last, self.level().ok()?);
+            let stands_still = near(last, [0.0; 2]) || last == before;
+            if self.manager.is_some() && stands_still {
                 self.link_by_hand();
             }
             near(last, [left, right]).then_some(())
         })
         .await;
-        heard.with_context(|| format!("the loudspeaker is at {:?}", last.map(|level| level / LOUD)))
+        heard.with_context(|| {
+            let links = run(&self.home, "pw-link", &["-l"]).unwrap_or_default();
+            format!("the loudspeaker is at {:?}; {links}", last.map(|level| level / LOUD))
+        })
     }
 }
 
@@ -211,7 +248,7 @@ fn start(desk: &Desk, words: &[String]) -> Result<Process> {
 }
 
 /// Of `pw-cat`: the session manager leaves it alone.
-fn unlinked(mut words: Vec<String>) -> Vec<String> {
+pub fn unlinked(mut words: Vec<String>) -> Vec<String> {
     words.splice(1..1, ["--target".to_owned(), "0".to_owned()]);
     words
 }

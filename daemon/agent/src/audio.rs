@@ -58,6 +58,9 @@ const ALONE: Duration = Duration::from_secs(10);
 /// How long the session manager may take to say what streams were told.
 const TIDY_WITHIN: Duration = Duration::from_secs(1);
 
+/// Others go on as they like.
+const NO_LEVEL: &str = "none";
+
 /// What is so.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Answer {
@@ -103,12 +106,21 @@ async fn at(wake: Option<Instant>) {
     }
 }
 
+/// A wish of the arbiter, which may be answered again as long as there is no newer one.
+struct Asked {
+    reply: Reply,
+    /// What it was answered last.
+    said: Option<Answer>,
+    /// When it is answered though it is not so: a stream that begins takes a moment to be quiet.
+    by: Option<Instant>,
+}
+
 struct Sound {
     desk: Desk,
     trace: Trace,
     wanted: Wanted,
-    /// Who waits for an answer, and until when.
-    asking: Option<(Reply, Instant)>,
+    /// The newest wish.
+    asked: Option<Asked>,
     server: Option<Server>,
     /// When a server is looked for again.
     look: Option<Instant>,
@@ -121,8 +133,8 @@ struct Sound {
     alone: Option<Instant>,
     /// What it wanted then.
     before: Option<Wanted>,
-    /// Whether the last attempt found a server, to say each change once.
-    found: Option<bool>,
+    /// How far others could be kept quiet at the last attempt, to say each change once.
+    level: Option<&'static str>,
 }
 
 impl Sound {
@@ -131,7 +143,7 @@ impl Sound {
             desk,
             trace,
             wanted: Wanted::default(),
-            asking: None,
+            asked: None,
             server: None,
             look: None,
             keep: None,
@@ -139,7 +151,7 @@ impl Sound {
             reported: Vec::new(),
             alone: None,
             before: None,
-            found: None,
+            level: None,
         }
     }
 
@@ -148,7 +160,7 @@ impl Sound {
         let connecting = timeout(TURN_WITHIN, Server::connect(&self.trace)).await;
         match connecting.unwrap_or_else(|late| Err(late.into())) {
             Ok(server) => {
-                if self.found.replace(true) != Some(true) {
+                if self.level.replace(server.level()) != Some(server.level()) {
                     server.say_level();
                 }
                 self.server = Some(server);
@@ -156,8 +168,8 @@ impl Sound {
             }
             Err(error) => {
                 self.look = Some(now + LOOK_AGAIN).filter(|_| !self.wanted.apps.is_empty());
-                if self.found.replace(false) != Some(false) {
-                    warn!(level = "none", "{error:#}: calls go on without audio priority");
+                if self.level.replace(NO_LEVEL) != Some(NO_LEVEL) {
+                    warn!(level = NO_LEVEL, "{error:#}: calls go on without audio priority");
                 }
             }
         }
@@ -169,6 +181,10 @@ impl Sound {
             Change::ArbiterGone => self.alone = Some(Instant::now() + ALONE),
             Change::ArbiterBack => {
                 self.alone = None;
+                // What changed meanwhile, it did not hear.
+                if let Some(asked) = &mut self.asked {
+                    asked.said = None;
+                }
                 // What was enforced before it went, it does not say again.
                 if let Some(before) = self.before.take() {
                     self.wanted = before;
@@ -191,7 +207,7 @@ impl Sound {
         self.wanted = wanted;
         self.before = None;
         // A newer wish replaces an older, whose answer nobody needs any more.
-        self.asking = Some((reply, Instant::now() + ANSWER_WITHIN));
+        self.asked = Some(Asked { reply, said: None, by: None });
         if self.server.is_none() && !self.wanted.apps.is_empty() {
             self.connect().await;
         }
@@ -223,17 +239,32 @@ impl Sound {
             self.before = Some(mem::take(&mut self.wanted));
         }
         let answer = self.enforce().await;
-        let now = Instant::now();
-        let over = |by: Instant| by <= now || answer.enforced || self.server.is_none();
-        if let Some((reply, _)) = self.asking.take_if(|(_, by)| over(*by)) {
-            debug!(?answer, generation = self.wanted.generation, "audio priority");
-            let Answer { enforced, muted } = answer;
-            let answer = AgentAnswer { enforced, muted, ..AgentAnswer::default() };
-            reply.send(answer.to_dict()).await;
-        }
-        let kept = self.keep.is_some_and(|keep| keep > now);
+        self.answer(answer).await;
+        let kept = self.keep.is_some_and(|keep| keep > Instant::now());
         if self.wanted.apps.is_empty() && !kept {
             self.server = None;
+        }
+    }
+
+    /// Says what is so: when it is as wanted, when that took too long, and whenever it changes after that.
+    async fn answer(&mut self, answer: Answer) {
+        let arbiter = self.alone.is_none() && self.before.is_none();
+        let Some(asked) = self.asked.as_mut().filter(|_| arbiter) else { return };
+        let idle = self.wanted.apps.is_empty() && self.server.is_none();
+        let heard = |said: &Answer| *said == answer || idle;
+        if asked.said.as_ref().is_some_and(heard) {
+            asked.by = None;
+            return;
+        }
+        let now = Instant::now();
+        let by = *asked.by.get_or_insert(now + ANSWER_WITHIN);
+        if answer.enforced || self.server.is_none() || by <= now {
+            debug!(?answer, generation = self.wanted.generation, "audio priority");
+            asked.by = None;
+            asked.said = Some(answer.clone());
+            let Answer { enforced, muted } = answer;
+            let answer = AgentAnswer { enforced, muted, ..AgentAnswer::default() };
+            asked.reply.send(answer.to_dict()).await;
         }
     }
 
@@ -262,7 +293,7 @@ impl Sound {
     /// When something is to be done though nobody says anything.
     fn wake(&self) -> Option<Instant> {
         let now = Instant::now();
-        let answer_by = self.asking.as_ref().map(|(_, by)| *by);
+        let answer_by = self.asked.as_ref().and_then(|asked| asked.by);
         let stop_by = self.stop_by.filter(|stop_by| *stop_by > now && self.server.is_some());
         let idle = self.wanted.apps.is_empty() && self.server.is_some();
         let keep = self.keep.filter(|_| idle);

@@ -104,7 +104,7 @@ impl Reply {
     }
 
     /// It was done; what came of it.
-    pub async fn send(self, answer: Dict) {
+    pub async fn send(&self, answer: Dict) {
         let call = Message::method_call(ROOT_PATH, "AgentReply").interface(MANAGER);
         let call = call.destination(BUS_NAME).with_flags(Flags::NO_REPLY_EXPECTED);
         let sent = match call.build(&(&self.request, answer)) {

@@ -17,7 +17,7 @@ use tracing::{debug, info};
 
 use super::{
     Answer, Late, QUIET, SPECIAL_ROLES,
-    wanted::{Treatment, Wanted, Way},
+    wanted::{App, Treatment, Wanted, Way},
     whose::{Origin, Process},
 };
 use crate::{pulse::Server, trace::Trace};
@@ -78,7 +78,50 @@ impl Pulse {
 
     /// Makes it so; the answer is what is so.
     pub async fn enforce(&mut self, wanted: &Wanted) -> Result<(Answer, Vec<Late>)> {
-        let streams = self.streams().await?;
+        let mut streams = self.streams().await?;
+        self.forget_those_that_left(&streams).await?;
+        let mut changed = false;
+        for stream in &streams {
+            match (treatment(wanted, stream), self.quiet.contains_key(&stream.key())) {
+                (Treatment::Leave, true) => self.restore(stream).await?,
+                (Treatment::Duck | Treatment::Silence, false) => self.silence(stream).await?,
+                _ => continue,
+            }
+            changed = true;
+        }
+        self.keep();
+        if changed {
+            streams = self.streams().await?;
+        }
+        let late = streams.iter().filter(|stream| !stream.corked).flat_map(|stream| {
+            let without = wanted.without_session(&stream.origin);
+            without.map(|app| (app.provider.clone(), stream.way))
+        });
+        let late = late.collect();
+        let loud =
+            |stream: &Stream| treatment(wanted, stream) != Treatment::Leave && self.is_loud(stream);
+        let enforced = !streams.iter().any(loud);
+        let hears = |app: &App| {
+            let mut captures = streams.iter().filter(|stream| stream.way == Way::Capture);
+            captures.any(|stream| app.owns(&stream.origin) && !stream.muted)
+        };
+        let muted = wanted.apps.iter().filter(|app| app.silence && !hears(app));
+        Ok((Answer { enforced, muted: muted.map(|app| app.provider.clone()).collect() }, late))
+    }
+
+    /// It is not as it was made. Where the user turned a quiet stream up or down again, that is no failure.
+    fn is_loud(&self, stream: &Stream) -> bool {
+        match stream.way {
+            Way::Capture => !stream.muted,
+            Way::Playback => self.quiet.get(&stream.key()).is_none_or(|quiet| {
+                let now = stream.volume.channels().iter().map(Volume::as_u32);
+                let silent = quiet.volumes.iter().all(|(was, made)| was == made);
+                !silent && now.eq(quiet.volumes.iter().map(|(was, _)| *was))
+            }),
+        }
+    }
+
+    async fn forget_those_that_left(&mut self, streams: &[Stream]) -> Result<()> {
         let there = |key: &(Way, u32)| streams.iter().any(|stream| stream.key() == *key);
         let left: Vec<(Way, u32)> = self.quiet.keys().filter(|key| !there(key)).copied().collect();
         for key in left {
@@ -86,24 +129,7 @@ impl Pulse {
                 self.remember(key.0, &quiet).await?;
             }
         }
-        let mut late = Vec::new();
-        for stream in &streams {
-            let calls = wanted.apps.iter().any(|app| app.owns(&stream.origin));
-            let treatment = match stream.special && !calls {
-                true => Treatment::Leave,
-                false => wanted.treatment(stream.way, &stream.origin),
-            };
-            match (treatment, self.quiet.contains_key(&stream.key())) {
-                (Treatment::Leave, true) => self.restore(stream).await?,
-                (Treatment::Duck | Treatment::Silence, false) => self.silence(stream).await?,
-                _ => {}
-            }
-            let without = wanted.without_session(&stream.origin).filter(|_| !stream.corked);
-            late.extend(without.map(|app| (app.provider.clone(), stream.way)));
-        }
-        self.keep();
-        let muted = wanted.apps.iter().filter(|app| app.silence).map(|app| app.provider.clone());
-        Ok((Answer { enforced: true, muted: muted.collect() }, late))
+        Ok(())
     }
 
     async fn silence(&mut self, stream: &Stream) -> Result<()> {
@@ -164,13 +190,20 @@ impl Pulse {
         if !left.is_empty() {
             info!(streams = left.len(), "an agent before this one left streams quiet");
         }
+        let streams = self.streams().await?;
         for (cookie, key, quiet) in left.iter().filter_map(|line| parse(line)) {
             if cookie == self.cookie {
                 self.quiet.insert(key, quiet);
-            } else {
-                self.remember(key.0, &quiet).await?;
+                continue;
             }
+            // The server that was killed kept it, for the same app's next stream.
+            let began = |stream: &&Stream| stream.way == key.0 && quiet.is_of(stream);
+            for stream in streams.iter().filter(began) {
+                self.quiet.insert(stream.key(), quiet.clone());
+            }
+            self.remember(key.0, &quiet).await?;
         }
+        self.keep();
         Ok(())
     }
 
@@ -222,6 +255,26 @@ impl Pulse {
             })
         });
         Ok(playing.chain(recording).collect())
+    }
+}
+
+impl Quiet {
+    /// A stream that began as quiet as this one was made.
+    fn is_of(&self, stream: &Stream) -> bool {
+        let now = stream.volume.channels().iter().map(Volume::as_u32);
+        stream.remembered_as == self.remembered_as
+            && match stream.way {
+                Way::Playback => now.eq(self.volumes.iter().map(|(_, made)| *made)),
+                Way::Capture => stream.muted,
+            }
+    }
+}
+
+fn treatment(wanted: &Wanted, stream: &Stream) -> Treatment {
+    let calls = wanted.apps.iter().any(|app| app.owns(&stream.origin));
+    match stream.special && !calls {
+        true => Treatment::Leave,
+        false => wanted.treatment(stream.way, &stream.origin),
     }
 }
 

@@ -26,16 +26,26 @@ impl Server {
         Ok(Server::Pulse(Pulse::connect(trace.clone()).await.context("no audio server")?))
     }
 
-    /// Says how far others are kept quiet.
+    /// How others are kept quiet.
+    pub fn level(&self) -> &'static str {
+        match self {
+            #[cfg(feature = "pipewire")]
+            Server::PipeWire(_) => "streams are moved",
+            Server::Pulse(_) => "volumes are changed",
+        }
+    }
+
+    /// Says how far that can be trusted.
     pub fn say_level(&self) {
+        let level = self.level();
         match self {
             #[cfg(feature = "pipewire")]
             Server::PipeWire(_) => tracing::info!(
-                level = "streams are moved",
+                level,
                 "audio priority on PipeWire: whatever ends this agent, the server moves them back"
             ),
             Server::Pulse(_) => warn!(
-                level = "volumes are changed",
+                level,
                 "audio priority on PulseAudio: an agent that is killed leaves streams quiet until it is back"
             ),
         }
