@@ -4,9 +4,10 @@
 //! what the user wanted wins about intent.
 
 use crate::{
-    AppIdSource, Ask, Authorization, Call, CallId, CallState, Caller, Claim, Configuration,
-    Direction, Domain, Effect, EndReason, Error, Happening, HeldBy, Object, Peer, Provider,
-    ProviderId, Refusal, Registration, Reply, RequestId, Result, request::Verdict, timers::Due,
+    AppIdSource, Ask, Authorization, Call, CallId, CallState, Caller, Cause, Claim, Configuration,
+    Deadline, Direction, Domain, Effect, EndReason, Error, Happening, HeldBy, Object, Peer,
+    Provider, ProviderId, Refusal, Registration, Reply, RequestId, Result, request::Verdict,
+    timers::Due,
 };
 
 impl Domain {
@@ -98,6 +99,9 @@ impl Domain {
         provider.responsive = true;
         let owed = std::mem::take(&mut provider.owed_ends);
         self.log(id, None, Happening::Registered);
+        for call in self.call_ids_of(id) {
+            self.because(call, Cause::ProviderBack);
+        }
         if calls.is_empty() {
             self.timers.disarm(Due::Grace(id));
         } else {
@@ -132,6 +136,7 @@ impl Domain {
                 if let Some(call) = self.call_mut(call) {
                     call.orphaned = true;
                 }
+                self.because(call, Cause::ProviderLost);
             }
             self.log(*id, None, Happening::Lost);
         }
@@ -204,6 +209,7 @@ impl Domain {
         }
         let lost: Vec<CallId> = self.calls_of(id).filter(|c| c.orphaned).map(|c| c.id).collect();
         for call in lost {
+            self.because(call, Cause::Deadline { which: Deadline::Grace });
             self.end_call(call, EndReason::ProviderLost, "its app did not come back for it");
         }
         self.forget_provider_if_done(id);
@@ -251,6 +257,7 @@ impl Domain {
     pub(crate) fn reclaim(&mut self, id: CallId, stated: CallState) {
         use CallState::*;
         let taken = self.is_taken(id);
+        self.because(id, Cause::Claimed { state: stated });
         let Some(call) = self.call_mut(id) else { return };
         call.orphaned = false;
         let (was, can_hold, emergency) = (call.state, call.can.hold, call.emergency);

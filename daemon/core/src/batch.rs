@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Ask, CallId, CallState, Domain, Error, GroupId, HeldBy, Origin, Outcome, Refusal,
+    Ask, CallId, CallState, Cause, Domain, Error, GroupId, HeldBy, Origin, Outcome, Refusal,
     TransactionId,
     request::{Verdict, Waiter},
 };
@@ -118,6 +118,7 @@ impl Domain {
             call.held_by = call.held_by.with(by);
         }
         self.note_call(id);
+        self.because(id, Cause::Held { by });
         if by.contains(HeldBy::USER) {
             self.user_held(id);
         }

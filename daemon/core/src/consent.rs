@@ -8,8 +8,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AgentAsk, Authorization, Caller, Domain, Error, ProviderId, Refusal, Reply, Result, Role,
-    errand::AgentAnswer, memory::next_of,
+    AgentAsk, Authorization, Caller, Decider, Domain, Error, ProviderId, Refusal, Reply, Result,
+    Role, errand::AgentAnswer, memory::next_of,
 };
 
 /// Apps about which the user's word is kept: nobody has so many that call. Beyond it the oldest is asked about
@@ -33,6 +33,15 @@ impl Domain {
             (None, Some(false)) => Authorization::Denied,
             (None, None) => Authorization::NotDetermined,
         }
+    }
+
+    /// The word that counts, and whose it is; none: nobody has decided.
+    pub(crate) fn authorized_by(&self, app: &str) -> Option<(Authorization, Decider)> {
+        if let Some(word) = self.administrators_word(app) {
+            return Some((word, Decider::Administrator));
+        }
+        let word = self.authorization_of(app);
+        (word != Authorization::NotDetermined).then_some((word, Decider::User))
     }
 
     fn administrators_word(&self, app: &str) -> Option<Authorization> {

@@ -32,6 +32,7 @@ use crate::{
     saved::Written,
     timers::{Due, Timers},
     turn::Turn,
+    why::Whys,
 };
 
 /// One user's state. What was removed can be read until the next input.
@@ -76,6 +77,8 @@ pub struct Domain {
     pub(crate) recording: Whole<Recording>,
     /// Calls of which another contact may be known than was last written.
     pub(crate) contacts_changed: Vec<CallId>,
+    /// Why each call is what it is.
+    pub(crate) whys: Whys,
     pub(crate) seats: Vec<Arc<str>>,
     pub(crate) background: bool,
     pub(crate) suspended: bool,

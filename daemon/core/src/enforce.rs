@@ -9,8 +9,8 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AgentAnswer, AgentAsk, Call, CallId, Caller, Domain, Error, GroupId, Notice, Phase, ProviderId,
-    Refusal, Reply, RequestId, Result, Role, Time, timers::Due,
+    AgentAnswer, AgentAsk, AgentSaid, Call, CallId, Caller, Cause, Domain, Error, GroupId, Notice,
+    Phase, Private, ProviderId, Refusal, Reply, RequestId, Result, Role, Time, timers::Due,
 };
 
 /// One app that has calls, as the agent is to treat its streams.
@@ -102,6 +102,15 @@ impl Domain {
         let (told, request) = self.enforcement.get().told.as_ref()?;
         let until = self.timers.at(Due::Errand(*request))?;
         (told.generation == picture.generation).then_some(until)
+    }
+
+    /// What the agent made of it, among the causes of the calls that wait for the audio.
+    pub(crate) fn because_of_audio(&mut self, said: AgentSaid, text: &Private) {
+        let waits = self.audio_wanted().filter(|_| self.audio.phase == Phase::Idle);
+        let Some(group) = waits else { return };
+        for call in self.members(group).map(|c| c.id).collect::<Vec<_>>() {
+            self.because_of(call, Cause::Agent { role: Role::Audio, said }, text.clone());
+        }
     }
 
     /// The agent did as it was told, or could not.

@@ -10,8 +10,9 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AudioPicture, Authorization, CallId, CallState, Caller, Domain, Effect, Error, Millis, Peer,
-    Private, ProviderId, Refusal, Reply, RequestId, Result, Role, restart::LEAST, timers::Due,
+    AgentSaid, AudioPicture, Authorization, CallId, CallState, Caller, Cause, Domain, Effect,
+    Error, Millis, Peer, Private, ProviderId, Refusal, Reply, RequestId, Result, Role,
+    restart::LEAST, timers::Due,
 };
 
 /// What an agent is asked.
@@ -158,7 +159,12 @@ impl Domain {
             Some(AgentAsk::Consent { app, .. }) => self.consent_answered(&app, &answer),
             Some(AgentAsk::Launch { app, call, .. }) => self.launch_answered(&app, call, &answer),
             Some(AgentAsk::LookUp { call, handle }) => self.looked_up(call, &handle, answer),
-            Some(AgentAsk::Audio(_)) => self.enforced(&answer),
+            Some(AgentAsk::Audio(_)) => {
+                let could = answer.error.is_none() && answer.enforced;
+                let said = if could { AgentSaid::Done } else { AgentSaid::Failed };
+                self.because_of_audio(said, answer.error.as_ref().unwrap_or(&Private::NONE));
+                self.enforced(&answer);
+            }
             Some(AgentAsk::SelectEndpoint { .. }) => self.endpoint_selected(id, &answer),
             Some(AgentAsk::Record { number }) => self.recorded(number, &answer),
             None => {}
@@ -175,7 +181,14 @@ impl Domain {
     /// Nobody answered in time. What waits for it has a deadline of its own, or goes on without.
     pub(crate) fn errand_timed_out(&mut self, id: RequestId) {
         match self.end_errand(id) {
-            Some(AgentAsk::Audio(_)) => self.enforced(&AgentAnswer::default()),
+            Some(AgentAsk::Audio(_)) => {
+                self.because_of_audio(AgentSaid::TimedOut, &Private::NONE);
+                self.enforced(&AgentAnswer::default());
+            }
+            Some(AgentAsk::Launch { call, .. }) => {
+                let said = AgentSaid::TimedOut;
+                self.because(call, Cause::Agent { role: Role::Launch, said });
+            }
             Some(AgentAsk::SelectEndpoint { .. }) => {
                 let why = "the agent of the session did not choose it in time";
                 self.endpoint_not_selected(id, Error::TimedOut, why);

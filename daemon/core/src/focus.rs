@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    CallId, CallState, Domain, GroupId, HeldBy, Notice, Origin, Outcome, batch::BatchWaiter,
+    CallId, CallState, Cause, Domain, GroupId, HeldBy, Notice, Origin, Outcome, batch::BatchWaiter,
     lane::Job,
 };
 
@@ -125,6 +125,9 @@ impl Domain {
 
     fn begin_resume(&mut self, group: GroupId, calls: &[CallId]) {
         self.lane.running = Some(Job::Resume(group));
+        for call in calls {
+            self.because(*call, Cause::FocusBack);
+        }
         self.resume(calls, Some(BatchWaiter::Resume(group)), Origin::Policy);
     }
 
@@ -188,6 +191,7 @@ impl Domain {
                         call.held_by = HeldBy::USER;
                     }
                     self.note_call(id);
+                    self.because(id, Cause::StaysHeld);
                     self.notice(Notice::StaysHeld, id);
                 }
                 self.vacated = None;
@@ -211,6 +215,12 @@ impl Domain {
         if self.members(group).any(|c| c.state == CallState::Active && !c.can.hold) {
             self.left_active(Some(group));
         } else {
+            let focused = self.members(focus).map(|c| c.id).next();
+            if let Some(call) = focused {
+                for other in &members {
+                    self.because(*other, Cause::RoomFor { call });
+                }
+            }
             self.hold(&members, HeldBy::ARBITER, None, Origin::Policy);
         }
         true

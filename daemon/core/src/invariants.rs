@@ -57,6 +57,7 @@ impl Domain {
         self.sound_enforcement()?;
         self.sound_timers()?;
         self.sound_records()?;
+        self.sound_whys()?;
         self.sound_rest()
     }
 

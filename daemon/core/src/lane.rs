@@ -10,9 +10,9 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{
-    Action, Ask, CallId, CallState, Caller, Change, Direction, Domain, EndReason, Error, GroupId,
-    HeldBy, Object, Outcome, Refusal, Reply, Requested, Result, Step, Transaction, TransactionId,
-    Update,
+    Action, Ask, CallId, CallState, Caller, Cause, Change, Direction, Domain, EndReason, Error,
+    GroupId, HeldBy, Object, Outcome, Private, Refusal, Reply, Requested, Result, Step,
+    Transaction, TransactionId, Update, Verb,
     batch::BatchWaiter,
     choice::Through,
     life::Birth,
@@ -63,6 +63,7 @@ impl Domain {
                 format!("{limit} transactions are unfinished (limit `transactions`); wait for one"),
             ));
         }
+        let (id, origin) = (self.next.transaction(), self.origin(caller));
         let mut actions = Vec::new();
         let mut started = None;
         for (Requested { action, expected }, target) in requested.into_iter().zip(accepted.targets)
@@ -75,6 +76,14 @@ impl Domain {
                     call
                 }
             };
+            let cause =
+                Cause::Requested { origin, action: Verb::of_action(&action), transaction: id };
+            self.because(call, cause);
+            if self.calls.get(&call).is_some_and(|c| c.state == CallState::Launching)
+                && matches!(action, Action::Start { .. })
+            {
+                self.ask_to_launch(call);
+            }
             if matches!(action, Action::Answer { .. })
                 && self.calls.get(&call).is_some_and(|c| c.state == CallState::Ringing)
             {
@@ -83,10 +92,9 @@ impl Domain {
             let stage = Stage::default();
             actions.push(Step { action, call, expected, outcome: None, stage });
         }
-        let id = self.next.transaction();
         let transaction = Transaction {
             id,
-            origin: self.origin(caller),
+            origin,
             actions,
             finished: false,
             created_at: self.now.wall,
@@ -133,9 +141,6 @@ impl Domain {
         let id = self.new_call(birth, &update);
         if let Some(call) = self.calls.get_mut(&id) {
             call.emergency = emergency;
-        }
-        if state == CallState::Launching {
-            self.ask_to_launch(id);
         }
         id
     }
@@ -238,6 +243,11 @@ impl Domain {
         let asked = matches!(undo, Stage::Asked);
         step.outcome.get_or_insert(outcome.clone());
         let target = (step.call, matches!(step.action, Action::Start { .. }));
+        let action = Verb::of_action(&step.action);
+        if let Some(why) = outcome.refusal().filter(|_| !asked) {
+            let text = Private::from(why.message.as_str());
+            self.because_of(target.0, Cause::NotDone { action, error: why.error }, text);
+        }
         self.settle_bundled(id, at);
         if !failed {
             return;
@@ -248,9 +258,10 @@ impl Domain {
         for step in transaction.actions.iter_mut().filter(|s| s.outcome.is_none()) {
             let why = Refusal::new(Error::Cancelled, "an earlier action was not fulfilled");
             step.outcome = Some(Outcome::Cancelled(why));
-            dropped.push(step.call);
+            dropped.push((step.call, Verb::of_action(&step.action)));
         }
-        for call in dropped {
+        for (call, action) in dropped {
+            self.because(call, Cause::NotDone { action, error: Error::Cancelled });
             self.undo(call, false);
         }
     }

@@ -8,9 +8,9 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use crate::{
-    Action, AgentAnswer, AgentAsk, AppIdSource, Call, CallId, CallState, Configuration, Domain,
-    EndReason, Error, Object, Outcome, Provider, ProviderId, Refusal, Result, Step, TransactionId,
-    choice,
+    Action, AgentAnswer, AgentAsk, AgentSaid, AppIdSource, Call, CallId, CallState, Cause,
+    Configuration, Domain, EndReason, Error, Object, Outcome, Provider, ProviderId, Refusal,
+    Result, Role, Step, TransactionId, choice,
 };
 
 impl Domain {
@@ -30,12 +30,19 @@ impl Domain {
     pub(crate) fn ask_to_launch(&mut self, call: CallId) {
         let Some(handle) = self.calls.get(&call).map(|c| c.handle.clone()) else { return };
         let app = self.app_of(call);
-        self.ask_agent(AgentAsk::Launch { app, call, handle });
+        let asked = self.ask_agent(AgentAsk::Launch { app, call, handle }).is_some();
+        let said = if asked { AgentSaid::Asked } else { AgentSaid::Nobody };
+        self.because(call, Cause::Agent { role: Role::Launch, said });
     }
 
     /// It was started, and will register; or it could not be.
     pub(crate) fn launch_answered(&mut self, app: &str, call: CallId, answer: &AgentAnswer) {
+        let role = Role::Launch;
+        if answer.error.is_none() {
+            self.because(call, Cause::Agent { role, said: AgentSaid::Done });
+        }
         if let Some(why) = &answer.error {
+            self.because_of(call, Cause::Agent { role, said: AgentSaid::Failed }, why.clone());
             let said = if why.is_empty() { "no reason was given" } else { why.reveal() };
             let why = format!("{app} could not be started: {said}");
             let why = Refusal::new(Error::ActionFailed, why);

@@ -52,6 +52,7 @@ mod timers;
 pub mod tones;
 mod transaction;
 mod turn;
+mod why;
 mod words;
 
 pub use arbiter::{Arbiter, Reply};
@@ -83,3 +84,6 @@ pub use settings::{
 pub use time::{Millis, Now, Time};
 pub use timers::Due;
 pub use transaction::{Outcome, Step, Transaction};
+pub use why::{
+    AgentSaid, Cause, Deadline, Decider, Exception, Fact, Over, STEPS, Verb, Verdict, Why, WhyStep,
+};

@@ -6,9 +6,9 @@
 use uuid::Uuid;
 
 use crate::{
-    AnswerPlan, Ask, Call, CallId, CallState, Change, Direction, End, EndReason, Error, GroupId,
-    Happening, HeldBy, Millis, Missed, Object, Private, ProviderId, Refusal, Silenced, Update,
-    domain::Domain, focus::Vacated, group::Group, request::Verdict, timers::Due,
+    AnswerPlan, Ask, Call, CallId, CallState, Cause, Change, Deadline, Direction, End, EndReason,
+    Error, GroupId, Happening, HeldBy, Millis, Missed, Object, Private, ProviderId, Refusal,
+    Silenced, Update, domain::Domain, focus::Vacated, group::Group, request::Verdict, timers::Due,
 };
 
 /// What a new call is made of.
@@ -67,6 +67,7 @@ impl Domain {
         };
         self.by_uuid.insert((uuid, id));
         self.calls.insert(id, call);
+        self.begin_why(id);
         self.note_call(id);
         self.turn.added(Object::Call(id));
         self.entered(id, None, state);
@@ -91,6 +92,9 @@ impl Domain {
         }
         self.entered(id, Some(old), new);
         self.note_call(id);
+        if new != CallState::Ended {
+            self.because(id, Cause::Became { state: new });
+        }
         self.moment(Change::Transition { call: id, old, new, reason });
         self.log(provider, Some(id), Happening::Transition { old, new, reason });
     }
@@ -169,6 +173,7 @@ impl Domain {
             call.held_by = call.held_by.with(still);
         }
         self.note_call(id);
+        self.because(id, Cause::Held { by: still });
         if by.contains(HeldBy::USER) {
             self.user_held(id);
         }
@@ -273,12 +278,15 @@ impl Domain {
             self.conclude(request, verdict);
         }
         let Some(call) = self.call_mut(id) else { return };
-        call.end = Some(End { reason, detail: Private::from(detail) });
+        let detail = Private::from(detail);
+        call.end = Some(End { reason, detail: detail.clone() });
         call.orphaned = false;
         let group = call.group;
         if call.known.is_some() {
             self.contacts_changed.push(id);
         }
+        self.because_of(id, Cause::Ended { reason }, detail);
+        self.remember_why(id, reason);
         self.drop_errands(|errand| errand.ask.call() == Some(id));
         self.remember(id, self.settings.deadlines.memory);
         if let Some(group) = group.and_then(|g| self.group_mut(g)) {
@@ -372,11 +380,15 @@ impl Domain {
 
     /// A call stopped ringing by itself.
     pub(crate) fn ring_timed_out(&mut self, id: CallId) {
+        self.because(id, Cause::Deadline { which: Deadline::Ringing });
         self.end_and_tell(id, EndReason::Unanswered, "nobody answered in time");
     }
 
     /// A call that was being set up made no progress.
     pub(crate) fn no_progress(&mut self, id: CallId) {
+        let launching = self.calls.get(&id).is_some_and(|c| c.state == CallState::Launching);
+        let which = if launching { Deadline::Launching } else { Deadline::Dialing };
+        self.because(id, Cause::Deadline { which });
         let reason = match self.calls.get(&id).map(|c| c.state) {
             Some(CallState::Launching) => return self.launch_timed_out(id),
             Some(CallState::Alerting) => EndReason::Unanswered,

@@ -10,6 +10,9 @@ use std::{fmt, sync::Arc};
 pub struct Private(Option<Arc<str>>);
 
 impl Private {
+    /// No text.
+    pub const NONE: Private = Private(None);
+
     /// The text itself: for the domain's own eyes, never for a log.
     pub fn reveal(&self) -> &str {
         self.0.as_deref().unwrap_or("")
@@ -24,6 +27,12 @@ impl Private {
 impl From<&str> for Private {
     fn from(text: &str) -> Self {
         Private((!text.is_empty()).then(|| text.into()))
+    }
+}
+
+impl From<Arc<str>> for Private {
+    fn from(text: Arc<str>) -> Self {
+        Private((!text.is_empty()).then_some(text))
     }
 }
 

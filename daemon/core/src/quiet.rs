@@ -10,8 +10,9 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{
-    Call, CallState, Caller, Direction, DoNotDisturb, Domain, Error, Missed, Private, ProviderId,
-    Refusal, Reply, Result, Role, Silenced, Time, Update, handle, life::Birth, memory::next_of,
+    Call, CallState, Caller, Cause, Direction, DoNotDisturb, Domain, Error, Exception, Missed,
+    Private, ProviderId, Refusal, Reply, Result, Role, Silenced, Time, Update, handle, life::Birth,
+    memory::next_of,
 };
 
 /// Suppressed calls that are remembered for who tries again: within three minutes nobody is called by so many
@@ -65,6 +66,7 @@ impl Domain {
             if let Some(call) = self.call_mut(id) {
                 call.silenced = Silenced::DoNotDisturb;
             }
+            self.because(id, Cause::DoNotDisturb { mode });
         }
         Ok(Reply::Done)
     }
@@ -81,28 +83,35 @@ impl Domain {
         }
     }
 
-    /// What do-not-disturb makes of a call that its app reports now.
-    pub(crate) fn disturbance(&mut self, provider: ProviderId, handle: &Private) -> DoNotDisturb {
+    /// What do-not-disturb makes of a call that its app reports now, and why it lets one through.
+    pub(crate) fn disturbance(
+        &mut self,
+        provider: ProviderId,
+        handle: &Private,
+    ) -> (DoNotDisturb, Option<Exception>) {
         if self.do_not_disturb == DoNotDisturb::Off {
-            return DoNotDisturb::Off;
+            return (DoNotDisturb::Off, None);
         }
         let key = handle::key(handle);
         if key.is_empty() {
-            return self.do_not_disturb;
+            return (self.do_not_disturb, None);
         }
         let Some(app) = self.providers.get(&provider).map(|p| p.app.clone()) else {
-            return self.do_not_disturb;
+            return (self.do_not_disturb, None);
         };
         let again = |s: &Suppressed| s.app == app && s.key == key && s.until > self.now.mono;
-        if self.is_allowed(&key) || self.suppressed.values().any(again) {
-            return DoNotDisturb::Off;
+        if self.is_allowed(&key) {
+            return (DoNotDisturb::Off, Some(Exception::Allowed));
+        }
+        if self.suppressed.values().any(again) {
+            return (DoNotDisturb::Off, Some(Exception::Repeated));
         }
         let until = self.now.mono + self.settings.deadlines.repeated;
         self.suppressed.insert(next_of(&self.suppressed), Suppressed { app, key, until });
         if self.suppressed.len() > SUPPRESSED {
             self.suppressed.pop_first();
         }
-        self.do_not_disturb
+        (self.do_not_disturb, None)
     }
 
     /// The user does not want to hear of it now.
@@ -130,6 +139,14 @@ impl Domain {
             reason: "reported",
         };
         let call = self.new_call(birth, update);
+        self.was_reported(call, CallState::Ringing);
+        match missed {
+            Missed::DoNotDisturb => {
+                self.because(call, Cause::DoNotDisturb { mode: DoNotDisturb::Refuse });
+            }
+            Missed::Busy => self.because_of(call, Cause::Limit, detail.into()),
+            _ => {}
+        }
         self.filter_call(call, missed, detail);
         Reply::Filtered(call, why)
     }

@@ -6,7 +6,7 @@
 use uuid::Uuid;
 
 use crate::{
-    Ask, Call, CallId, CallState, Caller, Direction, DoNotDisturb, Domain, EndReason, Error,
+    Ask, Call, CallId, CallState, Caller, Cause, Direction, DoNotDisturb, Domain, EndReason, Error,
     HeldBy, Missed, Private, Provider, ProviderId, Refusal, Reply, Result, Silenced, Update, Word,
     life::Birth, request::Verdict,
 };
@@ -78,7 +78,7 @@ impl Domain {
             return self.no_room_for(id, uuid, &update, why);
         }
         let handle = update.handle.clone().unwrap_or_default();
-        let disturbance = self.disturbance(id, &handle);
+        let (disturbance, exception) = self.disturbance(id, &handle);
         if disturbance == DoNotDisturb::Refuse {
             return Ok(self.suppress(id, uuid, &update));
         }
@@ -90,10 +90,15 @@ impl Domain {
             reason: "reported",
         };
         let call = self.new_call(birth, &update);
-        if disturbance == DoNotDisturb::Quiet
-            && let Some(call) = self.calls.get_mut(&call)
-        {
-            call.silenced = Silenced::DoNotDisturb;
+        self.was_reported(call, CallState::Ringing);
+        if let Some(exception) = exception {
+            self.because(call, Cause::LetThrough { exception });
+        }
+        if disturbance == DoNotDisturb::Quiet {
+            self.because(call, Cause::DoNotDisturb { mode: disturbance });
+            if let Some(call) = self.calls.get_mut(&call) {
+                call.silenced = Silenced::DoNotDisturb;
+            }
         }
         if self.answered_sibling(call) {
             let reason = EndReason::AnsweredElsewhere;
@@ -118,6 +123,14 @@ impl Domain {
         }
         let missed = (Missed::Busy, "too many calls at once");
         Ok(self.turn_away(id, uuid, update, missed, why))
+    }
+
+    /// How its chain of causes begins.
+    pub(crate) fn was_reported(&mut self, call: CallId, state: CallState) {
+        self.because(call, Cause::Reported { state });
+        if let Some((authorization, decider)) = self.authorized_by(&self.app_of(call)) {
+            self.because(call, Cause::Authorization { authorization, decider });
+        }
     }
 
     /// Limits, consent, UUID: what a new call must pass.
@@ -184,6 +197,7 @@ impl Domain {
         let first = if matches!(state, Active | Held) { Connecting } else { state };
         let birth = Birth { uuid, provider: id, direction, state: first, reason: "reported" };
         let call = self.new_call(birth, &update);
+        self.was_reported(call, state);
         match state {
             Active => self.active_unasked(call, "reported active"),
             Held => self.became_held(call, HeldBy::USER, "reported held"),
@@ -276,6 +290,7 @@ impl Domain {
             // It is on its way out, or being answered: the next word is the one that counts.
             (Ending, _) | (Answering, Connecting) => {}
             (Ringing, Connecting) => {
+                self.because(id, Cause::Told { state: stated });
                 self.transition(id, Connecting, "answered at its app");
                 if self.focus.is_none() {
                     self.focus_on_call(id);
@@ -285,8 +300,12 @@ impl Domain {
                 let answered = |a: &Ask| matches!(a, Ask::Answer { .. } | Ask::Transaction(_));
                 match self.asked(id, answered) {
                     Some(request) => self.conclude(request, Verdict::Fulfilled),
-                    None if stated == Active => self.active_unasked(id, "answered at its app"),
-                    None => {}
+                    None => {
+                        self.because(id, Cause::Told { state: stated });
+                        if stated == Active {
+                            self.active_unasked(id, "answered at its app");
+                        }
+                    }
                 }
                 if stated == Held {
                     self.became_held(id, HeldBy::USER, "held at its app");
@@ -294,6 +313,7 @@ impl Domain {
                 self.end_siblings(id, EndReason::AnsweredElsewhere);
             }
             (Dialing | Alerting | Connecting, Held) => {
+                self.because(id, Cause::Told { state: stated });
                 self.became_held(id, HeldBy::USER, "held at its app");
             }
             (Launching | Starting, Dialing | Alerting | Connecting | Active) => {
@@ -311,6 +331,7 @@ impl Domain {
                 match self.asked(id, |a| matches!(a, Ask::SetHeld { held: true, .. })) {
                     Some(request) => self.conclude(request, Verdict::Fulfilled),
                     None => {
+                        self.because(id, Cause::Told { state: stated });
                         // A hold that timed out is being taken back: this is what became of it.
                         let late = self.asked(id, |a| matches!(a, Ask::SetHeld { .. })).is_some();
                         let ours = late || self.is_bundled(id);
@@ -324,8 +345,14 @@ impl Domain {
                     |a: &Ask| matches!(a, Ask::SetHeld { held: false, .. } | Ask::Transaction(_));
                 match self.asked(id, resumes) {
                     Some(request) => self.conclude(request, Verdict::Fulfilled),
-                    None if self.takes_back_a_resume(id) => self.resumed_all_the_same(id),
-                    None => self.active_unasked(id, "resumed at its app"),
+                    None => {
+                        self.because(id, Cause::Told { state: stated });
+                        if self.takes_back_a_resume(id) {
+                            self.resumed_all_the_same(id);
+                        } else {
+                            self.active_unasked(id, "resumed at its app");
+                        }
+                    }
                 }
             }
             _ => return Err(out_of_order(call, stated)),
@@ -335,6 +362,7 @@ impl Domain {
 
     /// An outgoing call comes nearer to its far end.
     fn connects(&mut self, id: CallId, stated: CallState) {
+        self.because(id, Cause::Told { state: stated });
         let group = self.calls.get(&id).and_then(|c| c.group);
         if stated == CallState::Active && group != self.focus {
             self.active_unasked(id, "reported by its app");
@@ -369,6 +397,7 @@ impl Domain {
             }
             return Ok(Reply::Done);
         };
+        self.because(call, Cause::Told { state: CallState::Ended });
         if reason == EndReason::Declined {
             self.end_siblings(call, reason);
         }

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{
-    Ask, CallId, CallState, Domain, Effect, EndReason, Error, Happening, HeldBy, Millis, Origin,
-    Outcome, Private, ProviderId, Refusal, RequestId, TransactionId, memory::next_of,
+    Ask, CallId, CallState, Cause, Domain, Effect, EndReason, Error, Happening, HeldBy, Millis,
+    Origin, Outcome, Private, ProviderId, Refusal, RequestId, TransactionId, Verb, memory::next_of,
     restart::LEAST, timers::Due,
 };
 
@@ -118,6 +118,10 @@ impl Domain {
             sent: false,
         };
         self.requests.insert(id, request);
+        let target = call;
+        for held in self.requests.get(&id).map(|r| r.bundled.clone()).unwrap_or_default() {
+            self.because(held, Cause::RoomFor { call: target });
+        }
         if let Some(call) = self.calls.get_mut(&call) {
             call.requests.push(id);
             if call.requests.len() == 1 {
@@ -181,6 +185,8 @@ impl Domain {
             return;
         }
         request.sent = true;
+        let asked = Cause::Asked { action: Verb::of_ask(&request.ask), origin: request.origin };
+        let call = request.call;
         let emergency = request.call.and_then(|c| self.calls.get(&c)).is_some_and(|c| c.emergency);
         let endless = emergency && matches!(request.ask, Ask::Start { .. });
         // A deadline that is there already is that of a request which is sent again.
@@ -200,6 +206,9 @@ impl Domain {
         });
         if !endless {
             self.timers.arm(Due::Request(id), until);
+        }
+        if let Some(call) = call {
+            self.because(call, asked);
         }
     }
 
@@ -263,6 +272,7 @@ impl Domain {
             }
         }
         self.audio_answered(id);
+        self.because_answered(&request, &verdict);
         self.apply(&request, &verdict);
         if matches!(request.ask, Ask::Reconcile { .. }) {
             self.stands_unsaid(request.provider);
@@ -287,6 +297,25 @@ impl Domain {
             && self.requests.get(&next).is_some_and(|r| !r.sent)
         {
             self.send(next);
+        }
+    }
+
+    /// What came of it, among the causes of its call.
+    fn because_answered(&mut self, request: &Request, verdict: &Verdict) {
+        let Some(call) = request.call else { return };
+        let action = Verb::of_ask(&request.ask);
+        match verdict {
+            Verdict::Fulfilled => self.because(call, Cause::Fulfilled { action }),
+            Verdict::Failed(why) => {
+                let text = Private::from(why.message.as_str());
+                self.because_of(call, Cause::Failed { action, error: why.error }, text);
+            }
+            Verdict::TimedOut => {
+                self.because(call, Cause::TimedOut { action, after: request.length.0 });
+            }
+            Verdict::Dropped(why) => {
+                self.because(call, Cause::CalledOff { action, error: why.error });
+            }
         }
     }
 

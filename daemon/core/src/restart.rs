@@ -7,8 +7,8 @@
 use uuid::Uuid;
 
 use crate::{
-    Ask, Call, CallId, CallState, Claim, Direction, Domain, EndReason, Happening, HeldBy, Millis,
-    Peer, ProviderId, RequestId, Time, timers::Due,
+    Ask, Call, CallId, CallState, Cause, Claim, Direction, Domain, EndReason, Happening, HeldBy,
+    Millis, Peer, ProviderId, RequestId, Time, timers::Due,
 };
 
 /// Whatever was open while the arbiter was away has at least this long from then on.
@@ -26,6 +26,9 @@ impl Domain {
             if let Some(provider) = self.providers.get_mut(id) {
                 provider.restarted = true;
             }
+        }
+        for call in self.calls.keys().copied().collect::<Vec<_>>() {
+            self.because(call, Cause::Restarted);
         }
         // A configuration that allows less meets what an older one let in.
         self.tombstones.shrink(self.settings.limits.tombstones);

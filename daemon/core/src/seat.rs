@@ -4,7 +4,9 @@
 
 use std::sync::Arc;
 
-use crate::{Ask, CallId, CallState, Domain, GroupId, HeldBy, Origin, Uid, request::Request};
+use crate::{
+    Ask, CallId, CallState, Cause, Domain, GroupId, HeldBy, Origin, Uid, request::Request,
+};
 
 impl Domain {
     /// Whose it is.
@@ -65,6 +67,9 @@ impl Domain {
             return false;
         }
         let members: Vec<CallId> = self.members(group).map(|c| c.id).collect();
+        for call in &members {
+            self.because(*call, Cause::Away { by });
+        }
         self.hold(&members, by, None, Origin::Policy);
         true
     }
@@ -86,6 +91,7 @@ impl Domain {
                 call.held_by = still;
             }
             self.note_call(id);
+            self.because(id, Cause::Back { by });
         }
     }
 }

@@ -4,8 +4,8 @@
 //! before it is granted is [`crate::enforce`]'s.
 
 use crate::{
-    Ask, Call, CallId, Domain, GroupId, Happening, HeldBy, Object, Origin, Phase, ProviderId,
-    RequestId,
+    Ask, Call, CallId, Cause, Domain, GroupId, Happening, HeldBy, Object, Origin, Phase,
+    ProviderId, RequestId,
 };
 
 impl Domain {
@@ -68,6 +68,12 @@ impl Domain {
                 break;
             };
             self.log(provider, Some(id), what);
+            let enforced = self.audio.enforced;
+            let cause = match what {
+                Happening::AudioGranted => Cause::AudioGranted { enforced },
+                _ => Cause::AudioReleased,
+            };
+            self.because(id, cause);
         }
     }
 

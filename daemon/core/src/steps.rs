@@ -4,8 +4,8 @@
 //! it is, and what an outcome does to the rest, is [`crate::lane`]'s.
 
 use crate::{
-    Action, Ask, CallId, CallState, Domain, EndReason, Error, HeldBy, HoldModel, Origin, Outcome,
-    Private, ProviderId, Refusal, Step, TransactionId,
+    Action, Ask, CallId, CallState, Cause, Domain, EndReason, Error, HeldBy, HoldModel, Origin,
+    Outcome, Private, ProviderId, Refusal, Step, TransactionId,
     batch::BatchWaiter,
     plan::{Room, takes_focus},
     request::{Verdict, Waiter},
@@ -193,6 +193,11 @@ impl Domain {
             let why = Refusal::new(Error::ActionFailed, "other calls keep becoming active");
             return self.set_outcome(id, at, Outcome::Failed(why));
         }
+        if let Some(call) = self.step(id, at).map(|s| s.call) {
+            for other in room.holds.iter().chain(&room.ends) {
+                self.because(*other, Cause::RoomFor { call });
+            }
+        }
         let open = usize::from(!room.holds.is_empty()) + room.ends.len();
         self.set_stage(id, at, Stage::MakingRoom { open, failed: None, rounds: rounds + 1 });
         if !room.holds.is_empty() {
@@ -221,11 +226,16 @@ impl Domain {
     pub(crate) fn no_room(&mut self, id: TransactionId, at: usize, call: CallId, why: Outcome) {
         let emergency = self.calls.get(&call).is_some_and(|c| c.emergency);
         let group = self.calls.get(&call).and_then(|c| c.group);
+        let said = why.refusal().map(|r| r.message.clone()).unwrap_or_default();
         let others: Vec<CallId> = self
             .calls_in(&self.index.busy)
             .filter(|c| c.state == CallState::Active && (c.group.is_none() || c.group != group))
             .map(|c| c.id)
             .collect();
+        if let Some(other) = others.first() {
+            let text = Private::from(said.as_str());
+            self.because_of(call, Cause::NoRoom { call: *other }, text);
+        }
         if emergency {
             for other in others {
                 if let Some(call) = self.calls.get_mut(&other) {
@@ -238,7 +248,6 @@ impl Domain {
         if let Some(other) = others.first() {
             self.notice(crate::Notice::HoldFailed, *other);
         }
-        let said = why.refusal().map(|r| r.message.clone()).unwrap_or_default();
         let why = Refusal::new(
             Error::ActionFailed,
             format!("the active call could not be put on hold ({said}); end it to go on"),

@@ -48,10 +48,14 @@ pub(super) enum Kind {
     Record = 18,
     /// How it goes with the agent that keeps the history.
     Recording = 19,
+    /// A piece of the causes of a call; its number is the call's and the piece's.
+    Why = 20,
+    /// A call that is over and can still be explained; numbered as the call.
+    Over = 21,
 }
 
 impl Kind {
-    pub const ALL: [Kind; 20] = [
+    pub const ALL: [Kind; 22] = [
         Kind::Arbiter,
         Kind::Course,
         Kind::Desktop,
@@ -72,6 +76,8 @@ impl Kind {
         Kind::Enforcement,
         Kind::Record,
         Kind::Recording,
+        Kind::Why,
+        Kind::Over,
     ];
 
     pub fn name(self) -> &'static str {
@@ -96,6 +102,8 @@ impl Kind {
             Kind::Enforcement => "the enforcement",
             Kind::Record => "record",
             Kind::Recording => "the recording",
+            Kind::Why => "causes",
+            Kind::Over => "call that is over",
         }
     }
 }

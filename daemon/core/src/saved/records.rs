@@ -68,6 +68,9 @@ impl Domain {
         }
         let contacts = self.contacts_changed.drain(..).map(|id| u64::from(id.0));
         keys.extend(contacts.map(numbered(Kind::Contact)));
+        keys.extend(self.whys.drain_changed().map(numbered(Kind::Why)));
+        let over = self.whys.over.drain_changed().map(|id| u64::from(id.0));
+        keys.extend(over.map(numbered(Kind::Over)));
         keys.extend(self.timers.drain_changed().map(|due| Key::of(uid, due)));
     }
 
@@ -90,6 +93,7 @@ impl Domain {
         self.records.forget_changed();
         self.recording.take_changed();
         self.contacts_changed.clear();
+        self.whys.forget_changed();
         self.timers.forget_changed();
     }
 
@@ -149,6 +153,8 @@ impl Domain {
                 let until = &at(Due::Records);
                 put(recording.map(|recording| WriteRecording { recording, until }), value)
             }
+            Kind::Why => put(self.whys.piece(number), value),
+            Kind::Over => put(self.whys.over.get(&CallId(small(number))), value),
             Kind::Contact => {
                 let call = self.calls.get(&CallId(small(number)));
                 put(call.and_then(|call| call.known.as_ref()), value)
@@ -226,6 +232,8 @@ impl Domain {
                 let some = self.recording.get().some().filter(|_| after.is_none());
                 list.add(some.map(|_| 0).into_iter());
             }
+            Kind::Why => list.add(self.whys.pieces_after(after)),
+            Kind::Over => list.of(&self.whys.over, after_small.map(CallId), |id| id.0.into()),
             Kind::Contact => {
                 let range = (after_small.map(CallId).map_or(Unbounded, Excluded), Unbounded);
                 let known = self.calls.range(range).filter(|(_, call)| call.known.is_some());

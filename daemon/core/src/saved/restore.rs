@@ -24,6 +24,7 @@ use crate::{
     quiet::Suppressed,
     request::Past,
     timers::Due,
+    why::{Chunk, Over},
 };
 
 /// Why a saved state cannot be used.
@@ -227,6 +228,8 @@ impl Domain {
             Kind::Contact => {
                 self.written.contacts.insert(CallId(small()?), read::<Contact>(value)?).is_none()
             }
+            Kind::Why => self.whys.restore(number, decode::<Chunk>(value)?),
+            Kind::Over => self.whys.over.insert(CallId(small()?), decode::<Over>(value)?).is_none(),
             Kind::Suppressed => {
                 self.suppressed.insert(number, read::<Suppressed>(value)?).is_none()
             }
@@ -245,6 +248,7 @@ impl Domain {
             let call = self.calls.get_mut(&id).ok_or("a contact of no call")?;
             call.known = Some(contact.into());
         }
+        self.restore_whys()?;
         self.restore_silence();
         self.by_uuid = self.calls.values().map(|c| (c.uuid, c.id)).collect();
         self.index = Index::of(self);

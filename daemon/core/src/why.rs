@@ -1,0 +1,338 @@
+//! Why a call is what it is: the chain of causes, from its report to its end.
+//!
+//! Owns the causes, their closed words, and the chain of one call: compact and bounded, because every call carries one
+//! and every step of the hot path may add to it. It explains and decides nothing: no rule reads it. Chains of all
+//! calls, and of those that are over, are in [`kept`].
+
+mod kept;
+mod words;
+
+use std::mem::size_of;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Action, Ask, Authorization, CallId, CallState, DoNotDisturb, EndReason, Error, HeldBy, Origin,
+    Private, Role, TransactionId,
+};
+pub use kept::Over;
+pub(crate) use kept::{Chunk, Whys};
+pub use words::Fact;
+
+/// Steps of one chain. What comes between the first and the last of them is dropped, and counted.
+pub const STEPS: usize = 64;
+/// How a call began is kept whatever happens to it later.
+const FIRST: usize = 16;
+
+/// One cause. What a step says in somebody's words (a rule's name, a provider's message) is beside it in its
+/// [`WhyStep::text`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Cause {
+    /// Its app reported it.
+    Reported { state: CallState },
+    /// Somebody asked for this.
+    Requested { origin: Origin, action: Verb, transaction: TransactionId },
+    /// Its app was asked.
+    Asked { action: Verb, origin: Origin },
+    /// Its app did it.
+    Fulfilled { action: Verb },
+    /// Its app could not; the text is its message.
+    Failed { action: Verb, error: Error },
+    /// Its app did not answer in so many milliseconds.
+    TimedOut { action: Verb, after: u32 },
+    /// What its app was asked no longer mattered.
+    CalledOff { action: Verb, error: Error },
+    /// An action was not even begun, or not to its end; the text says why.
+    NotDone { action: Verb, error: Error },
+    /// It came to this state.
+    Became { state: CallState },
+    /// Its app said by itself that it is so.
+    Told { state: CallState },
+    /// Its app, back after a while, still has it.
+    Claimed { state: CallState },
+    /// This deadline passed.
+    Deadline { which: Deadline },
+    /// It was to make room for another call.
+    RoomFor { call: CallId },
+    /// Another call would not make room for it; the text says why.
+    NoRoom { call: CallId },
+    /// It is held by these.
+    Held { by: HeldBy },
+    /// The user, or the machine, went away: it is to be held by that.
+    Away { by: HeldBy },
+    /// That is over.
+    Back { by: HeldBy },
+    /// The focus came back to it, so it is resumed.
+    FocusBack,
+    /// The focus rule leaves it on hold, for the user to decide.
+    StaysHeld,
+    /// What the desktop's do-not-disturb made of it.
+    DoNotDisturb { mode: DoNotDisturb },
+    /// It rings through do-not-disturb all the same.
+    LetThrough { exception: Exception },
+    /// A list of the user's; the text is the entry.
+    Listed { verdict: Verdict },
+    /// A screener; the text is what it said.
+    Screened { verdict: Verdict },
+    /// A rule of the configuration applied; the text is its name.
+    Rule,
+    /// Whether its app may provide calls, and who said so.
+    Authorization { authorization: Authorization, decider: Decider },
+    /// A limit was reached; the text is its name.
+    Limit,
+    /// What came of a question to an agent of the session; the text may be its sentence.
+    Agent { role: Role, said: AgentSaid },
+    /// Its group has the audio.
+    AudioGranted { enforced: bool },
+    /// Its group gives the audio back.
+    AudioReleased,
+    /// Its app went away.
+    ProviderLost,
+    /// Its app is back.
+    ProviderBack,
+    /// The arbiter itself was away.
+    Restarted,
+    /// It is over; the text is the detail.
+    Ended { reason: EndReason },
+}
+
+/// What is done to a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the contract's actions, each said in one word")]
+pub enum Verb {
+    Start,
+    Answer,
+    End,
+    Hold,
+    Resume,
+    Mute,
+    Unmute,
+    Join,
+    Leave,
+    PlayTones,
+    StartVideo,
+    StopVideo,
+    Silence,
+    /// Several in one step, as its network does it.
+    Plan,
+    TakeAudio,
+    GiveAudio,
+    Reconcile,
+}
+
+/// What passed without a word of anybody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Deadline {
+    /// Nobody answered.
+    Ringing,
+    /// It came no nearer to the far end.
+    Dialing,
+    /// Its app was not started.
+    Launching,
+    /// Its app did not come back.
+    Grace,
+    /// Screeners did not answer.
+    Screening,
+}
+
+/// Why a call rings through do-not-disturb.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Exception {
+    /// The desktop lets this caller through.
+    Allowed,
+    /// The same caller tries again at once.
+    Repeated,
+    /// It is an emergency.
+    Emergency,
+}
+
+/// What a list or a screener says of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the contract's closed words")]
+pub enum Verdict {
+    Allow,
+    Reject,
+    Silence,
+}
+
+/// Who decided whether an app may provide calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "each is named by what it is")]
+pub enum Decider {
+    Administrator,
+    User,
+}
+
+/// What came of a question to an agent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum AgentSaid {
+    /// It was asked.
+    Asked,
+    /// It did it.
+    Done,
+    /// It could not.
+    Failed,
+    /// It did not answer in time.
+    TimedOut,
+    /// Nobody holds the role.
+    Nobody,
+}
+
+impl Verb {
+    /// What a provider is asked.
+    pub(crate) fn of_ask(ask: &Ask) -> Verb {
+        match ask {
+            Ask::Start { .. } => Verb::Start,
+            Ask::Answer { .. } => Verb::Answer,
+            Ask::End { .. } => Verb::End,
+            Ask::SetHeld { held: true, .. } => Verb::Hold,
+            Ask::SetHeld { held: false, .. } => Verb::Resume,
+            Ask::SetMuted { muted: true, .. } => Verb::Mute,
+            Ask::SetMuted { muted: false, .. } => Verb::Unmute,
+            Ask::SetGroup { with: Some(_), .. } => Verb::Join,
+            Ask::SetGroup { with: None, .. } => Verb::Leave,
+            Ask::PlayDtmf { .. } => Verb::PlayTones,
+            Ask::SetVideo { video: true, .. } => Verb::StartVideo,
+            Ask::SetVideo { video: false, .. } => Verb::StopVideo,
+            Ask::Transaction(_) => Verb::Plan,
+            Ask::AudioActivated { .. } => Verb::TakeAudio,
+            Ask::AudioDeactivated { .. } => Verb::GiveAudio,
+            Ask::Reconcile { .. } => Verb::Reconcile,
+        }
+    }
+
+    /// What a controller requests.
+    pub(crate) fn of_action(action: &Action) -> Verb {
+        match action {
+            Action::Start { .. } => Verb::Start,
+            Action::Answer { .. } => Verb::Answer,
+            Action::End { .. } => Verb::End,
+            Action::SetHeld { held: true, .. } => Verb::Hold,
+            Action::SetHeld { held: false, .. } => Verb::Resume,
+            Action::SetMuted { muted: true, .. } => Verb::Mute,
+            Action::SetMuted { muted: false, .. } => Verb::Unmute,
+            Action::SetGroup { with: Some(_), .. } => Verb::Join,
+            Action::SetGroup { with: None, .. } => Verb::Leave,
+            Action::PlayDtmf { .. } => Verb::PlayTones,
+            Action::SetVideo { video: true, .. } => Verb::StartVideo,
+            Action::SetVideo { video: false, .. } => Verb::StopVideo,
+            Action::Silence { .. } => Verb::Silence,
+        }
+    }
+}
+
+/// One step as it is kept.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Step {
+    /// Milliseconds since the chain began.
+    after: u32,
+    cause: Cause,
+    /// Its place among the texts and one more; 0: none.
+    text: u8,
+}
+
+const _: () = assert!(size_of::<Step>() <= 16, "every live call has dozens of them");
+
+/// One step as it is read.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct WhyStep<'a> {
+    /// When, µs since the epoch.
+    pub at: u64,
+    /// What.
+    pub cause: Cause,
+    /// In somebody's words, where there are any: a name, a message, an entry of a list.
+    pub text: &'a Private,
+}
+
+/// The chain of one call, the oldest step first.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Why {
+    /// When it began, µs since the epoch.
+    since: u64,
+    steps: Vec<Step>,
+    texts: Vec<Private>,
+    /// How many steps there ever were.
+    total: u32,
+    /// The call has ended: nothing explains it further.
+    over: bool,
+}
+
+impl Why {
+    /// Its steps, the oldest first.
+    pub fn steps(&self) -> impl Iterator<Item = WhyStep<'_>> {
+        self.steps.iter().map(|step| WhyStep {
+            at: self.since.saturating_add(u64::from(step.after) * 1000),
+            cause: step.cause,
+            text: self.text(step),
+        })
+    }
+
+    /// How many steps are missing behind the first [`Why::before_gap`].
+    pub fn dropped(&self) -> u32 {
+        self.total.saturating_sub(u32::try_from(self.steps.len()).unwrap_or(u32::MAX))
+    }
+
+    /// How many steps there are before those that were dropped, if any were.
+    pub fn before_gap(&self) -> usize {
+        self.steps.len().min(FIRST)
+    }
+
+    fn text(&self, step: &Step) -> &Private {
+        const NONE: &Private = &Private::NONE;
+        let at = usize::from(step.text).checked_sub(1);
+        at.and_then(|at| self.texts.get(at)).unwrap_or(NONE)
+    }
+
+    /// The number that the step at `at` had when it came.
+    fn number(&self, at: usize) -> u32 {
+        let number = u32::try_from(at).unwrap_or(u32::MAX);
+        if at < FIRST { number } else { number.saturating_add(self.dropped()) }
+    }
+
+    /// The step before told of this state already.
+    fn says_already(&self, cause: Cause) -> bool {
+        let Cause::Became { state: now } = cause else { return false };
+        let last = self.steps.last().map(|step| step.cause);
+        let told = |state: CallState| state == now;
+        match last {
+            Some(Cause::Reported { state } | Cause::Told { state } | Cause::Claimed { state }) => {
+                told(state)
+            }
+            _ => false,
+        }
+    }
+
+    /// Adds a step; the number of the one that was dropped for it, if one was.
+    fn add(&mut self, now: u64, cause: Cause, text: Private) -> Option<u32> {
+        // Clocks are set back; what follows came later all the same.
+        let after = u32::try_from(now.saturating_sub(self.since) / 1000).unwrap_or(u32::MAX);
+        let after = after.max(self.steps.last().map_or(0, |step| step.after));
+        let dropped = (self.steps.len() >= STEPS).then(|| self.drop_one());
+        if self.steps.is_empty() {
+            self.steps.reserve_exact(FIRST);
+        }
+        self.push(after, cause, text);
+        dropped
+    }
+
+    fn push(&mut self, after: u32, cause: Cause, text: Private) {
+        let text = if text.is_empty() {
+            0
+        } else {
+            self.texts.push(text);
+            u8::try_from(self.texts.len()).unwrap_or(0)
+        };
+        self.steps.push(Step { after, cause, text });
+        self.total = self.total.saturating_add(1);
+    }
+
+    fn drop_one(&mut self) -> u32 {
+        let number = self.number(FIRST);
+        let text = self.steps.remove(FIRST).text;
+        if let Some(at) = usize::from(text).checked_sub(1) {
+            self.texts.remove(at);
+            self.steps.iter_mut().filter(|s| s.text > text).for_each(|s| s.text -= 1);
+        }
+        number
+    }
+}
