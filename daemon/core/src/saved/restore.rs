@@ -228,8 +228,8 @@ impl Domain {
             Kind::Contact => {
                 self.written.contacts.insert(CallId(small()?), read::<Contact>(value)?).is_none()
             }
-            Kind::Why => self.whys.restore(number, decode::<Chunk>(value)?),
-            Kind::Over => self.whys.over.insert(CallId(small()?), decode::<Over>(value)?).is_none(),
+            Kind::Why => self.whys.restore(number, read::<Chunk>(value)?),
+            Kind::Over => self.whys.over.insert(CallId(small()?), read::<Over>(value)?).is_none(),
             Kind::Suppressed => {
                 self.suppressed.insert(number, read::<Suppressed>(value)?).is_none()
             }

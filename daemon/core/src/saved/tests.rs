@@ -12,6 +12,7 @@ use crate::{
     memory::{Answered, Tombstone},
     quiet::{Allowed, Suppressed},
     request::Past,
+    why::{Chunk, Over},
 };
 
 #[test]
@@ -44,5 +45,7 @@ fn record(kind: Kind, all: &mut Layout) {
         Kind::Enforcement => all.record::<EnforcementRecord>(name),
         Kind::Record => all.record::<Record>(name),
         Kind::Recording => all.record::<RecordingRecord>(name),
+        Kind::Why => all.record::<Chunk>(name),
+        Kind::Over => all.record::<Over>(name),
     }
 }
