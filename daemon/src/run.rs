@@ -6,7 +6,11 @@
 mod alarm;
 mod arrival;
 
-use std::{collections::VecDeque, future::pending, io};
+use std::{
+    collections::VecDeque,
+    future::{pending, ready},
+    io,
+};
 
 use callarbiter_dbus::names::BUS_NAME;
 use thiserror::Error;
@@ -154,6 +158,7 @@ enum Next {
     Deadline(io::Result<()>),
     Command(Option<Control>),
     Feed,
+    Later,
 }
 
 impl Loop {
@@ -174,6 +179,7 @@ impl Loop {
                 rung = self.alarm.rings() => Next::Deadline(rung),
                 () = feed(&mut watchdog) => Next::Feed,
                 message = self.line.next() => Next::Message(message),
+                () = ready(()), if self.router.hears_later() => Next::Later,
             };
             match next {
                 Next::Message(message) => self.receive(message)?,
@@ -184,6 +190,7 @@ impl Loop {
                 Next::Command(Some(Control::Configure(config))) => self.configure(*config),
                 Next::Command(Some(Control::Stop) | None) => return self.stop().await,
                 Next::Feed => notify::feed_watchdog(),
+                Next::Later => self.router.hear_later(clock::now(), &mut self.out),
             }
         }
     }
@@ -208,14 +215,15 @@ impl Loop {
             taken += 1;
             bytes += self.out.iter().skip(counted).map(Outgoing::length).sum::<usize>();
             counted = self.out.len();
-            if taken == MESSAGES_PER_TURN || bytes > BYTES_PER_TURN {
-                return Ok(());
-            }
-            match self.line.next_at_once() {
+            let full = taken == MESSAGES_PER_TURN || bytes > BYTES_PER_TURN;
+            match if full { None } else { self.line.next_at_once() } {
                 Some(message) => next = message,
-                None => return Ok(()),
+                None => break,
             }
         }
+        // Also where others go on asking: whoever waits for a view is not forgotten.
+        self.router.hear_later(clock::now(), &mut self.out);
+        Ok(())
     }
 
     async fn send(&mut self) -> Result<(), ServeError> {

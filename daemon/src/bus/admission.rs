@@ -27,6 +27,11 @@ pub const WAITS_PER_USER: usize = 128;
 /// Bytes of them: what they ask for is a few hundred each, the rest are options that nobody knows.
 pub const WAITING_BYTES_PER_USER: usize = 1024 * 1024;
 
+/// Calls of one user that wait until a large view is put together: all that waited for its senders to be known.
+pub const LATER_PER_USER: usize = PARKED_PER_USER;
+/// Bytes of them.
+pub const LATER_BYTES_PER_USER: usize = PARKED_BYTES_PER_USER;
+
 /// How many seconds' reports an app may send at once: all its calls when it starts, or a conference that
 /// begins.
 pub const REPORT_BURST_SECONDS: u64 = 5;

@@ -18,6 +18,7 @@ mod identities;
 mod introspect;
 mod journal;
 mod kept;
+mod later;
 mod methods;
 mod outgoing;
 mod parked;

@@ -25,6 +25,7 @@ use super::{
     identities::Identities,
     journal,
     kept::Kept,
+    later::{Later, Order},
     outgoing::Outgoing,
     peers::{Access, Admission, Client, Identified, Peers},
     permission::Permissions,
@@ -66,6 +67,7 @@ pub struct Router {
     /// Where each agent is asked.
     pub(super) agents: Kept<Peer, OwnedObjectPath>,
     pub(super) identities: Identities,
+    pub(super) later: Later,
     /// Who asked for a transaction: it hears of its end without a subscription.
     pub(super) requesters: Kept<(Uid, TransactionId), Peer>,
     pub(super) continuity: Continuity,
@@ -101,6 +103,7 @@ impl Router {
             delegates: Kept::default(),
             agents: Kept::default(),
             identities: Identities::default(),
+            later: Later::default(),
             requesters: Kept::default(),
             continuity: Continuity::default(),
             machine_id,
@@ -207,7 +210,7 @@ impl Router {
         }
         match self.peers.admit(sender, message) {
             Admission::Known(client) => {
-                self.heard(now, Request { message: message.clone(), client }, out);
+                self.asked(now, Request { message: message.clone(), client }, out);
             }
             Admission::Parked(question) => out.extend(question.map(Outgoing::from)),
             Admission::Refused => {
@@ -254,9 +257,40 @@ impl Router {
         for message in parked {
             match message.message_type() {
                 Type::MethodCall => {
-                    self.heard(now, Request { message, client: client.clone() }, out);
+                    self.asked(now, Request { message, client: client.clone() }, out);
                 }
                 _ => self.send_refusal(now, &client, message, out),
+            }
+        }
+    }
+
+    /// Puts one large view together, and hears what waited behind it. For when nobody waits for anything smaller, and
+    /// now and then all the same.
+    pub fn hear_later(&mut self, now: Now, out: &mut Vec<Outgoing>) {
+        let mut next = self.later.next();
+        while let Some(request) = next {
+            self.heard(now, request, out);
+            next = self.later.next_small();
+        }
+    }
+
+    /// Whether [`Router::hear_later`] has something to do.
+    pub fn hears_later(&self) -> bool {
+        self.later.waits()
+    }
+
+    /// A call of an identified connection, which may have to wait for a moment at which nobody else does.
+    fn asked(&mut self, now: Now, request: Request, out: &mut Vec<Outgoing>) {
+        match self.later.order(request) {
+            Order::Now(request) => self.heard(now, request, out),
+            Order::Later => {}
+            Order::Refused(request) => {
+                let error = fault::limit(
+                    "too many calls of this user wait for snapshots; wait for one before the next",
+                );
+                if let Some(refusal) = error_reply(&request.message, &error) {
+                    self.send_refusal(now, &request.client, refusal, out);
+                }
             }
         }
     }
@@ -349,6 +383,7 @@ impl Router {
         self.agents.remove(&peer);
         self.identities.left(peer);
         self.debts.left(uid, peer);
+        self.later.left(uid, peer);
         self.resyncs.retain(|(_, _, asked)| *asked != peer);
         Some(peer)
     }

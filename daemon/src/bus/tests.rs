@@ -11,6 +11,7 @@ use zbus::{DynamicType, Message, OwnedObjectPath, OwnedVariant, Variant, message
 use super::*;
 
 mod identities;
+mod later;
 mod permissions;
 mod records;
 mod replies;
@@ -53,6 +54,17 @@ impl Bus {
     fn deliver(&mut self, message: &Message) {
         let mut out = Vec::new();
         self.router.receive(self.now, message, &mut out).unwrap();
+        self.hear_later(&mut out);
+        self.deliver_all(out);
+    }
+
+    fn hear_later(&mut self, out: &mut Vec<Outgoing>) {
+        while self.router.hears_later() {
+            self.router.hear_later(self.now, out);
+        }
+    }
+
+    fn deliver_all(&mut self, out: Vec<Outgoing>) {
         for message in out {
             let message = message.read().unwrap();
             let header = message.header();
@@ -153,6 +165,7 @@ impl Bus {
         self.now.mono = self.now.mono + callarbiter_core::Millis::secs(seconds);
         let mut out = Vec::new();
         self.router.tick(self.now, &mut out);
+        self.hear_later(&mut out);
         self.delivered.extend(out.iter().map(|message| message.read().unwrap()));
     }
 

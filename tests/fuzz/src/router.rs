@@ -315,12 +315,20 @@ impl Bus {
     fn tick(&mut self) {
         let mut out = Vec::new();
         self.router.tick(self.now, &mut out);
-        self.sent(out);
+        self.sent_and_later(out);
     }
 
     fn deliver(&mut self, message: &Message) {
         let mut out = Vec::new();
         self.router.receive(self.now, message, &mut out).expect("the name is still ours");
+        self.sent_and_later(out);
+    }
+
+    /// Nothing else is there to be heard.
+    fn sent_and_later(&mut self, mut out: Vec<Outgoing>) {
+        while self.router.hears_later() {
+            self.router.hear_later(self.now, &mut out);
+        }
         self.sent(out);
     }
 
