@@ -44,6 +44,8 @@ pub enum Step {
     Asks(&'static [Act]),
     /// `StartCall` with a token, by this app; the handle says whether it is an emergency.
     Starts(Line, &'static str),
+    /// The same by an app that is not there: an agent is asked to start it, and it comes.
+    Launches(Line, &'static str),
     /// `Call.End`, which has no token.
     Declines(Line),
     Turns(usize, Mood),
@@ -122,6 +124,28 @@ pub const SCENARIOS: &[Scenario] = &[
         "a call is placed",
         &[Starts(A, "sip:hatter@example.org"), Says(A, "alerting"), Says(A, "active")],
         &[(A, "active")],
+    ),
+    of(
+        "an app is started for a call",
+        &[
+            TakesRole("launch"),
+            Unregisters(0),
+            Launches(A, "sip:hatter@example.org"),
+            Says(A, "active"),
+        ],
+        &[(A, "active")],
+    ),
+    of(
+        "an app is started for a call beside another",
+        &[
+            TakesRole("launch"),
+            Unregisters(0),
+            Rings(B),
+            Asks(&[Answer(B)]),
+            Launches(A, "sip:hatter@example.org"),
+            Says(A, "active"),
+        ],
+        &[(A, "active"), (B, "held")],
     ),
     of(
         "an emergency call takes the audio",

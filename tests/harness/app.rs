@@ -67,6 +67,8 @@ pub struct App {
     pub audio: Option<u64>,
     /// How often it was asked for anything.
     pub requests: usize,
+    /// A connection on which it tried to register, and whose arbiter was killed meanwhile.
+    arriving: Option<Peer>,
     read: usize,
     kept: Vec<Ask>,
     /// What each request was, for ever.
@@ -100,6 +102,7 @@ impl App {
             memory: Memory::Truth,
             audio: None,
             requests: 0,
+            arriving: None,
             read: 0,
             kept: Vec::new(),
             asked: BTreeMap::new(),
@@ -107,17 +110,25 @@ impl App {
         }
     }
 
-    /// Connects and registers.
+    /// Connects and registers; after an interruption, on the same connection.
     pub async fn revive(&mut self, bus: &Bus) -> Result<(), Refused> {
         let failed =
             |error: anyhow::Error| Refused { name: "none".into(), message: error.to_string() };
-        let peer = bus.connect().await.map_err(failed)?;
+        let peer = match self.arriving.take() {
+            Some(peer) => peer,
+            None => bus.connect().await.map_err(failed)?,
+        };
         let schemes = vec!["sip".to_owned(), "tel".to_owned()];
         let configuration = options([("supported-schemes", schemes.into())]);
         let delegate = ObjectPath::from_static_str_unchecked("/delegate");
         let registration = (&*self.id, delegate, configuration);
-        let (path, _): (OwnedObjectPath, HashMap<String, OwnedVariant>) =
-            peer.call(ROOT, "Manager", "RegisterProvider", &registration).await?;
+        let registered: Result<(OwnedObjectPath, HashMap<String, OwnedVariant>), Refused> =
+            peer.call(ROOT, "Manager", "RegisterProvider", &registration).await;
+        if registered.as_ref().is_err_and(Refused::is_interruption) {
+            self.arriving = Some(peer);
+            return registered.map(drop);
+        }
+        let (path, _) = registered?;
         (self.peer, self.path, self.read) = (Some(peer), path.to_string(), 0);
         Ok(())
     }
