@@ -3,7 +3,7 @@
 //! Owns nothing but the words; how a transaction is followed to its end is [`crate::pursuit`].
 
 use callarbiter_dbus::{
-    Action, ActionResult, CallRef, Dict, Entries, ErrorKind, PlanStep, StartOptions,
+    Action, ActionResult, CallRef, Cause, Dict, Entries, ErrorKind, PlanStep, StartOptions,
     TransactionOptions, Verb,
     names::{CallPath, Object},
     words::{CallState, Outcome},
@@ -51,6 +51,21 @@ impl Controller {
             let steps = manager.plan_transaction(&actions, &Dict::new()).await;
             if let Some(steps) = attempts.answered(steps).await? {
                 return Ok(PlanStep::list(&steps));
+            }
+        }
+    }
+
+    /// Why a call is what it is, the oldest cause first: a live one, or one that ended within the hour.
+    ///
+    /// The name is its UUID, the first four or more characters of it, or its object path; empty for the call
+    /// that began last.
+    pub async fn explain(&self, call: &str) -> Result<Vec<Cause>> {
+        let mut attempts = self.connection.attempts(Repeat::Freely);
+        loop {
+            let manager = attempts.next().await?.owner.manager().await?;
+            let causes = manager.explain(call, &Dict::new()).await;
+            if let Some(causes) = attempts.answered(causes).await? {
+                return Ok(causes.into_iter().map(Cause::from_dict).collect());
             }
         }
     }

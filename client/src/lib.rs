@@ -56,7 +56,7 @@ mod snapshot;
 
 pub use call::Call;
 pub use callarbiter_dbus::{
-    Action, ActionResult, AnswerPlan, CallRef, CallUpdate, Configuration, Dict, ErrorKind,
+    Action, ActionResult, AnswerPlan, CallRef, CallUpdate, Cause, Configuration, Dict, ErrorKind,
     ErrorName, PlanStep, StartOptions, TransactionOptions, Verb,
     names::{CallPath, Object},
     words,

@@ -12,6 +12,7 @@
 
 pub mod actions;
 pub mod agent;
+pub mod cause;
 pub mod endpoint;
 pub mod errors;
 pub mod fields;
@@ -27,6 +28,7 @@ pub mod xml;
 
 pub use actions::{Action, CallRef, Verb};
 pub use agent::{AgentAnswer, AudioApp};
+pub use cause::Cause;
 pub use endpoint::Endpoint;
 pub use errors::{Error, ErrorKind, ErrorName};
 pub use fields::{Dict, Entries, Fields};

@@ -94,6 +94,19 @@ pub enum Command {
     Watch,
     /// Show everything known about one call
     Show(OneCall),
+    /// Show why a call is what it is: every request, answer, deadline and rule
+    ///
+    /// Works for calls that are there and for those that ended within the hour. Without CALL it is about the
+    /// call that began last.
+    #[command(after_help = "\
+Examples:
+  callctl why                           why did the last call end?
+  callctl why ringing                   why does it make no sound?
+  callctl --json why 7be2d410 | jq .causes")]
+    Why {
+        /// The call: UUID, beginning of it, `active`, `ringing` or `held` [default: the last one]
+        call: Option<Name>,
+    },
     /// List the applications that provide calls
     Providers,
     /// Start an outgoing call

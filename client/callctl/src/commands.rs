@@ -16,7 +16,7 @@ use crate::{
     steps::{self, StepView},
     table::{self, Selection},
     view::LimitsView,
-    watch,
+    watch, why,
     words::{Verb, Word},
 };
 
@@ -27,6 +27,7 @@ pub async fn run(command: Command, session: Session, output: &Output) -> Result<
         Command::List => return list(&session, output).await,
         Command::Watch => return watch::run(session, output).await,
         Command::Show(OneCall { call }) => return show(&session, output, &call).await,
+        Command::Why { call } => return why::run(&session, output, call.as_ref()).await,
         Command::Providers => return providers(&session, output).await,
         Command::Audio => return audio(&session, output).await,
         Command::Limits => return limits(&session, output).await,

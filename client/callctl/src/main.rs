@@ -18,6 +18,7 @@ mod steps;
 mod table;
 mod view;
 mod watch;
+mod why;
 mod words;
 
 use std::process::ExitCode;

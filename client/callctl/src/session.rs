@@ -5,8 +5,8 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use callarbiter::{
-    Action, ActionResult, CallRef, CallState, Connection, Controller, EndReason, Error, Events,
-    PlanStep, StartOptions, TransactionOptions, Verb as Wanted,
+    Action, ActionResult, CallRef, CallState, Cause, Connection, Controller, EndReason, Error,
+    Events, PlanStep, StartOptions, TransactionOptions, Verb as Wanted,
 };
 
 use crate::{
@@ -61,6 +61,12 @@ impl Session {
     pub async fn start(&self, handle: &str, options: StartOptions) -> Result<String, Failure> {
         let started = Controller::new(&self.connection).start_call(handle, options).await;
         Ok(started.map_err(|error| self.failure(error))?.uuid.to_string())
+    }
+
+    /// Why a call is what it is; without a name the one that began last.
+    pub async fn explain(&self, name: &str) -> Result<Vec<Cause>, Failure> {
+        let causes = Controller::new(&self.connection).explain(name).await;
+        causes.map_err(|error| self.failure(error))
     }
 
     /// What the words would do, with what nobody asked for.

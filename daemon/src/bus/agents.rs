@@ -4,8 +4,8 @@
 //! core decides.
 
 use callarbiter_core::{
-    AgentAnswer, AgentAsk, AudioApp, AudioPicture, Authorization, Endpoint, Millis, Missed, Peer,
-    Private, Provider, ProviderId, Record, Uid,
+    AgentAnswer, AgentAsk, AudioApp, AudioPicture, Authorization, Domain, Endpoint, Millis, Missed,
+    Peer, Private, Provider, ProviderId, Record, Records, Uid,
 };
 use callarbiter_dbus::{
     self as wire, Error,
@@ -17,6 +17,7 @@ use zbus::{OwnedObjectPath, message::Type, names::OwnedUniqueName};
 use super::{
     compose::{Head, compose},
     encode::Body,
+    explain,
     identities::Stranger,
     outgoing::Outgoing,
     peers::Peers,
@@ -161,7 +162,9 @@ impl Agent<'_> {
             }
             AgentAsk::Record { number } => {
                 let record = view.domain.and_then(|domain| domain.record(*number));
-                body.array(8, |body| record.into_iter().for_each(|it| about_call(body, it)));
+                body.array(8, |body| {
+                    record.into_iter().for_each(|it| about_call(body, view.domain, it));
+                });
                 options(&mut body, deadline, |_| ());
                 ("Record", "sa{sv}a{sv}")
             }
@@ -255,7 +258,7 @@ fn about_provider(body: &mut Body, provider: Option<&Provider>) {
 }
 
 /// What is left of a call; what says nothing is absent.
-fn about_call(body: &mut Body, record: &Record) {
+fn about_call(body: &mut Body, domain: Option<&Domain>, record: &Record) {
     body.key("id");
     body.a_shown(record.id());
     body.key("call");
@@ -297,6 +300,12 @@ fn about_call(body: &mut Body, record: &Record) {
     if record.lost != 0 {
         body.key("lost");
         body.a_u32(record.lost);
+    }
+    if domain.is_some_and(|domain| domain.why(record.call).is_some()) {
+        body.key("why");
+        body.dicts(|body| {
+            explain::causes(body, domain, record.call, record.records == Records::Full);
+        });
     }
 }
 

@@ -212,6 +212,12 @@ impl Body {
         self.array(8, fill);
     }
 
+    /// `v` of `aa{sv}`, written whole by `fill`.
+    pub fn dicts(&mut self, fill: impl FnOnce(&mut Body)) {
+        self.bytes.extend_from_slice(b"\x06aa{sv}\0");
+        fill(self);
+    }
+
     /// The key of an entry of `a{sv}`; its variant follows.
     pub fn key(&mut self, key: &str) {
         self.text(b"", 8, key);

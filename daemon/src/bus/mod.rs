@@ -13,6 +13,7 @@ mod delegate;
 mod described;
 mod dispatch;
 mod encode;
+mod explain;
 mod fault;
 mod identities;
 mod introspect;

@@ -46,6 +46,9 @@ pub trait Manager {
     /// What a transaction would do; see [`crate::PlanStep`].
     fn plan_transaction(&self, actions: &Entries, options: &Dict) -> zbus::Result<Entries>;
 
+    /// Why a call is what it is; see [`crate::Cause`].
+    fn explain(&self, call: &str, options: &Dict) -> zbus::Result<Vec<Dict>>;
+
     /// Places a call; see [`crate::StartOptions`].
     fn start_call(&self, handle: &str, options: &Dict) -> zbus::Result<OwnedObjectPath>;
 

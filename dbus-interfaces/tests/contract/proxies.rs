@@ -134,6 +134,7 @@ async fn call_every_member(client: &Connection) -> zbus::Result<()> {
     manager.register_agent(&path, &["ui"], &options).await?;
     manager.request_transaction(&actions, &options).await?;
     manager.plan_transaction(&actions, &options).await?;
+    manager.explain("", &options).await?;
     manager.start_call("tel:1", &options).await?;
     manager.set_do_not_disturb(true, &options).await?;
     manager.set_authorization("a", "denied").await?;

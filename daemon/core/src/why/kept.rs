@@ -38,7 +38,8 @@ pub struct Over {
     pub created_at: u64,
     /// When it ended, µs since the epoch.
     pub ended_at: u64,
-    until: Time,
+    /// Until when it is remembered; a user to whom nothing happens forgets later.
+    pub until: Time,
 }
 
 /// All chains of a domain.

@@ -14,7 +14,7 @@ use zbus::OwnedObjectPath;
 use crate::bus::{
     agents, described,
     dispatch::{Answer, arguments},
-    fault, parse,
+    explain, fault, parse,
     peers::Client,
     request::Request,
     router::Router,
@@ -78,6 +78,16 @@ impl Router {
                 let steps = steps.map_err(|refusal| fault::refused(&refusal))?;
                 let open = request.client.sees_all();
                 Ok(request.reply(&parse::plan(view.domain, &steps, open)))
+            }
+            "Explain" => {
+                let (name, options): (String, Dict) = arguments(request, member)?;
+                Fields::bounded(&options)?;
+                let view = self.view(caller.uid);
+                let call = explain::named(&view, turn.now.mono, &name)?;
+                let open = explain::reveals(&view, &request.client, call);
+                let mut body = request.body();
+                explain::causes(&mut body, view.domain, call, open);
+                Ok(request.reply_with("aa{sv}", &body))
             }
             "StartCall" => self.start_call(turn, request, member),
             "SetDoNotDisturb" => {
