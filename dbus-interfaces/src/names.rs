@@ -34,6 +34,13 @@ pub const PROVIDER_DELEGATE: &str = "org.callarbiter.Calls1.ProviderDelegate";
 /// On an object of an *agent*: the arbiter calls it.
 pub const AGENT: &str = "org.callarbiter.Calls1.Agent";
 
+/// The name that the session's agent owns on the *session* bus.
+pub const AGENT_BUS_NAME: &str = "org.callarbiter.Agent1";
+/// The object of the agent there.
+pub const AGENT_PATH: &str = "/org/callarbiter/Agent1";
+/// On the agent's object: the calls that are over, and favourites.
+pub const AGENT_HISTORY: &str = "org.callarbiter.Agent1.History";
+
 /// The interfaces that the arbiter serves.
 pub const SERVED: &[&str] = &[MANAGER, AUDIO_SESSION, PROVIDER, CALL, GROUP, TRANSACTION];
 

@@ -26,6 +26,9 @@ pub const PROVIDER_DELEGATE: &str = file!("ProviderDelegate");
 /// `org.callarbiter.Calls1.Agent`.
 pub const AGENT: &str = file!("Agent");
 
+/// `org.callarbiter.Agent1.History`.
+pub const AGENT_HISTORY: &str = include_str!("../xml/org.callarbiter.Agent1.History.xml");
+
 /// Every interface with its file.
 pub const ALL: &[(&str, &str)] = &[
     (names::MANAGER, MANAGER),
@@ -36,6 +39,7 @@ pub const ALL: &[(&str, &str)] = &[
     (names::TRANSACTION, TRANSACTION),
     (names::PROVIDER_DELEGATE, PROVIDER_DELEGATE),
     (names::AGENT, AGENT),
+    (names::AGENT_HISTORY, AGENT_HISTORY),
 ];
 
 /// The file of an interface.

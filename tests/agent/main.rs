@@ -7,6 +7,7 @@ mod desk;
 mod dunst;
 mod gnome;
 mod headset;
+mod history;
 mod identity;
 mod launch;
 mod machine;

@@ -227,6 +227,27 @@ Examples:
         #[arg(required = true, value_name = "ACTION")]
         actions: Vec<Word>,
     },
+    /// Show the calls that are over, the newest first
+    #[command(after_help = HISTORY)]
+    History {
+        #[command(flatten)]
+        which: Which,
+        /// At most so many
+        #[arg(long, value_name = "N", default_value = "20", value_parser = clap::value_parser!(u32).range(1..=1000))]
+        limit: u32,
+        #[command(subcommand)]
+        what: Option<Past>,
+    },
+    /// Show whom you call often
+    #[command(after_help = "\
+Examples:
+  callctl favourites add tel:+4930123456 --name 'Ada Lovelace'
+  callctl favourites call ada
+  callctl favourites remove tel:+4930123456")]
+    Favourites {
+        #[command(subcommand)]
+        what: Option<Favourite>,
+    },
     /// Show who holds the audio
     Audio,
     /// Show the arbiter's limits and what of them is used
@@ -268,6 +289,84 @@ Examples:
         dir: Option<PathBuf>,
     },
 }
+
+/// Which calls that are over.
+#[derive(Debug, Args)]
+pub struct Which {
+    /// Only those that nobody here answered
+    #[arg(long)]
+    pub missed: bool,
+    /// Only those with this person, however the address is written
+    #[arg(long, value_name = "HANDLE")]
+    pub with: Option<String>,
+    /// Only those of this application, by its id
+    #[arg(long, value_name = "APP-ID")]
+    pub app: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Past {
+    /// Call somebody again, through the application of that call, which is started if need be
+    Call {
+        /// The beginning of the call's id, as `callctl history` prints it
+        call: String,
+        /// With video
+        #[arg(long)]
+        video: bool,
+    },
+    /// Erase calls for good; what is given must all fit
+    #[command(group = clap::ArgGroup::new("said").required(true).multiple(true)
+        .args(["all", "missed", "with", "app", "call", "older_than"]))]
+    Erase {
+        /// All of them
+        #[arg(long, conflicts_with_all = ["missed", "with", "app", "call", "older_than"])]
+        all: bool,
+        #[command(flatten)]
+        which: Which,
+        /// Only this one, by the beginning of its id
+        #[arg(long, value_name = "CALL")]
+        call: Option<String>,
+        /// Only those older than so many days
+        #[arg(long, value_name = "DAYS")]
+        older_than: Option<u32>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Favourite {
+    /// Add somebody, or change what is known of them
+    Add {
+        /// Whom, as an application would call them: sip:bob@example.org, tel:+4930123456
+        handle: String,
+        /// Their name
+        #[arg(long)]
+        name: Option<String>,
+        /// The application to call them with; else the one that was used last
+        #[arg(long, value_name = "APP-ID")]
+        provider: Option<String>,
+    },
+    /// Remove somebody
+    Remove {
+        /// Whom, however the address is written
+        handle: String,
+    },
+    /// Call somebody
+    Call {
+        /// The beginning of their name, or their address
+        who: String,
+        /// With video
+        #[arg(long)]
+        video: bool,
+    },
+}
+
+const HISTORY: &str = "\
+Examples:
+  callctl history --missed
+  callctl history --with tel:+4930123456
+  callctl history call 1f0c
+  callctl history erase --older-than 30
+  callctl history erase --all";
 
 #[derive(Debug, Args)]
 pub struct OneCall {

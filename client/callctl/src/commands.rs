@@ -55,6 +55,8 @@ pub async fn run(command: Command, session: Session, output: &Output) -> Result<
         Command::Silence { call } => one(Verb::Silence(call)),
         Command::Demo { .. }
         | Command::Conformance(_)
+        | Command::History { .. }
+        | Command::Favourites { .. }
         | Command::Completions { .. }
         | Command::Man { .. } => {
             return Err(Failure::usage("this command needs no arbiter"));
@@ -114,7 +116,7 @@ fn limit_lines(view: &LimitsView) -> Vec<Line> {
     table.lines()
 }
 
-async fn start(
+pub async fn start(
     session: &Session,
     output: &Output,
     handle: &str,

@@ -8,6 +8,7 @@ mod commands;
 mod conformance;
 mod demo;
 mod failure;
+mod history;
 mod interrupt;
 mod names;
 mod output;
@@ -70,6 +71,10 @@ async fn talk(command: Command, bus: &str, output: &Output) -> Result<(), Failur
     match command {
         Command::Demo { once, speed } => demo::run(once, speed, output).await,
         Command::Conformance(options) => conformance::run(options, output).await,
+        Command::History { which, limit, what } => {
+            history::run(which, limit, what, bus, output).await
+        }
+        Command::Favourites { what } => history::favourites(what, bus, output).await,
         command => commands::run(command, Session::open(bus).await?, output).await,
     }
 }

@@ -63,6 +63,8 @@ pub enum Part {
     Launch,
     /// Callers have the names that the user gave them.
     Contacts,
+    /// Calls that are over are kept.
+    History,
     /// Headsets' buttons and lights.
     Headset,
 }
@@ -80,6 +82,7 @@ impl Part {
         Part::Identity,
         Part::Launch,
         Part::Contacts,
+        Part::History,
         Part::Headset,
     ];
 
@@ -105,6 +108,7 @@ impl Part {
             Part::Identity => "identity",
             Part::Launch => "launch",
             Part::Contacts => "contacts",
+            Part::History => "history",
             Part::Headset => "headset",
         }
     }
@@ -118,6 +122,7 @@ impl Part {
             Part::Identity => Some(Role::Identity),
             Part::Launch => Some(Role::Launch),
             Part::Contacts => Some(Role::Contacts),
+            Part::History => Some(Role::History),
             Part::Headset => Some(Role::Headset),
             Part::Players | Part::Notifications | Part::Ring | Part::Power => None,
         }
@@ -136,6 +141,7 @@ impl Part {
             Part::Identity => "tells the arbiter the app id of a process in a sandbox",
             Part::Launch => "starts an app through which a call is to be placed",
             Part::Contacts => "names callers as the user's address books do",
+            Part::History => "keeps the calls that are over, each once, in the user's own files",
             Part::Power => {
                 "keeps the machine awake and the screen on while a call rings or is active"
             }

@@ -22,6 +22,7 @@ pub struct Config {
     pub ring: Ring,
     pub power: Power,
     pub contacts: Contacts,
+    pub history: History,
     pub headset: Headset,
 }
 
@@ -72,6 +73,23 @@ pub struct DoNotDisturb {
 pub struct Power {
     /// Whether a call goes on when the lid is closed.
     pub lid: bool,
+}
+
+/// `[history]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct History {
+    /// How long calls are kept.
+    pub days: u32,
+    /// How many calls are kept; 0: none.
+    pub calls: u32,
+}
+
+impl Default for History {
+    /// A year, and more calls than most people have in one: a few megabytes.
+    fn default() -> Self {
+        History { days: 365, calls: 10_000 }
+    }
 }
 
 /// `[headset]`

@@ -5,7 +5,7 @@
 
 mod evolution;
 mod files;
-mod reach;
+pub mod reach;
 pub mod region;
 mod vcard;
 

@@ -57,6 +57,16 @@ async fn answer(identifier: Identifier, Order { what, reply }: Order<Identify>) 
     }
 }
 
+/// The app of a process in a sandbox; none of a process of this user outside of any.
+pub fn behind_wall(pid: u32) -> Result<Option<String>, NoIdentity> {
+    let identifier = Identifier::new(Path::new(PROC), getuid().as_raw(), launch::folders());
+    match identifier.identify(pid, "") {
+        Ok((app, AppIdSource::Sandbox)) => Ok(Some(app)),
+        Ok(_) | Err(NoIdentity::Nameless(_)) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 /// Where the kernel tells of processes, and whose they must be.
 #[derive(Clone, Debug)]
 struct Identifier {
@@ -68,7 +78,7 @@ struct Identifier {
 
 /// Why a process has no app id.
 #[derive(Debug, Error)]
-enum NoIdentity {
+pub enum NoIdentity {
     #[error(transparent)]
     Process(#[from] IdentityError),
     #[error("process {0} is in a sandbox that does not say which app it is")]

@@ -10,6 +10,7 @@ mod config;
 mod consent;
 mod contacts;
 mod headset;
+mod history;
 mod identity;
 mod launch;
 mod notifications;
@@ -173,6 +174,11 @@ async fn serve(options: Options, config: Config) -> Result<()> {
                 Part::Contacts => {
                     let (orders, wishes) = (orders.look_up(), config.contacts.clone());
                     tokio::spawn(contacts::run(session, told, orders, wishes))
+                }
+                Part::History => {
+                    let region = config.contacts.region;
+                    let (orders, wishes) = (orders.record(), config.history.clone());
+                    tokio::spawn(history::run(session, told, orders, wishes, region))
                 }
             }
         })

@@ -10,7 +10,7 @@ use std::{
 
 use callarbiter::words::Role;
 use callarbiter_dbus::{
-    AgentAnswer, Dict, ErrorKind, ErrorName, Fields,
+    AgentAnswer, Dict, ErrorKind, ErrorName, Fields, Record,
     limits::MESSAGE_BYTES,
     names::{AGENT, BUS_NAME, MANAGER, ROOT_PATH},
 };
@@ -135,6 +135,7 @@ pub struct Orders {
     launch_provider: Option<mpsc::Sender<Order<LaunchProvider>>>,
     identify: Option<mpsc::Sender<Order<Identify>>>,
     look_up: Option<mpsc::Sender<Order<LookUp>>>,
+    record: Option<mpsc::Sender<Order<Record>>>,
 }
 
 impl Orders {
@@ -156,6 +157,10 @@ impl Orders {
 
     pub fn look_up(&mut self) -> Inbox<LookUp> {
         inbox(&mut self.look_up)
+    }
+
+    pub fn record(&mut self) -> Inbox<Record> {
+        inbox(&mut self.record)
     }
 
     /// Hands out the arbiter's orders until the bus is gone. `arbiter`: who gave the roles; `lose`: what happens
@@ -240,6 +245,13 @@ impl Orders {
             "LookUp" => {
                 let (request, handle, options) = body.deserialize::<(String, String, Dict)>()?;
                 put(&self.look_up, LookUp { handle }, reply(request, &options));
+            }
+            "Record" => {
+                let (request, record, options) = body.deserialize::<(String, Dict, Dict)>()?;
+                match Record::from_dict(&record) {
+                    Ok(record) => put(&self.record, record, reply(request, &options)),
+                    Err(error) => warn!("a record cannot be read: {:?}", error.name),
+                }
             }
             // Of a later version; it has a deadline.
             _ => debug!(member, "an order that is not known here"),

@@ -8,6 +8,7 @@
 //!
 //! Signals are taken from the owner of [`names::BUS_NAME`] only: zbus checks the sender.
 
+mod agent;
 mod call;
 mod provider;
 mod root;
@@ -22,6 +23,7 @@ use zbus::{
 
 pub use zbus::fdo::{IntrospectableProxy, ManagedObjects, ObjectManagerProxy, PropertiesProxy};
 
+pub use agent::*;
 pub use call::*;
 pub use provider::*;
 pub use root::*;
@@ -86,6 +88,11 @@ pub async fn transaction<'p>(
     path: impl Into<ObjectPath<'p>>,
 ) -> zbus::Result<TransactionProxy<'p>> {
     on(connection, path.into()).await
+}
+
+/// The calls that are over, as the agent of this *session* bus keeps them.
+pub async fn history(session: &Connection) -> zbus::Result<HistoryProxy<'static>> {
+    HistoryProxy::builder(session).cache_properties(CacheProperties::No).build().await
 }
 
 fn root() -> ObjectPath<'static> {

@@ -33,7 +33,9 @@ fn gdbus_codegen_makes_c_and_a_manual_of_every_file() {
     let directory = tempfile::tempdir().unwrap();
     for interface in interfaces() {
         let input = file(&interface.name);
-        let prefix = ["--interface-prefix", "org.callarbiter.Calls1.", "--c-namespace", "Calls"];
+        let (of, _) = interface.name.rsplit_once('.').unwrap();
+        let of = format!("{of}.");
+        let prefix = ["--interface-prefix", &of, "--c-namespace", "Calls"];
         let outputs = ["--generate-c-code", "calls", "--generate-docbook", "manual"];
         let place = ["--output-directory", ".", input.to_str().unwrap()];
         generate(GDBUS, directory.path(), &[&prefix[..], &outputs, &place].concat());

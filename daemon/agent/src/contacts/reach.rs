@@ -80,6 +80,17 @@ impl Reach {
         phone.into_iter().chain(account)
     }
 
+    /// One text for all ways of writing it, the number's before the account's; empty for nobody.
+    pub fn person(&self) -> String {
+        match (&self.phone, &self.account) {
+            (Some(Phone { digits, whole }), _) => {
+                format!("tel:{}{digits}", if *whole { "+" } else { "" })
+            }
+            (None, Some(Account { scheme, at })) => format!("{scheme}:{at}"),
+            (None, None) => String::new(),
+        }
+    }
+
     /// The last digits of a number; shorter ones are looked for as they are.
     pub fn ending(&self) -> Option<&str> {
         self.phone.as_ref().map(|phone| ending(&phone.digits))

@@ -1,0 +1,31 @@
+//! What the agent of the session serves on the session bus.
+
+use zbus::proxy;
+
+use crate::Dict;
+
+/// `org.callarbiter.Agent1.History`.
+#[proxy(
+    interface = "org.callarbiter.Agent1.History",
+    default_service = "org.callarbiter.Agent1",
+    default_path = "/org/callarbiter/Agent1"
+)]
+pub trait History {
+    /// Calls that are over, the newest first; see [`crate::Record`].
+    fn query(&self, filter: &Dict) -> zbus::Result<(Vec<Dict>, Dict)>;
+
+    /// Erases calls for good; how many.
+    fn erase(&self, what: &Dict) -> zbus::Result<u32>;
+
+    /// Whom the user calls often.
+    fn favourites(&self) -> zbus::Result<Vec<Dict>>;
+
+    /// Adds somebody to them.
+    fn add_favourite(&self, handle: &str, options: &Dict) -> zbus::Result<()>;
+
+    /// Takes somebody off them.
+    fn remove_favourite(&self, handle: &str) -> zbus::Result<()>;
+
+    /// The app through which somebody was talked to last; empty for none.
+    fn last_provider(&self, handle: &str) -> zbus::Result<String>;
+}

@@ -1,0 +1,224 @@
+//! History: each call once in a real SQLite file, whoever is killed and however full the disk is; told and erased on
+//! the session bus, and called again from it.
+
+use std::{
+    collections::BTreeSet,
+    fs::{self, File},
+    io::Write,
+    os::unix::fs::PermissionsExt,
+    path::Path,
+    process::Command,
+};
+
+use anyhow::{Context, Result, ensure};
+use harness::{FakeProvider, built, eventually, options};
+use serde_json::Value;
+use zbus::OwnedVariant;
+
+use crate::desk::Desk;
+
+type Dict = std::collections::HashMap<String, OwnedVariant>;
+
+const AGENT: &str = "org.callarbiter.Agent1";
+const OBJECT: &str = "/org/callarbiter/Agent1";
+
+/// An app of which all may be kept.
+async fn open_app(desk: &Desk, app: &str) -> Result<FakeProvider> {
+    let configuration = options([("display-name", "Phone".into()), ("records", "full".into())]);
+    FakeProvider::on(desk.bus().connect().await?, app, &configuration).await
+}
+
+/// A call that nobody answered; its UUID.
+async fn missed(app: &FakeProvider, handle: &str) -> Result<String> {
+    let call = app.report_incoming(handle).await?;
+    app.report_ended(&call.uuid, "remote-ended").await?;
+    Ok(call.uuid)
+}
+
+/// The UUIDs of all calls in the history, the newest first; none where nobody answers.
+async fn kept(desk: &Desk) -> Option<Vec<String>> {
+    let filter = options([("limit", 1000u32.into())]);
+    let asked =
+        desk.phone.peer.call_at(AGENT, OBJECT, "org.callarbiter.Agent1.History", "Query", &filter);
+    let (records, _): (Vec<Dict>, Dict) = asked.await.ok()?;
+    let uuid = |record: Dict| String::try_from(record["call"].try_clone().ok()?).ok();
+    records.into_iter().map(uuid).collect()
+}
+
+async fn has(desk: &Desk, wanted: &[String]) -> Result<()> {
+    let wanted: BTreeSet<&String> = wanted.iter().collect();
+    let all = async || {
+        let kept = kept(desk).await?;
+        (kept.len() >= wanted.len()).then_some(kept)
+    };
+    let kept = eventually("the calls are in the history", all).await?;
+    ensure!(kept.len() == wanted.len(), "a call twice: {kept:?}");
+    ensure!(kept.iter().collect::<BTreeSet<_>>() == wanted, "{kept:?}, not {wanted:?}");
+    Ok(())
+}
+
+async fn callctl(desk: &Desk, words: &[&str]) -> Result<(bool, String)> {
+    let program = desk.launch(built("callctl", "-p callctl")?)?.arg("--bus").arg("session");
+    let program = words.iter().fold(program, |program, word| program.arg(word));
+    let mut process = program.start(desk.bus().directory())?;
+    let status = process.end().await?;
+    Ok((status.success(), format!("{}{}", process.output(), process.log())))
+}
+
+async fn json(desk: &Desk, words: &[&str]) -> Result<Value> {
+    let (done, said) = callctl(desk, &[&["--json"], words].concat()).await?;
+    ensure!(done, "{words:?}: {said}");
+    serde_json::from_str(&said).context(said)
+}
+
+#[tokio::test]
+async fn an_agent_that_comes_late_keeps_all_and_tells_it_to_the_user_alone() -> Result<()> {
+    let mut desk = Desk::new().await?;
+    let app = open_app(&desk, "org.example.Softphone").await?;
+    let mut calls = vec![missed(&app, "tel:+4930123456").await?];
+    let talk = app.report_incoming("sip:ada@example.org").await?;
+    app.peer.answer(&talk.path).await?;
+    app.report_ended(&talk.uuid, "remote-ended").await?;
+    calls.push(talk.uuid);
+    // Of the desk's own phone nothing may be kept.
+    missed(&desk.phone, "tel:+491701").await?;
+    desk.arbiter.crash_and_restart().await?;
+    let agent = desk.agent("history").await?;
+    has(&desk, &calls).await?;
+
+    let folder = desk.home().join(".local/share/callarbiter");
+    let mode =
+        |path: &Path| Ok::<_, anyhow::Error>(fs::metadata(path)?.permissions().mode() & 0o777);
+    assert_eq!((mode(&folder)?, mode(&folder.join("history.sqlite"))?), (0o700, 0o600));
+
+    let (_, said) = callctl(&desk, &["history"]).await?;
+    assert!(said.contains("missed: short-ring") && said.contains("talked 00:0"), "{said}");
+    assert!(said.contains("from sip:ada@example.org") && said.contains("Phone"), "{said}");
+    let found = json(&desk, &["history", "--missed", "--with", "tel:+49-30-123456"]).await?;
+    assert_eq!(found["calls"][0]["handle"], "tel:+4930123456");
+    assert_eq!(found["calls"].as_array().map(Vec::len), Some(1));
+
+    let (done, said) = callctl(&desk, &["history", "erase", "--with", "+49 30 123456"]).await?;
+    assert!(done && said.contains("1 call is erased"), "{said}");
+    has(&desk, &calls[1..]).await?;
+    let (done, said) = callctl(&desk, &["history", "erase"]).await?;
+    assert!(!done && said.contains("--older-than"), "{said}");
+    desk.arbiter.assert_no_personal_data(&["ada@example", "30123456"]);
+    let log = agent.log();
+    assert!(!log.contains("ada@example") && !log.contains("30123456"), "{log}");
+    Ok(())
+}
+
+/// Wherever the agent dies between the arbiter's order and its answer.
+#[tokio::test]
+async fn each_call_is_there_once_however_often_the_agent_is_killed() -> Result<()> {
+    let desk = Desk::new().await?;
+    let app = open_app(&desk, "org.example.Softphone").await?;
+    let mut calls = Vec::new();
+    for round in 0..12 {
+        let mut agent = desk.agent("history").await?;
+        for n in 0..3 {
+            calls.push(missed(&app, &format!("tel:{round}{n}")).await?);
+        }
+        // Round trips on the bus are the clock: each agent lives a little longer than the one before.
+        for _ in 0..round * 2 {
+            app.peer.owner(AGENT).await?;
+        }
+        agent.signal("KILL")?;
+        agent.end().await?;
+    }
+    let _agent = desk.agent("history").await?;
+    has(&desk, &calls).await
+}
+
+#[tokio::test]
+async fn while_the_disk_is_full_calls_go_on_and_are_kept_later() -> Result<()> {
+    let desk = Desk::new().await?;
+    let app = open_app(&desk, "org.example.Softphone").await?;
+    let disk = Disk::mount(&desk.home().join("small"))?;
+    let agent = desk.agent_in("history", &[("XDG_DATA_HOME", disk.0.clone())]).await?;
+    let mut calls = vec![missed(&app, "tel:1").await?];
+    has(&desk, &calls).await?;
+    disk.fill()?;
+    for n in 0..40 {
+        calls.push(missed(&app, &format!("tel:{n}")).await?);
+    }
+    let said = async || agent.log().contains("the disk is full").then_some(());
+    eventually("the agent says that the disk is full", said).await?;
+    let call = app.report_incoming("sip:ada@example.org").await?;
+    app.peer.answer(&call.path).await?;
+    assert_eq!(app.peer.state(&call.path).await?, "active");
+    fs::remove_file(disk.0.join("filler"))?;
+    has(&desk, &calls).await?;
+    app.report_ended(&call.uuid, "remote-ended").await?;
+    calls.push(call.uuid);
+    has(&desk, &calls).await
+}
+
+#[tokio::test]
+async fn people_are_called_again_through_the_app_of_last_time() -> Result<()> {
+    let desk = Desk::new().await?;
+    let _agent = desk.agent("history").await?;
+    let (soft, other) = (
+        open_app(&desk, "org.example.Softphone").await?,
+        open_app(&desk, "org.example.Other").await?,
+    );
+    let call = missed(&soft, "sip:ada@example.org").await?;
+    has(&desk, std::slice::from_ref(&call)).await?;
+    let (done, said) = callctl(&desk, &["history", "call", &call[..8]]).await?;
+    assert!(done && said.contains("calling"), "{said}");
+    let started = soft.wait_asked("PerformStart", 1).await?;
+    soft.report_ended(&started.uuid().unwrap(), "remote-ended").await?;
+
+    let (done, said) =
+        callctl(&desk, &["favourites", "add", "sip:ada@example.org", "--name", "Ada"]).await?;
+    assert!(done, "{said}");
+    has(&desk, &[call, started.uuid().unwrap()]).await?;
+    let favourites = json(&desk, &["favourites"]).await?;
+    assert_eq!(favourites[0]["provider"], "org.example.Softphone", "{favourites}");
+    let (done, said) = callctl(&desk, &["favourites", "call", "ada"]).await?;
+    assert!(done, "{said}");
+    soft.wait_asked("PerformStart", 2).await?;
+    assert!(other.asked().iter().all(|asked| asked.member != "PerformStart"));
+
+    let (done, said) = callctl(&desk, &["history", "call", "ffff"]).await?;
+    assert!(!done && said.contains("no call's id begins so"), "{said}");
+    let (done, said) = callctl(&desk, &["favourites", "remove", "tel:5"]).await?;
+    assert!(!done && said.contains("favourite"), "{said}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn without_an_agent_callctl_says_how_to_start_it() -> Result<()> {
+    let desk = Desk::new().await?;
+    let (done, said) = callctl(&desk, &["history"]).await?;
+    assert!(!done && said.contains("systemctl --user start callarbiter-agent"), "{said}");
+    Ok(())
+}
+
+/// A file system of a few pages; unmounted when dropped.
+struct Disk(std::path::PathBuf);
+
+impl Disk {
+    fn mount(place: &Path) -> Result<Disk> {
+        fs::create_dir_all(place)?;
+        let mount = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", "size=256k", "tmpfs"])
+            .arg(place)
+            .status()?;
+        ensure!(mount.success(), "a file system cannot be mounted: run this as root");
+        Ok(Disk(place.to_owned()))
+    }
+
+    fn fill(&self) -> Result<()> {
+        let mut filler = File::create(self.0.join("filler"))?;
+        while filler.write_all(&[0; 4096]).is_ok() {}
+        Ok(())
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
+    }
+}
