@@ -40,6 +40,8 @@ pub const AGENT_BUS_NAME: &str = "org.callarbiter.Agent1";
 pub const AGENT_PATH: &str = "/org/callarbiter/Agent1";
 /// On the agent's object: the calls that are over, and favourites.
 pub const AGENT_HISTORY: &str = "org.callarbiter.Agent1.History";
+/// On it: which apps may provide calls.
+pub const AGENT_APPS: &str = "org.callarbiter.Agent1.Apps";
 
 /// The interfaces that the arbiter serves.
 pub const SERVED: &[&str] = &[MANAGER, AUDIO_SESSION, PROVIDER, CALL, GROUP, TRANSACTION];

@@ -4,30 +4,33 @@ use crate::names;
 
 macro_rules! file {
     ($name:literal) => {
-        include_str!(concat!("../xml/org.callarbiter.Calls1.", $name, ".xml"))
+        include_str!(concat!("../xml/org.callarbiter.", $name, ".xml"))
     };
 }
 
 /// `org.callarbiter.Calls1.Manager`.
-pub const MANAGER: &str = file!("Manager");
+pub const MANAGER: &str = file!("Calls1.Manager");
 /// `org.callarbiter.Calls1.AudioSession`.
-pub const AUDIO_SESSION: &str = file!("AudioSession");
+pub const AUDIO_SESSION: &str = file!("Calls1.AudioSession");
 /// `org.callarbiter.Calls1.Provider`.
-pub const PROVIDER: &str = file!("Provider");
+pub const PROVIDER: &str = file!("Calls1.Provider");
 /// `org.callarbiter.Calls1.Call`.
-pub const CALL: &str = file!("Call");
+pub const CALL: &str = file!("Calls1.Call");
 /// `org.callarbiter.Calls1.Group`.
-pub const GROUP: &str = file!("Group");
+pub const GROUP: &str = file!("Calls1.Group");
 /// `org.callarbiter.Calls1.Transaction`.
-pub const TRANSACTION: &str = file!("Transaction");
+pub const TRANSACTION: &str = file!("Calls1.Transaction");
 /// `org.callarbiter.Calls1.ProviderDelegate`.
-pub const PROVIDER_DELEGATE: &str = file!("ProviderDelegate");
+pub const PROVIDER_DELEGATE: &str = file!("Calls1.ProviderDelegate");
 
 /// `org.callarbiter.Calls1.Agent`.
-pub const AGENT: &str = file!("Agent");
+pub const AGENT: &str = file!("Calls1.Agent");
+
+/// `org.callarbiter.Agent1.Apps`.
+pub const AGENT_APPS: &str = file!("Agent1.Apps");
 
 /// `org.callarbiter.Agent1.History`.
-pub const AGENT_HISTORY: &str = include_str!("../xml/org.callarbiter.Agent1.History.xml");
+pub const AGENT_HISTORY: &str = file!("Agent1.History");
 
 /// Every interface with its file.
 pub const ALL: &[(&str, &str)] = &[
@@ -39,6 +42,7 @@ pub const ALL: &[(&str, &str)] = &[
     (names::TRANSACTION, TRANSACTION),
     (names::PROVIDER_DELEGATE, PROVIDER_DELEGATE),
     (names::AGENT, AGENT),
+    (names::AGENT_APPS, AGENT_APPS),
     (names::AGENT_HISTORY, AGENT_HISTORY),
 ];
 

@@ -95,6 +95,16 @@ impl Desk {
             .env("HOME", &home))
     }
 
+    /// What callctl prints as JSON; with its failure, where it fails.
+    pub async fn callctl(&self, arguments: &[&str]) -> Result<Result<serde_json::Value, String>> {
+        let program = built("callctl", "-p callctl")?;
+        let launch = self.launch(program)?.arg("--json").arg("--bus").arg(self.bus().address());
+        let launch = arguments.iter().fold(launch, |launch, word| launch.arg(*word));
+        let mut run = launch.start(self.bus().directory())?;
+        let done = run.end().await?.success();
+        Ok(if done { Ok(serde_json::from_str(&run.output())?) } else { Err(run.log()) })
+    }
+
     /// A call that was answered and has the audio.
     pub async fn talk(&self, handle: &str) -> Result<Reported> {
         let call = self.phone.report_incoming(handle).await?;

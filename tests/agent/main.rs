@@ -1,6 +1,7 @@
 //! The agent in a session: real players and a real notification server on a private bus, real daemon, no screen.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
+mod apps;
 mod consent;
 mod contacts;
 mod desk;

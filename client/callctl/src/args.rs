@@ -62,6 +62,16 @@ pub struct Global {
         help_heading = "Global options"
     )]
     pub bus: String,
+    /// The user's session bus, where the agent is; a D-Bus address
+    #[arg(
+        long,
+        global = true,
+        value_name = "ADDRESS",
+        env = "DBUS_SESSION_BUS_ADDRESS",
+        hide_env_values = true,
+        help_heading = "Global options"
+    )]
+    pub session_bus: Option<String>,
     /// When to use colours
     #[arg(
         long,
@@ -109,6 +119,18 @@ Examples:
     },
     /// List the applications that provide calls
     Providers,
+    /// List the applications that may provide calls, or decide about one
+    ///
+    /// Asks the agent of this session, which keeps what you decided. What the administrator decided stays.
+    #[command(after_help = "\
+Examples:
+  callctl apps
+  callctl apps deny org.example.Phone      its live calls go on, new ones are refused
+  callctl apps forget org.example.Phone    you are asked again when it registers")]
+    Apps {
+        #[command(subcommand)]
+        decision: Option<AppDecision>,
+    },
     /// Start an outgoing call
     #[command(after_help = "\
 Examples:
@@ -367,6 +389,17 @@ Examples:
   callctl history call 1f0c
   callctl history erase --older-than 30
   callctl history erase --all";
+
+/// What the user decides about an app.
+#[derive(Clone, Debug, Subcommand)]
+pub enum AppDecision {
+    /// It may provide calls
+    Allow { app_id: String },
+    /// It may not
+    Deny { app_id: String },
+    /// As if you had never been asked
+    Forget { app_id: String },
+}
 
 #[derive(Debug, Args)]
 pub struct OneCall {

@@ -53,7 +53,8 @@ pub async fn run(command: Command, session: Session, output: &Output) -> Result<
         Command::Merge { call, with } => one(Verb::Join { call, with }),
         Command::Split(OneCall { call }) => one(Verb::Leave(call)),
         Command::Silence { call } => one(Verb::Silence(call)),
-        Command::Demo { .. }
+        Command::Apps { .. }
+        | Command::Demo { .. }
         | Command::Conformance(_)
         | Command::History { .. }
         | Command::Favourites { .. }

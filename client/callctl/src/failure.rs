@@ -14,6 +14,8 @@ pub enum Failure {
     Usage(String),
     /// No arbiter, or no bus, there.
     Unreachable { bus: String, message: String },
+    /// No agent in this session, or no session bus.
+    NoAgent { message: String },
 }
 
 impl Failure {
@@ -29,7 +31,7 @@ impl Failure {
         match self {
             Failure::Refused { .. } => 1,
             Failure::Usage(_) => 2,
-            Failure::Unreachable { .. } => 3,
+            Failure::Unreachable { .. } | Failure::NoAgent { .. } => 3,
         }
     }
 
@@ -46,6 +48,11 @@ impl Failure {
         match self {
             Failure::Usage(_) => Some("see `callctl --help`".to_owned()),
             Failure::Refused { .. } => advice(self.kind()?).map(str::to_owned),
+            Failure::NoAgent { .. } => Some(
+                "start it with `systemctl --user start callarbiter-agent`, or name the bus with \
+                 --session-bus"
+                    .to_owned(),
+            ),
             Failure::Unreachable { bus, .. } => Some(match bus.as_str() {
                 "system" => {
                     "start it with `systemctl start callarbiter`, read why it stopped with \
@@ -69,7 +76,9 @@ impl Failure {
         let (error, message) = match self {
             Failure::Refused { error, message } => (error.clone(), message),
             Failure::Usage(message) => (Some("usage".to_owned()), message),
-            Failure::Unreachable { message, .. } => (Some("unreachable".to_owned()), message),
+            Failure::Unreachable { message, .. } | Failure::NoAgent { message } => {
+                (Some("unreachable".to_owned()), message)
+            }
         };
         serde_json::json!({ "error": error, "message": message })
     }
@@ -82,7 +91,9 @@ impl fmt::Display for Failure {
             Failure::Refused { error, .. } => {
                 f.write_str(error.as_deref().map_or("refused without a reason", kind))
             }
-            Failure::Usage(message) | Failure::Unreachable { message, .. } => f.write_str(message),
+            Failure::Usage(message)
+            | Failure::Unreachable { message, .. }
+            | Failure::NoAgent { message } => f.write_str(message),
         }
     }
 }

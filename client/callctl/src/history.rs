@@ -5,15 +5,16 @@
 
 use callarbiter::StartOptions;
 use callarbiter_dbus::{
-    Dict, Error, Fields, Record,
+    Dict, Fields, Record,
     proxies::{self, HistoryProxy},
     words::{Direction, EndReason},
 };
 use serde::Serialize;
-use zbus::{Connection, Variant};
+use zbus::Variant;
 
 use crate::{
-    args::{Favourite, Past, Which},
+    agent::{Agent, failure, refused},
+    args::{Favourite, Global, Past, Which},
     commands,
     failure::Failure,
     output::Output,
@@ -32,10 +33,10 @@ pub async fn run(
     which: Which,
     limit: u32,
     what: Option<Past>,
-    bus: &str,
+    global: &Global,
     output: &Output,
 ) -> Result<(), Failure> {
-    let agent = agent().await?;
+    let agent = agent(global).await?;
     match what {
         None => list(&agent, which, limit, output).await,
         Some(Past::Call { call, video }) => {
@@ -45,7 +46,7 @@ pub async fn run(
                     "it is not known with whom that call was: its application keeps that to itself";
                 return Err(Failure::refused(why));
             }
-            dial(bus, output, &record.handle, Some(record.app_id), video).await
+            dial(&global.bus, output, &record.handle, Some(record.app_id), video).await
         }
         Some(Past::Erase { all, which, call, older_than }) => {
             let mut what = filter(which);
@@ -79,10 +80,10 @@ struct Erased {
 
 pub async fn favourites(
     what: Option<Favourite>,
-    bus: &str,
+    global: &Global,
     output: &Output,
 ) -> Result<(), Failure> {
-    let agent = agent().await?;
+    let agent = agent(global).await?;
     match what {
         None => {
             let all = liked(&agent).await?;
@@ -111,7 +112,7 @@ pub async fn favourites(
                     "{count} favourites are called so; `callctl favourites` lists them"
                 )));
             };
-            dial(bus, output, &one.handle, Some(one.provider.clone()), video).await
+            dial(&global.bus, output, &one.handle, Some(one.provider.clone()), video).await
         }
     }
 }
@@ -172,25 +173,9 @@ async fn dial(
     commands::start(&session, output, handle, options).await
 }
 
-async fn agent() -> Result<HistoryProxy<'static>, Failure> {
-    let session = Connection::session().await;
-    let session =
-        session.map_err(|error| Failure::refused(format!("there is no session bus: {error}")))?;
-    proxies::history(&session).await.map_err(failure)
-}
-
-fn failure(error: zbus::Error) -> Failure {
-    match Error::from_zbus(&error) {
-        Some(error) if error.kind().is_some() => refused(&error),
-        _ => Failure::refused(format!(
-            "the agent of this session, which keeps the history, does not answer ({error}); start it \
-             with `systemctl --user start callarbiter-agent`"
-        )),
-    }
-}
-
-fn refused(error: &Error) -> Failure {
-    Failure::Refused { error: Some(error.name.as_str().to_owned()), message: error.message.clone() }
+async fn agent(global: &Global) -> Result<HistoryProxy<'static>, Failure> {
+    let agent = Agent::open(global.session_bus.as_deref()).await?;
+    proxies::history(agent.connection()).await.map_err(failure)
 }
 
 fn filter(Which { missed, with, app }: Which) -> Dict {

@@ -2,6 +2,8 @@
 //!
 //! Owns the way from the command line to an exit status. What there is to say is said in the modules.
 
+mod agent;
+mod apps;
 mod args;
 mod board;
 mod commands;
@@ -28,7 +30,8 @@ use clap::Parser;
 use tokio::runtime::Builder;
 
 use crate::{
-    args::{Cli, Command},
+    agent::Agent,
+    args::{Cli, Command, Global},
     failure::Failure,
     output::Output,
     session::Session,
@@ -59,7 +62,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
                 .enable_all()
                 .build()
                 .map_err(|error| Failure::refused(format!("the program cannot start: {error}")))?;
-            let done = runtime.block_on(talk(command, &cli.global.bus, &output));
+            let done = runtime.block_on(talk(command, &cli.global, &output));
             // Nothing that still reads the terminal may keep the program from ending.
             runtime.shutdown_background();
             done
@@ -67,14 +70,18 @@ fn run(cli: Cli) -> Result<(), Failure> {
     }
 }
 
-async fn talk(command: Command, bus: &str, output: &Output) -> Result<(), Failure> {
+async fn talk(command: Command, global: &Global, output: &Output) -> Result<(), Failure> {
     match command {
+        Command::Apps { decision } => {
+            let agent = Agent::open(global.session_bus.as_deref()).await?;
+            apps::run(decision, &agent, output).await
+        }
         Command::Demo { once, speed } => demo::run(once, speed, output).await,
         Command::Conformance(options) => conformance::run(options, output).await,
         Command::History { which, limit, what } => {
-            history::run(which, limit, what, bus, output).await
+            history::run(which, limit, what, global, output).await
         }
-        Command::Favourites { what } => history::favourites(what, bus, output).await,
-        command => commands::run(command, Session::open(bus).await?, output).await,
+        Command::Favourites { what } => history::favourites(what, global, output).await,
+        command => commands::run(command, Session::open(&global.bus).await?, output).await,
     }
 }

@@ -16,10 +16,12 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tracing::{info, warn};
 use zbus::Connection;
 
+pub use self::store::{Store, StoreError};
+
 use self::{
     question::{ALLOW, Applicant, DENY},
     queue::{Queue, Refusal},
-    store::{Decisions, Store},
+    store::Decisions,
 };
 use crate::{
     arbiter::Desk,

@@ -7,12 +7,12 @@ mod calls;
 mod served;
 mod store;
 
-use std::{future::pending, sync::Arc};
+use std::sync::Arc;
 
-use callarbiter_dbus::{AgentAnswer, ErrorKind, Record};
+use callarbiter_dbus::{AgentAnswer, ErrorKind, Record, names::AGENT_PATH};
 use tokio::{sync::mpsc::UnboundedReceiver, task::spawn_blocking};
 use tracing::{info, warn};
-use zbus::{Connection, Message};
+use zbus::Connection;
 
 use self::{
     served::Served,
@@ -43,29 +43,21 @@ pub async fn run(
         wishes,
     };
     let history = Arc::new(history);
-    // It is kept all the same.
-    let mut served = match Served::open(&session).await {
-        Ok(served) => Some(served),
-        Err(error) => {
-            warn!(%error, "the history is not served on the session bus");
-            None
-        }
-    };
+    let served = Served { session: session.clone(), history: history.clone() };
+    if let Err(error) = session.object_server().at(AGENT_PATH, served).await {
+        // It is kept all the same.
+        warn!(%error, "the history is not served on the session bus");
+    }
     loop {
         tokio::select! {
             biased;
-            next = told.recv() => if next.is_none() { return },
+            next = told.recv() => if next.is_none() { break },
             Some(order) = orders.recv() => history.clone().keep(order).await,
-            Some(call) = next(&mut served) => history.clone().serve(served.as_ref(), call).await,
         }
     }
-}
-
-/// Never, where nothing is served.
-async fn next(served: &mut Option<Served>) -> Option<Message> {
-    match served {
-        Some(served) => served.next().await,
-        None => pending().await,
+    // Another agent has it now.
+    if let Err(error) = session.object_server().remove::<Served, _>(AGENT_PATH).await {
+        warn!(%error, "the history is still served");
     }
 }
 
@@ -93,20 +85,6 @@ impl History {
             }
             // It panicked, which the log has; the arbiter offers it again.
             Err(_) => {}
-        }
-    }
-
-    async fn serve(self: Arc<Self>, served: Option<&Served>, call: Message) {
-        let Some(served) = served else { return };
-        let answer = match served.wall(&call).await {
-            Ok(wall) => {
-                let call = call.clone();
-                spawn_blocking(move || self.carry_out(&call, wall)).await
-            }
-            Err(error) => Ok(Err(error)),
-        };
-        if let Ok(answer) = answer {
-            served.answer(&call, answer).await;
         }
     }
 

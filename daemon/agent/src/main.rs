@@ -23,6 +23,7 @@ mod pulse;
 mod quiet;
 mod ring;
 mod scene;
+mod served;
 mod settings;
 mod trace;
 mod watch;
@@ -122,6 +123,8 @@ async fn serve(options: Options, config: Config) -> Result<()> {
     let bus = session.server_guid().to_string();
     let mut audience = Audience::default();
     let mut orders = Orders::default();
+    let serving = served::begin(&session, audience.join(), &options.parts).await;
+    serving.context("nothing can be served on the session bus")?;
     let parts: Vec<_> = options
         .parts
         .iter()

@@ -93,6 +93,11 @@ pub async fn hold<F: Future<Output = ()>>(
     }
 }
 
+/// Takes a name on the session bus, or waits for it behind whoever has it.
+pub async fn own(session: &Connection, name: &str) {
+    Post::take(session, name).await;
+}
+
 /// A name on the session bus.
 struct Post {
     /// What the bus says of it; none where it cannot be had.

@@ -1,4 +1,4 @@
-//! What the agent of the session serves on the session bus.
+//! The interfaces of the agent of a session, on the user's session bus.
 
 use zbus::proxy;
 
@@ -28,4 +28,18 @@ pub trait History {
 
     /// The app through which somebody was talked to last; empty for none.
     fn last_provider(&self, handle: &str) -> zbus::Result<String>;
+}
+
+/// `org.callarbiter.Agent1.Apps`.
+#[proxy(
+    interface = "org.callarbiter.Agent1.Apps",
+    default_service = "org.callarbiter.Agent1",
+    default_path = "/org/callarbiter/Agent1"
+)]
+pub trait AgentApps {
+    /// The apps about which somebody decided, and those that are registered.
+    fn list(&self) -> zbus::Result<Vec<Dict>>;
+
+    /// Decides as the user: `authorized`, `denied`, or `not-determined` to be asked again.
+    fn set_authorization(&self, app_id: &str, authorization: &str) -> zbus::Result<()>;
 }

@@ -92,7 +92,19 @@ pub async fn transaction<'p>(
 
 /// The calls that are over, as the agent of this *session* bus keeps them.
 pub async fn history(session: &Connection) -> zbus::Result<HistoryProxy<'static>> {
-    HistoryProxy::builder(session).cache_properties(CacheProperties::No).build().await
+    of_agent(session).await
+}
+
+/// The agent's `Apps`, on the user's session bus.
+pub async fn agent_apps(session: &Connection) -> zbus::Result<AgentAppsProxy<'static>> {
+    of_agent(session).await
+}
+
+async fn of_agent<P>(session: &Connection) -> zbus::Result<P>
+where
+    P: ProxyImpl<'static> + Defaults + From<Proxy<'static>>,
+{
+    P::builder(session).cache_properties(CacheProperties::No).build().await
 }
 
 fn root() -> ObjectPath<'static> {

@@ -190,6 +190,10 @@ async fn call_every_member(client: &Connection) -> zbus::Result<()> {
     let _ = (call.ended_at().await?, call.end_reason().await?, call.end_detail().await?);
     let _ = (call.ring_deadline().await?, call.answer_plan().await?, call.revision().await?);
 
+    let apps = proxies::agent_apps(client).await?;
+    apps.list().await?;
+    apps.set_authorization("a", "denied").await?;
+
     let group = proxies::group(client, path.clone()).await?;
     let _ = (group.calls().await?, group.provider().await?, group.state().await?);
     let _ = (group.audio().await?, group.revision().await?);

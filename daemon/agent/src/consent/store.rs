@@ -67,6 +67,14 @@ impl Store {
         }
     }
 
+    /// As if it had never been decided.
+    pub async fn forget(&self, app: &str) -> Result<(), StoreError> {
+        match self {
+            Store::Desktop(store) => store.forget(app).await,
+            Store::File(store) => store.forget(app),
+        }
+    }
+
     /// Waits until somebody changed it, this agent included.
     pub async fn changed(&mut self) {
         match self {
@@ -128,6 +136,18 @@ impl Desktop {
         Ok(())
     }
 
+    async fn forget(&self, app: &str) -> Result<(), StoreError> {
+        let body = (TABLE, ID, app);
+        let forgotten =
+            self.session.call_method(Some(NAME), PATH, Some(NAME), "DeletePermission", &body).await;
+        match forgotten {
+            Err(zbus::Error::MethodError(name, _, _)) if name.as_str().ends_with(".NotFound") => {
+                Ok(())
+            }
+            forgotten => Ok(forgotten.map(drop)?),
+        }
+    }
+
     async fn changed(&mut self) {
         if self.changes.next().await.is_none() {
             std::future::pending().await
@@ -187,7 +207,19 @@ impl Own {
     fn remember(&self, app: &str, allowed: bool) -> Result<(), StoreError> {
         let mut kept = self.read()?;
         kept.apps.insert(app.to_owned(), word(allowed).to_owned());
-        let written = toml::to_string(&kept).map_err(io::Error::other);
+        self.keep(&kept)
+    }
+
+    fn forget(&self, app: &str) -> Result<(), StoreError> {
+        let mut kept = self.read()?;
+        match kept.apps.remove(app) {
+            Some(_) => self.keep(&kept),
+            None => Ok(()),
+        }
+    }
+
+    fn keep(&self, kept: &Kept) -> Result<(), StoreError> {
+        let written = toml::to_string(kept).map_err(io::Error::other);
         written
             .and_then(|text| self.write(&format!("{HEAD}{text}")))
             .map_err(|source| self.failed(source))
@@ -254,6 +286,9 @@ mod tests {
         let decisions = again.decisions().unwrap();
         assert_eq!(decisions.get("org.x.Phone"), Some(&Authorization::Authorized));
         assert_eq!(decisions.get("org.x.Other"), Some(&Authorization::Denied));
+        again.forget("org.x.Other").unwrap();
+        again.forget("org.x.Nobody").unwrap();
+        assert_eq!(again.decisions().unwrap().len(), 1);
         fs::write(&file, "[apps]\n\"org.x.Phone\" = \"ask\"\n").unwrap();
         assert!(again.decisions().unwrap().is_empty());
     }

@@ -1,158 +1,103 @@
 //! `org.callarbiter.Agent1.History` on the session bus: what is asked about the history, and who may ask it.
 //!
-//! Owns reading the calls and their answers. A caller behind a wall may erase what was recorded of its own app, and
-//! that is all; who it is, the kernel says.
+//! Owns the interface and what its options mean. A caller behind a wall may erase what was recorded of its own app,
+//! and that is all.
+
+use std::sync::Arc;
 
 use callarbiter_dbus::{
     Dict, Error, ErrorKind, Fields,
     limits::{APP_ID_BYTES, DISPLAY_NAME_BYTES, HANDLE_BYTES, is_app_id, text_fits},
-    names::{AGENT_BUS_NAME, AGENT_HISTORY, AGENT_PATH},
 };
-use futures_util::StreamExt;
 use tokio::task::spawn_blocking;
-use tracing::warn;
-use zbus::{Connection, MatchRule, Message, MessageStream, Variant, message::Type};
+use zbus::{Connection, Variant, interface, message::Header};
 
 use super::{
     History,
     calls::{self, FAVOURITES, Favourite, Filter, PAGE},
     store::StoreError,
 };
-use crate::identity;
-
-const BUS: &str = "org.freedesktop.DBus";
-
-/// `RequestName`: not now is never.
-const DO_NOT_QUEUE: u32 = 4;
+use crate::served::{Refused, caller};
 
 /// So many calls where nobody says how many.
 const USUAL: u32 = 50;
 
-type Answer = Result<Message, Error>;
-
-/// What is asked of the agent, in its order.
+/// The interface.
 pub struct Served {
-    session: Connection,
-    messages: MessageStream,
+    pub session: Connection,
+    pub history: Arc<History>,
+}
+
+#[interface(name = "org.callarbiter.Agent1.History")]
+impl Served {
+    async fn query(
+        &self,
+        #[zbus(header)] call: Header<'_>,
+        filter: Dict,
+    ) -> Result<(Vec<Dict>, Dict), Refused> {
+        self.outside(&call, move |history| history.query(&filter)).await
+    }
+
+    async fn erase(&self, #[zbus(header)] call: Header<'_>, what: Dict) -> Result<u32, Refused> {
+        let wall = caller::wall(&self.session, &call).await?;
+        self.carry_out(move |history| history.erase(&what, wall)).await
+    }
+
+    async fn favourites(&self, #[zbus(header)] call: Header<'_>) -> Result<Vec<Dict>, Refused> {
+        self.outside(&call, History::favourites).await
+    }
+
+    async fn add_favourite(
+        &self,
+        #[zbus(header)] call: Header<'_>,
+        handle: String,
+        options: Dict,
+    ) -> Result<(), Refused> {
+        self.outside(&call, move |history| history.add_favourite(handle, &options)).await
+    }
+
+    async fn remove_favourite(
+        &self,
+        #[zbus(header)] call: Header<'_>,
+        handle: String,
+    ) -> Result<(), Refused> {
+        self.outside(&call, move |history| history.remove_favourite(&handle)).await
+    }
+
+    async fn last_provider(
+        &self,
+        #[zbus(header)] call: Header<'_>,
+        handle: String,
+    ) -> Result<String, Refused> {
+        self.outside(&call, move |history| history.last_provider(&handle)).await
+    }
 }
 
 impl Served {
-    /// On this bus, from now on.
-    pub async fn open(session: &Connection) -> zbus::Result<Served> {
-        let rule = MatchRule::builder().msg_type(Type::MethodCall).interface(AGENT_HISTORY);
-        let messages = MessageStream::for_match_rule(rule.build()?, session, None).await?;
-        let wanted = (AGENT_BUS_NAME, DO_NOT_QUEUE);
-        let got = session.call_method(
-            Some(BUS),
-            "/org/freedesktop/DBus",
-            Some(BUS),
-            "RequestName",
-            &wanted,
-        );
-        // Owner, or it was before.
-        if !matches!(got.await?.body().deserialize::<u32>()?, 1 | 4) {
-            warn!("another agent serves the history on the session bus as {AGENT_BUS_NAME}");
-        }
-        Ok(Served { session: session.clone(), messages })
+    /// For callers without a wall around them.
+    async fn outside<T: Send + 'static>(
+        &self,
+        call: &Header<'_>,
+        what: impl FnOnce(&History) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Refused> {
+        caller::unwalled(&self.session, call).await?;
+        self.carry_out(what).await
     }
 
-    /// The next call; none where the bus is gone.
-    pub async fn next(&mut self) -> Option<Message> {
-        loop {
-            let message = self.messages.next().await?.ok()?;
-            let here = message.header().path().is_some_and(|path| path.as_str() == AGENT_PATH);
-            if here {
-                return Some(message);
-            }
-        }
-    }
-
-    /// Answers it.
-    pub async fn answer(&self, call: &Message, answer: Answer) {
-        let answer = match answer {
-            Ok(reply) => Ok(reply),
-            Err(error) => Message::error(&call.header(), error.name.as_str()).build(&error.message),
-        };
-        let sent = match answer {
-            Ok(reply) => self.session.send(&reply).await,
-            Err(error) => Err(error),
-        };
-        if let Err(error) = sent {
-            warn!(%error, "somebody who asked for the history was not answered");
-        }
-    }
-
-    /// The app of whoever called, if it is behind a wall.
-    pub async fn wall(&self, call: &Message) -> Result<Option<String>, Error> {
-        let denied = |why: String| Error::new(ErrorKind::AccessDenied, why);
-        let header = call.header();
-        let sender = header.sender().ok_or_else(|| denied("nobody called".to_owned()))?;
-        let name = sender.as_str();
-        let asked = self.session.call_method(
-            Some(BUS),
-            "/org/freedesktop/DBus",
-            Some(BUS),
-            "GetConnectionUnixProcessID",
-            &name,
-        );
-        let pid = asked.await.and_then(|reply| reply.body().deserialize::<u32>());
-        let pid =
-            pid.map_err(|_| denied("the bus does not tell which program calls".to_owned()))?;
-        let found = spawn_blocking(move || identity::behind_wall(pid)).await;
-        match found {
-            Ok(Ok(app)) => Ok(app),
-            Ok(Err(error)) => Err(denied(format!("who calls is not known: {error}"))),
-            Err(_) => Err(denied("who calls is not known".to_owned())),
-        }
+    /// It reads and writes a file.
+    async fn carry_out<T: Send + 'static>(
+        &self,
+        what: impl FnOnce(&History) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Refused> {
+        let history = self.history.clone();
+        let done = spawn_blocking(move || what(&history)).await;
+        let broken =
+            |_| Error::new(ErrorKind::ActionFailed, "the history failed; the log says why");
+        Ok(done.map_err(broken)??)
     }
 }
 
 impl History {
-    /// What one call asks for; it reads and writes the file.
-    pub(super) fn carry_out(&self, call: &Message, wall: Option<String>) -> Answer {
-        let header = call.header();
-        let member = header.member().map(|member| member.as_str()).unwrap_or_default();
-        if wall.is_some() && member != "Erase" {
-            return Err(Error::new(
-                ErrorKind::AccessDenied,
-                "a program in a sandbox may erase the history of its own calls and nothing else; ask from outside of it",
-            ));
-        }
-        let body = call.body();
-        let unreadable =
-            |_| Error::invalid_argument("the arguments have other types than the interface says");
-        let answer = Message::method_return(&header);
-        match member {
-            "Query" => {
-                let filter: Dict = body.deserialize().map_err(unreadable)?;
-                answer.build(&self.query(&filter)?).map_err(unsent)
-            }
-            "Erase" => {
-                let what: Dict = body.deserialize().map_err(unreadable)?;
-                answer.build(&self.erase(&what, wall)?).map_err(unsent)
-            }
-            "Favourites" => answer.build(&self.favourites()?).map_err(unsent),
-            "AddFavourite" => {
-                let (handle, options): (String, Dict) = body.deserialize().map_err(unreadable)?;
-                self.add_favourite(handle, &options)?;
-                answer.build(&()).map_err(unsent)
-            }
-            "RemoveFavourite" => {
-                let handle: String = body.deserialize().map_err(unreadable)?;
-                self.remove_favourite(&handle)?;
-                answer.build(&()).map_err(unsent)
-            }
-            "LastProvider" => {
-                let handle: String = body.deserialize().map_err(unreadable)?;
-                answer.build(&self.last_provider(&handle)?).map_err(unsent)
-            }
-            other => Err(Error::new(
-                ErrorKind::NotSupported,
-                format!("the history has no method {other}"),
-            )),
-        }
-    }
-
     fn query(&self, filter: &Dict) -> Result<(Vec<Dict>, Dict), Error> {
         let fields = Fields::bounded(filter)?;
         let limit = fields.number("limit")?.unwrap_or(USUAL).clamp(1, PAGE);
@@ -271,8 +216,4 @@ impl History {
 
 fn failed(error: StoreError) -> Error {
     Error::new(ErrorKind::ActionFailed, format!("the history cannot be used: {error}"))
-}
-
-fn unsent(error: zbus::Error) -> Error {
-    Error::new(ErrorKind::ActionFailed, format!("the answer cannot be made: {error}"))
 }

@@ -1,0 +1,50 @@
+//! The agent of this session, on the user's session bus: what is the user's own is asked of it.
+//!
+//! Owns the connection and how its failures read. What is asked, the commands know.
+
+use callarbiter_dbus::{Error, names::AGENT_BUS_NAME};
+use zbus::{Connection, connection::Builder};
+
+use crate::failure::Failure;
+
+pub struct Agent {
+    connection: Connection,
+}
+
+impl Agent {
+    /// On the session bus of the environment, or the one at this address.
+    pub async fn open(address: Option<&str>) -> Result<Agent, Failure> {
+        let builder = match address {
+            Some(address) => Builder::address(address),
+            None => Builder::session(),
+        };
+        let connection = builder.build().await;
+        let connection = connection
+            .map_err(|error| absent(format!("cannot connect to the session bus: {error}")))?;
+        Ok(Agent { connection })
+    }
+
+    pub fn connection(&self) -> &Connection {
+        &self.connection
+    }
+}
+
+pub fn failure(error: zbus::Error) -> Failure {
+    let gone = "org.freedesktop.DBus.Error.ServiceUnknown";
+    match Error::from_zbus(&error) {
+        Some(error) if error.name.as_str() == gone => absent(format!(
+            "the agent of this session is not running: nobody owns {AGENT_BUS_NAME} on the session bus"
+        )),
+        Some(error) if error.kind().is_some() => refused(&error),
+        Some(error) => Failure::refused(error.to_string()),
+        None => absent(error.to_string()),
+    }
+}
+
+pub fn refused(error: &Error) -> Failure {
+    Failure::Refused { error: Some(error.name.as_str().to_owned()), message: error.message.clone() }
+}
+
+fn absent(message: String) -> Failure {
+    Failure::NoAgent { message }
+}
