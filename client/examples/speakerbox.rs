@@ -1,11 +1,12 @@
 //! Speakerbox: a whole calling app, with a far end that is played. `speakerbox [BUS [CALLER]]` takes
-//! outgoing calls, and rings with one from CALLER.
+//! outgoing calls, and rings with one from CALLER. Signal USR1 makes the far end call, USR2 makes it hang up.
 
 use std::time::Duration;
 
 use callarbiter::{
     CallState, CallUpdate, Connection, Delegate, EndReason, Performed, Provider, Request, Uuid,
 };
+use tokio::signal::unix::{SignalKind, signal};
 
 struct Speakerbox;
 
@@ -55,16 +56,38 @@ fn say(line: String) -> Performed {
 async fn main() -> anyhow::Result<()> {
     let mut arguments = std::env::args().skip(1);
     let connection = Connection::open(&arguments.next().unwrap_or("system".into())).await?;
+    let mut calls = signal(SignalKind::user_defined1())?;
+    let mut hangs_up = signal(SignalKind::user_defined2())?;
+    let mut stop = signal(SignalKind::terminate())?;
     let builder = Provider::builder("org.callarbiter.Speakerbox").display_name("Speakerbox");
-    let provider = builder.schemes(["tel", "sip"]).register(&connection, Speakerbox).await?;
+    // It has no conferences.
+    let builder = builder.schemes(["tel", "sip"]).maximum_calls_per_group(1);
+    let provider = builder.register(&connection, Speakerbox).await?;
     println!("registered, {}", provider.authorization());
     if let Some(caller) = arguments.next() {
-        let update = CallUpdate { remote_handle: Some(caller), ..CallUpdate::default() };
-        provider.report_incoming(Uuid::new_v4(), update).await?;
+        called_by(&provider, caller).await?;
     }
-    tokio::select! {
-        stop = tokio::signal::ctrl_c() => stop?,
-        () = connection.closed() => anyhow::bail!("the bus is gone"),
+    loop {
+        tokio::select! {
+            _ = calls.recv() => match called_by(&provider, "sip:rabbit@example.org".into()).await {
+                Ok(()) => {}
+                // Busy, or filtered: the far end is told, and that was it.
+                Err(refused) => println!("{refused}"),
+            },
+            _ = hangs_up.recv() => {
+                for (call, _) in provider.calls() {
+                    provider.report_ended(call, EndReason::RemoteEnded).await?;
+                }
+            }
+            _ = stop.recv() => break,
+            interrupted = tokio::signal::ctrl_c() => break interrupted?,
+            () = connection.closed() => anyhow::bail!("the bus is gone"),
+        }
     }
     Ok(provider.unregister().await?)
+}
+
+async fn called_by(provider: &Provider, caller: String) -> callarbiter::Result<()> {
+    let update = CallUpdate { remote_handle: Some(caller), ..CallUpdate::default() };
+    provider.report_incoming(Uuid::new_v4(), update).await.map(drop)
 }

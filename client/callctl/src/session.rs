@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use callarbiter::{
     Action, ActionResult, CallRef, CallState, Cause, Connection, Controller, EndReason, Error,
-    Events, PlanStep, StartOptions, TransactionOptions, Verb as Wanted,
+    Events, PlanStep, StartOptions, TransactionHandle, TransactionOptions, Verb as Wanted,
 };
 
 use crate::{
@@ -76,13 +76,17 @@ impl Session {
         Ok(steps.map_err(|error| self.failure(error))?.into_iter().map(planned).collect())
     }
 
-    /// Does what the words say, as one transaction, and waits for every outcome.
-    pub async fn perform(&self, board: &Board, words: &[Word]) -> Result<Vec<StepView>, Failure> {
+    /// What the words say, as one transaction that was accepted.
+    pub async fn begin(&self, board: &Board, words: &[Word]) -> Result<TransactionHandle, Failure> {
         let actions = actions(board, words)?;
         let options = TransactionOptions::default();
         let controller = Controller::new(&self.connection);
-        let transaction =
-            controller.transaction(actions, options).await.map_err(|error| self.failure(error))?;
+        controller.transaction(actions, options).await.map_err(|error| self.failure(error))
+    }
+
+    /// Does what the words say, as one transaction, and waits for every outcome.
+    pub async fn perform(&self, board: &Board, words: &[Word]) -> Result<Vec<StepView>, Failure> {
+        let transaction = self.begin(board, words).await?;
         let results = transaction.finished().await.map_err(|error| self.failure(error))?;
         Ok(results.into_iter().map(outcome).collect())
     }

@@ -1,10 +1,12 @@
 /* A provider of calls in C, to read from top to bottom: it registers, reports an incoming call, does what the arbiter
- * asks (here: says so and agrees) and prints when its audio may run. It has no network and no sound of its own.
+ * asks (here: says so and agrees) and prints when its audio may run. It has no network and no sound of its own: signal
+ * USR1 plays a far end that calls, USR2 one that hangs up.
  *
  *     provider --app-id org.example.Phone --bus session --incoming sip:rabbit@example.org
  *
  * GDBus with code that gdbus-codegen makes from the project's XML; see the Makefile. */
 
+#include <glib-unix.h>
 #include <stdio.h>
 
 #include "calls.h"
@@ -20,6 +22,28 @@ static char *incoming = NULL;
 static GDBusConnection *connection;
 static CallsProvider *provider; /* our object in the arbiter */
 static char *arbiter;           /* the unique name of who owns NAME */
+static char *epoch;             /* of what it knows */
+static GHashTable *calls;       /* the live calls: UUID to struct call */
+static GHashTable *answered;    /* the requests, so that none is performed twice */
+static GMainLoop *loop;
+
+struct call {
+	const char *direction, *state;
+};
+
+static void set_state(const char *id, const char *direction, const char *state)
+{
+	struct call *call = g_hash_table_lookup(calls, id);
+
+	if (!call) {
+		if (!direction)
+			return;
+		call = g_new0(struct call, 1);
+		call->direction = direction;
+		g_hash_table_insert(calls, g_strdup(id), call);
+	}
+	call->state = state;
+}
 
 /* What the arbiter asks. These calls want no reply: Fulfil or Fail is the answer, now or later. */
 
@@ -38,28 +62,41 @@ static gboolean from_arbiter(GDBusMethodInvocation *asked)
 	return genuine && provider;
 }
 
-static gboolean fulfil_with(GDBusMethodInvocation *asked, const char *request, const char *word, GVariant *results)
+/* A request that comes again is answered again, but not performed twice. */
+static gboolean is_new(const char *request, const char *word)
 {
-	g_autoptr(GVariant) sunk = g_variant_ref_sink(results);
+	gboolean new;
 
-	if (from_arbiter(asked)) {
+	if (g_hash_table_size(answered) > 4096)
+		g_hash_table_remove_all(answered); /* far older than what can come again */
+	new = g_hash_table_add(answered, g_strdup(request));
+	if (new)
 		say(word);
-		calls_provider_call_fulfil(provider, request, sunk, NULL, NULL, NULL);
-	}
-	return TRUE;
+	return new;
+}
+
+static void fulfil_with(const char *request, GVariant *results)
+{
+	calls_provider_call_fulfil(provider, request, results, NULL, NULL, NULL);
 }
 
 static gboolean fulfil(GDBusMethodInvocation *asked, const char *request, const char *word)
 {
-	return fulfil_with(asked, request, word, g_variant_new("a{sv}", NULL));
+	if (from_arbiter(asked)) {
+		is_new(request, word);
+		fulfil_with(request, g_variant_new("a{sv}", NULL));
+	}
+	return TRUE;
 }
 
 static gboolean perform_start(CallsProviderDelegate *self G_GNUC_UNUSED, GDBusMethodInvocation *asked,
 			      const char *request, const char *call, const char *handle G_GNUC_UNUSED)
 {
-	if (from_arbiter(asked)) {
-		say("start"); /* dial here; and then report how it goes on */
-		calls_provider_call_fulfil(provider, request, g_variant_new("a{sv}", NULL), NULL, NULL, NULL);
+	if (!from_arbiter(asked))
+		return TRUE;
+	fulfil_with(request, g_variant_new("a{sv}", NULL));
+	if (is_new(request, "start")) { /* dial here; and then report how it goes on */
+		set_state(call, "outgoing", "active");
 		calls_provider_call_report_state(provider, call, "active", g_variant_new("a{sv}", NULL), NULL, NULL,
 						 NULL);
 	}
@@ -67,21 +104,36 @@ static gboolean perform_start(CallsProviderDelegate *self G_GNUC_UNUSED, GDBusMe
 }
 
 static gboolean perform_answer(CallsProviderDelegate *self G_GNUC_UNUSED, GDBusMethodInvocation *asked,
-			       const char *request)
+			       const char *request, const char *call)
 {
-	return fulfil(asked, request, "answer"); /* without sound: AudioActivated will come */
+	if (!from_arbiter(asked))
+		return TRUE;
+	if (is_new(request, "answer")) /* without sound: AudioActivated will come */
+		set_state(call, NULL, "active");
+	fulfil_with(request, g_variant_new("a{sv}", NULL));
+	return TRUE;
 }
 
 static gboolean perform_end(CallsProviderDelegate *self G_GNUC_UNUSED, GDBusMethodInvocation *asked,
-			    const char *request)
+			    const char *request, const char *call)
 {
-	return fulfil(asked, request, "end");
+	if (!from_arbiter(asked))
+		return TRUE;
+	is_new(request, "end");
+	g_hash_table_remove(calls, call);
+	fulfil_with(request, g_variant_new("a{sv}", NULL));
+	return TRUE;
 }
 
 static gboolean perform_set_held(CallsProviderDelegate *self G_GNUC_UNUSED, GDBusMethodInvocation *asked,
-				 const char *request, const char *call G_GNUC_UNUSED, gboolean held)
+				 const char *request, const char *call, gboolean held)
 {
-	return fulfil(asked, request, held ? "hold" : "unhold");
+	if (!from_arbiter(asked))
+		return TRUE;
+	if (is_new(request, held ? "hold" : "unhold"))
+		set_state(call, NULL, held ? "held" : "active");
+	fulfil_with(request, g_variant_new("a{sv}", NULL));
+	return TRUE;
 }
 
 static gboolean perform_set_muted(CallsProviderDelegate *self G_GNUC_UNUSED, GDBusMethodInvocation *asked,
@@ -115,16 +167,41 @@ static gboolean audio_deactivated(CallsProviderDelegate *self G_GNUC_UNUSED, GDB
 	return fulfil(asked, request, word); /* close them before you agree: the next call's audio waits for it */
 }
 
-/* The arbiter was restarted, or we were: which of these calls are still there, and in what state? A real provider
- * answers from what it knows, and reports by ReportCall what the arbiter does not list. */
+/* The arbiter was restarted, or we were: which of these calls are still there, and in what state? */
 static gboolean reconcile(CallsProviderDelegate *self G_GNUC_UNUSED, GDBusMethodInvocation *asked,
-			  const char *request, GVariant *calls)
+			  const char *request, GVariant *theirs)
 {
-	GVariantDict results;
+	GVariantBuilder ours, results;
+	GVariantIter iter;
+	const char *id;
 
-	g_variant_dict_init(&results, NULL);
-	g_variant_dict_insert_value(&results, "calls", calls); /* all of them, as they were */
-	return fulfil_with(asked, request, "reconcile", g_variant_dict_end(&results));
+	if (!from_arbiter(asked))
+		return TRUE;
+	is_new(request, "reconcile");
+	g_variant_builder_init(&ours, G_VARIANT_TYPE("a{sa{sv}}"));
+	g_variant_iter_init(&iter, theirs);
+	while (g_variant_iter_loop(&iter, "{&s@a{sv}}", &id, NULL)) {
+		struct call *call = g_hash_table_lookup(calls, id);
+		GVariantBuilder state;
+
+		if (!call)
+			continue;
+		g_variant_builder_init(&state, G_VARIANT_TYPE("a{sv}"));
+		g_variant_builder_add(&state, "{sv}", "state", g_variant_new_string(call->state));
+		g_variant_builder_add(&ours, "{sa{sv}}", id, &state);
+	}
+	g_variant_builder_init(&results, G_VARIANT_TYPE("a{sv}"));
+	g_variant_builder_add(&results, "{sv}", "calls", g_variant_builder_end(&ours));
+	fulfil_with(request, g_variant_builder_end(&results));
+	return TRUE;
+}
+
+/* The arbiter leaves for good: hang up, and say nothing more about these calls. */
+static gboolean reset(CallsProviderDelegate *self G_GNUC_UNUSED, GDBusMethodInvocation *asked)
+{
+	if (from_arbiter(asked))
+		g_hash_table_remove_all(calls);
+	return TRUE;
 }
 
 static gboolean refuse(CallsProviderDelegate *self G_GNUC_UNUSED, GDBusMethodInvocation *asked, const char *request)
@@ -137,7 +214,7 @@ static gboolean refuse(CallsProviderDelegate *self G_GNUC_UNUSED, GDBusMethodInv
 
 static gboolean note(CallsProviderDelegate *self G_GNUC_UNUSED, GDBusMethodInvocation *asked)
 {
-	from_arbiter(asked); /* ActionTimedOut, AuthorizationSet, Reset: a real provider acts on them */
+	from_arbiter(asked); /* ActionTimedOut, AuthorizationSet: a real provider acts on them */
 	return TRUE;
 }
 
@@ -159,7 +236,7 @@ static void publish_delegate(void)
 		{ "handle-reconcile", G_CALLBACK(reconcile) },
 		{ "handle-action-timed-out", G_CALLBACK(note) },
 		{ "handle-authorization-set", G_CALLBACK(note) },
-		{ "handle-reset", G_CALLBACK(note) },
+		{ "handle-reset", G_CALLBACK(reset) },
 	};
 	CallsProviderDelegate *delegate = calls_provider_delegate_skeleton_new();
 	g_autoptr(GError) error = NULL;
@@ -172,7 +249,7 @@ static void publish_delegate(void)
 
 /* Whenever the arbiter comes: now, later, and again when it was restarted. */
 
-static void report_incoming(void)
+static gboolean report_incoming(gpointer from)
 {
 	g_autofree char *call = g_uuid_string_random();
 	g_autofree char *said = g_strdup_printf("incoming: %s", call);
@@ -181,14 +258,56 @@ static void report_incoming(void)
 	GVariantDict update;
 
 	g_variant_dict_init(&update, NULL);
-	g_variant_dict_insert(&update, "remote-handle", "s", incoming);
-	if (!calls_provider_call_report_incoming_call_sync(provider, call, g_variant_dict_end(&update), &path, NULL,
-							   &error)) {
-		g_warning("reporting a call: %s", error->message);
-		return;
+	g_variant_dict_insert(&update, "remote-handle", "s", (const char *)from);
+	if (!provider || !calls_provider_call_report_incoming_call_sync(provider, call, g_variant_dict_end(&update),
+									&path, NULL, &error)) {
+		/* Tell the network, and forget the call. */
+		g_warning("reporting a call: %s", error ? error->message : "not registered");
+		return G_SOURCE_CONTINUE;
 	}
+	set_state(call, "incoming", "ringing");
 	say(said);
-	incoming = NULL;
+	return G_SOURCE_CONTINUE;
+}
+
+static gboolean remote_end(gpointer data G_GNUC_UNUSED)
+{
+	GHashTableIter iter;
+	gpointer id, value;
+
+	g_hash_table_iter_init(&iter, calls);
+	while (g_hash_table_iter_next(&iter, &id, &value)) {
+		struct call *call = value;
+		const char *reason = g_str_equal(call->state, "ringing") ? "unanswered" : "remote-ended";
+
+		calls_provider_call_report_ended(provider, id, reason, g_variant_new("a{sv}", NULL), NULL, NULL, NULL);
+		g_hash_table_iter_remove(&iter);
+	}
+	return G_SOURCE_CONTINUE;
+}
+
+/* Hang up; to the arbiter the calls end with the registration. */
+static gboolean leave(gpointer data G_GNUC_UNUSED)
+{
+	if (provider)
+		calls_provider_call_unregister_sync(provider, NULL, NULL);
+	g_main_loop_quit(loop);
+	return G_SOURCE_REMOVE;
+}
+
+/* It has lost what it knew, our calls too. */
+static void report_all(void)
+{
+	GHashTableIter iter;
+	gpointer id, value;
+
+	g_hash_table_iter_init(&iter, calls);
+	while (g_hash_table_iter_next(&iter, &id, &value)) {
+		struct call *call = value;
+
+		calls_provider_call_report_call(provider, id, call->direction, call->state,
+						g_variant_new("a{sv}", NULL), NULL, NULL, NULL);
+	}
 }
 
 static void arbiter_came(GDBusConnection *on, const char *name G_GNUC_UNUSED, const char *owner,
@@ -200,6 +319,7 @@ static void arbiter_came(GDBusConnection *on, const char *name G_GNUC_UNUSED, co
 	g_autoptr(GError) error = NULL;
 	g_autoptr(GVariant) state = NULL;
 	g_autofree char *path = NULL;
+	g_autofree char *before = g_steal_pointer(&epoch);
 	GVariantDict configuration;
 
 	g_free(arbiter);
@@ -207,6 +327,7 @@ static void arbiter_came(GDBusConnection *on, const char *name G_GNUC_UNUSED, co
 	g_variant_dict_init(&configuration, NULL);
 	g_variant_dict_insert(&configuration, "display-name", "s", "C example");
 	g_variant_dict_insert(&configuration, "supported-schemes", "^as", schemes);
+	g_variant_dict_insert(&configuration, "maximum-calls-per-group", "u", 1); /* it has no conferences */
 	if (!calls_manager_call_register_provider_sync(manager, app_id, DELEGATE, g_variant_dict_end(&configuration),
 						       &path, &state, NULL, &error)) {
 		g_warning("registering: %s", error->message); /* gone again? then it will come again */
@@ -215,8 +336,11 @@ static void arbiter_came(GDBusConnection *on, const char *name G_GNUC_UNUSED, co
 	g_clear_object(&provider);
 	provider = calls_provider_proxy_new_sync(on, flags, NAME, path, NULL, &error);
 	say("registered");
+	g_variant_lookup(state, "epoch", "s", &epoch);
+	if (before && g_strcmp0(before, epoch) != 0)
+		report_all();
 	if (incoming)
-		report_incoming();
+		report_incoming(g_steal_pointer(&incoming));
 }
 
 int main(int argc, char **argv)
@@ -244,8 +368,14 @@ int main(int argc, char **argv)
 		g_error("connecting: %s", error->message);
 	/* A bus that is restarted needs a new connection: whoever started us does that. */
 	g_dbus_connection_set_exit_on_close(connection, TRUE);
+	calls = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+	answered = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+	loop = g_main_loop_new(NULL, FALSE);
+	g_unix_signal_add(SIGUSR1, report_incoming, "sip:rabbit@example.org");
+	g_unix_signal_add(SIGUSR2, remote_end, NULL);
+	g_unix_signal_add(SIGTERM, leave, NULL);
 	publish_delegate();
 	g_bus_watch_name_on_connection(connection, NAME, G_BUS_NAME_WATCHER_FLAGS_NONE, arbiter_came, NULL, NULL, NULL);
-	g_main_loop_run(g_main_loop_new(NULL, FALSE));
+	g_main_loop_run(loop);
 	return 0;
 }

@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """A provider of calls in Python, to read from top to bottom: it registers, reports an incoming call, does what the
-arbiter asks (here: says so and agrees) and prints when its audio may run. It has no network and no sound of its own.
+arbiter asks (here: says so and agrees) and prints when its audio may run. It has no network and no sound of its own: signal
+USR1 plays a far end that calls, USR2 one that hangs up.
 
     provider.py --app-id org.example.Phone --bus session --incoming sip:rabbit@example.org
 
@@ -8,8 +9,10 @@ Needs dasbus (Debian: python3-dasbus python3-gi). The interfaces come from the X
 /usr/share/dbus-1/interfaces or in dbus-interfaces/xml of the sources.
 """
 import argparse
+import collections
 import functools
 import pathlib
+import signal
 import uuid
 
 from dasbus.client.observer import DBusObserver
@@ -18,6 +21,7 @@ from dasbus.error import DBusError
 from dasbus.loop import EventLoop
 from dasbus.server.interface import accepts_additional_arguments
 from dasbus.typing import get_variant
+from gi.repository import GLib
 
 NAME, ROOT, DELEGATE = "org.callarbiter.Calls1", "/org/callarbiter/Calls1", "/org/example/Provider"
 SOURCES = pathlib.Path(__file__).resolve().parents[3] / "dbus-interfaces" / "xml"
@@ -35,10 +39,17 @@ def asked(method):
     @accepts_additional_arguments
     @functools.wraps(method)
     def checked(self, *arguments, call_info):
-        if call_info["sender"] == self.bus.proxy.GetNameOwner(NAME):
+        if call_info["sender"] == owner(self.bus):
             method(self, *arguments)
 
     return checked
+
+
+def owner(bus):
+    try:
+        return bus.proxy.GetNameOwner(NAME)
+    except DBusError:
+        return None  # the arbiter has just left
 
 
 class Delegate:
@@ -48,31 +59,51 @@ class Delegate:
 
     def __init__(self, bus):
         self.bus, self.provider, self.audible = bus, None, set()
+        self.calls, self.epoch = {}, None  # the live calls, each with its direction and state
+        self.answered = collections.OrderedDict()
 
     def fulfil(self, request, word, results=None):
-        print(word, flush=True)
+        """Says that it is done. A request that comes again is answered again, but not performed twice."""
+        again = request in self.answered
+        if not again:
+            print(word, flush=True)
+        self.answered[request] = True
+        if len(self.answered) > 256:
+            self.answered.popitem(last=False)
+        self.tell("Fulfil", request, results or {})
+        return not again
+
+    def tell(self, method, *words):
         try:
-            self.provider.Fulfil(request, results or {})
+            getattr(self.provider, method)(*words)
         except DBusError as error:
             # It was decided without us, or the arbiter is being restarted and will ask again.
             print("not heard:", error, flush=True)
 
+    def set_state(self, call, state):
+        if call in self.calls:
+            self.calls[call]["state"] = state
+
     @asked
     def PerformStart(self, request, call, handle, options):
-        self.fulfil(request, "start")  # dial here; and then report how it goes on
-        self.provider.ReportState(call, "active", {})
+        if self.fulfil(request, "start"):  # dial here; and then report how it goes on
+            self.calls[call] = {"direction": "outgoing", "state": "active"}
+            self.tell("ReportState", call, "active", {})
 
     @asked
     def PerformAnswer(self, request, call, options):
-        self.fulfil(request, "answer")  # without sound: AudioActivated will come
+        if self.fulfil(request, "answer"):  # without sound: AudioActivated will come
+            self.set_state(call, "active")
 
     @asked
     def PerformEnd(self, request, call, options):
+        self.calls.pop(call, None)
         self.fulfil(request, "end")
 
     @asked
     def PerformSetHeld(self, request, call, held, options):
-        self.fulfil(request, "hold" if held else "unhold")
+        if self.fulfil(request, "hold" if held else "unhold"):
+            self.set_state(call, "held" if held else "active")
 
     @asked
     def PerformSetMuted(self, request, call, muted, options):
@@ -94,9 +125,9 @@ class Delegate:
 
     @asked
     def Reconcile(self, request, calls):
-        # The arbiter was restarted, or we were: which of these calls are still there, and in what state? A real
-        # provider answers from what it knows, and reports by ReportCall what the arbiter does not list.
-        kept = {call: {"state": known["state"]} for call, known in calls.items()}
+        # The arbiter was restarted, or we were: which of these calls are still there, and in what state?
+        ours = {call: self.calls[call] for call in calls if call in self.calls}
+        kept = {call: {"state": get_variant("s", known["state"])} for call, known in ours.items()}
         self.fulfil(request, "reconcile", {"calls": get_variant("a{sa{sv}}", kept)})
 
     @asked
@@ -115,7 +146,8 @@ class Delegate:
 
     @asked
     def Reset(self):
-        self.audible.clear()  # the arbiter has lost its state: drop all calls
+        self.calls.clear()  # the arbiter leaves for good: hang up, and say nothing more about these calls
+        self.audible.clear()
 
 
 class Application:
@@ -143,19 +175,45 @@ def register(bus, delegate, app_id):
     configuration = {
         "display-name": get_variant("s", "Python example"),
         "supported-schemes": get_variant("as", ["sip", "tel"]),
+        "maximum-calls-per-group": get_variant("u", 1),  # it has no conferences
     }
     manager = bus.get_proxy(NAME, ROOT, interface_name=f"{NAME}.Manager")
     path, state = manager.RegisterProvider(app_id, DELEGATE, configuration)
     delegate.provider = bus.get_proxy(NAME, path, interface_name=f"{NAME}.Provider")
     print("registered:", state["authorization"].get_string(), flush=True)
+    epoch, delegate.epoch = delegate.epoch, state["epoch"].get_string()
+    if epoch not in (None, delegate.epoch):
+        # It has lost what it knew, our calls too.
+        for call, known in delegate.calls.items():
+            delegate.tell("ReportCall", call, known["direction"], known["state"], {})
 
 
-def report_incoming(delegate, options):
-    if options.incoming:
-        call = str(uuid.uuid4())
-        delegate.provider.ReportIncomingCall(call, {"remote-handle": get_variant("s", options.incoming)})
-        options.incoming = None
-        print("incoming:", call, flush=True)
+def report_incoming(delegate, handle):
+    call = str(uuid.uuid4())
+    try:
+        delegate.provider.ReportIncomingCall(call, {"remote-handle": get_variant("s", handle)})
+    except DBusError as error:
+        print("refused:", error, flush=True)  # tell the network, and forget the call
+        return
+    delegate.calls[call] = {"direction": "incoming", "state": "ringing"}
+    print("incoming:", call, flush=True)
+
+
+def remote_end(delegate):
+    while delegate.calls:
+        call, known = delegate.calls.popitem()
+        delegate.tell("ReportEnded", call, "unanswered" if known["state"] == "ringing" else "remote-ended", {})
+
+
+def leave(delegate, loop):
+    delegate.calls.clear()  # hang up; to the arbiter they end with the registration
+    if delegate.provider:
+        delegate.tell("Unregister")
+    loop.quit()
+
+
+def on_signal(number, act, *words):
+    GLib.unix_signal_add(GLib.PRIORITY_DEFAULT, number, lambda: act(*words) or GLib.SOURCE_CONTINUE)
 
 
 def main():
@@ -180,9 +238,15 @@ def main():
     # Whenever the arbiter comes: now, later, and again when it was restarted.
     arbiter = DBusObserver(bus, NAME)
     arbiter.service_available.connect(lambda _: register(bus, delegate, options.app_id))
-    arbiter.service_available.connect(lambda _: report_incoming(delegate, options))
+    if options.incoming:
+        first = iter([options.incoming])
+        arbiter.service_available.connect(lambda _: [report_incoming(delegate, handle) for handle in first])
     arbiter.connect_once_available()
-    EventLoop().run()
+    loop = EventLoop()
+    on_signal(signal.SIGUSR1, report_incoming, delegate, "sip:rabbit@example.org")
+    on_signal(signal.SIGUSR2, remote_end, delegate)
+    on_signal(signal.SIGTERM, leave, delegate, loop)
+    loop.run()
 
 
 if __name__ == "__main__":

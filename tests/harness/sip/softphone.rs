@@ -26,6 +26,15 @@ pub struct Softphone {
 impl Softphone {
     /// Starts one with this name and waits until it listens.
     pub async fn start(name: &str) -> Result<Softphone> {
+        Softphone::with_answers(name, "manual").await
+    }
+
+    /// One that answers every call at once.
+    pub async fn answering(name: &str) -> Result<Softphone> {
+        Softphone::with_answers(name, "auto").await
+    }
+
+    async fn with_answers(name: &str, mode: &str) -> Result<Softphone> {
         if !Path::new(MODULES).exists() {
             bail!("baresip is missing: install the Debian package baresip-core");
         }
@@ -34,7 +43,7 @@ impl Softphone {
         let top = directory.path();
         let uri = format!("sip:{name}@127.0.0.1:{sip}");
         fs::write(top.join("config"), config(sip, &control.to_string(), &top.join("tone.wav")))?;
-        fs::write(top.join("accounts"), format!("<{uri}>;regint=0;answermode=manual\n"))?;
+        fs::write(top.join("accounts"), format!("<{uri}>;regint=0;answermode={mode}\n"))?;
         fs::write(top.join("contacts"), "")?;
         fs::write(top.join("tone.wav"), tone())?;
         let process = Launch::new("baresip").arg("-f").arg(top).arg("-s").start(top)?;

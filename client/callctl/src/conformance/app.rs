@@ -26,9 +26,17 @@ pub struct App {
 impl App {
     /// `{bus}` in the words stands for the address.
     pub fn start(words: &[String], bus: &str) -> Result<Self, Failure> {
+        App::with(words, bus, None)
+    }
+
+    fn with(words: &[String], bus: &str, of: Option<u32>) -> Result<Self, Failure> {
         let mut words = words.iter().map(|word| word.replace("{bus}", bus));
         let program = words.next().ok_or_else(|| Failure::usage("which COMMAND is the app?"))?;
-        let child = Command::new(&program)
+        let mut command = Command::new(&program);
+        if let Some(app) = of {
+            command.env("APP_PID", app.to_string());
+        }
+        let child = command
             .args(words)
             .env("DBUS_SYSTEM_BUS_ADDRESS", bus)
             .env("DBUS_SESSION_BUS_ADDRESS", bus)
@@ -43,9 +51,20 @@ impl App {
         Ok(App { child, group })
     }
 
-    /// As a shell understands it.
-    pub fn shell(command: &str, bus: &str) -> Result<Self, Failure> {
-        App::start(&["/bin/sh".to_owned(), "-c".to_owned(), command.to_owned()], bus)
+    /// As a shell understands it; `$APP_PID` is the app.
+    pub fn shell(command: &str, bus: &str, app: &App) -> Result<Self, Failure> {
+        let words = ["/bin/sh".to_owned(), "-c".to_owned(), command.to_owned()];
+        App::with(&words, bus, app.child.id())
+    }
+
+    /// Whether it ended when it was asked to.
+    pub async fn leave(&mut self) -> bool {
+        self.signal(Signal::TERM);
+        timeout(STOP_DEADLINE, self.child.wait()).await.is_ok()
+    }
+
+    pub fn has_ended(&mut self) -> bool {
+        !matches!(self.child.try_wait(), Ok(None))
     }
 
     pub async fn ended(&mut self) -> Option<ExitStatus> {
@@ -54,8 +73,7 @@ impl App {
 
     /// Asks it and what it started to end; insists when it does not.
     pub async fn stop(mut self) {
-        self.signal(Signal::TERM);
-        let _ = timeout(STOP_DEADLINE, self.child.wait()).await;
+        self.leave().await;
         self.signal(Signal::KILL);
         let _ = self.child.wait().await;
     }

@@ -44,6 +44,26 @@ impl Report {
         self.put(rule, Verdict::NotTried(why.to_owned()));
     }
 
+    /// Whether it was noted or skipped.
+    pub fn has(&self, rule: &'static Rule) -> bool {
+        self.entries.iter().any(|entry| entry.rule == rule)
+    }
+
+    pub fn kept(&self, rule: &'static Rule) -> bool {
+        let passed = |entry: &Entry| matches!(entry.verdict, Verdict::Passed);
+        self.entries.iter().any(|entry| entry.rule == rule && passed(entry))
+    }
+
+    /// Whether it is still open, and nothing that it needs failed or was not come to.
+    pub fn may_try(&self, rule: &'static Rule) -> bool {
+        !self.has(rule) && rule.needs.iter().all(|name| self.stands(name))
+    }
+
+    fn stands(&self, name: &str) -> bool {
+        let entry = self.entries.iter().find(|entry| entry.rule.name == name);
+        entry.is_some_and(|entry| !matches!(entry.verdict, Verdict::Failed(_)))
+    }
+
     fn put(&mut self, rule: &'static Rule, verdict: Verdict) {
         self.entries.push(Entry { rule, verdict });
     }
@@ -51,8 +71,12 @@ impl Report {
     /// Says everything; fails where a rule did.
     pub fn tell(mut self, output: &Output) -> Result<(), Failure> {
         for rule in ALL {
-            if !self.entries.iter().any(|entry| entry.rule == rule) {
-                self.skip(rule, "an earlier rule that it needs was not kept");
+            if !self.has(rule) {
+                let why = match rule.needs.iter().find(|name| !self.stands(name)) {
+                    Some(name) => format!("it needs {name}"),
+                    None => "the trial did not get so far".to_owned(),
+                };
+                self.skip(rule, &why);
             }
         }
         self.entries.sort_by_key(|entry| ALL.iter().position(|rule| *rule == entry.rule));

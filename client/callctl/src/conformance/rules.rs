@@ -1,7 +1,7 @@
 //! The rules of the contract that an app's provider is tried against.
 //!
-//! Owns their names, what the contract says, where it says it, and what an author is to change. Must not
-//! know how a rule is tried.
+//! Owns their names, what the contract says, where it says it, what an author is to change, and which rules
+//! must have been kept before one can be tried. Must not know how a rule is tried.
 
 use serde::Serialize;
 
@@ -11,83 +11,154 @@ pub struct Rule {
     pub contract: &'static str,
     pub place: &'static str,
     pub change: &'static str,
+    /// Where one of these failed, it is not tried.
+    #[serde(skip)]
+    pub needs: &'static [&'static str],
 }
 
-pub const REGISTERS: Rule = Rule {
-    name: "registers",
-    contract: "An app registers with its app id and a name for people.",
-    place: "Manager.RegisterProvider",
-    change: "call RegisterProvider when the arbiter is on the bus, with a display-name; the bus is \
-             in DBUS_SYSTEM_BUS_ADDRESS, DBUS_SESSION_BUS_ADDRESS and {bus}",
-};
-pub const REPORTS: Rule = Rule {
-    name: "reports-incoming",
-    contract: "An incoming call is reported before the app rings.",
-    place: "Provider.ReportIncomingCall",
-    change: "report the call as soon as the network announces it",
-};
-pub const ANSWERS: Rule = Rule {
-    name: "answers",
-    contract: "An answer is fulfilled when the call is connected, within 10 s.",
-    place: "ProviderDelegate.PerformAnswer",
-    change: "answer the call in the network, then Fulfil the request",
-};
-pub const STARTS: Rule = Rule {
-    name: "starts",
-    contract: "A start is fulfilled when the network took the call, within 20 s.",
-    place: "ProviderDelegate.PerformStart",
-    change: "place the call, Fulfil the request, then report how it goes on",
-};
-pub const OPENS: Rule = Rule {
-    name: "opens-audio",
-    contract: "The grant of the audio is acknowledged within 2 s.",
-    place: "ProviderDelegate.AudioActivated",
-    change: "open the microphone and the loudspeaker, then Fulfil the request",
-};
-pub const MUTES: Rule = Rule {
-    name: "mutes",
-    contract: "Mute and unmute are fulfilled within 5 s.",
-    place: "ProviderDelegate.PerformSetMuted",
-    change: "mute the microphone for this call, then Fulfil the request",
-};
-pub const TONES: Rule = Rule {
-    name: "plays-tones",
-    contract: "Tones are fulfilled when they were played, within 5 s and their playing time.",
-    place: "ProviderDelegate.PerformPlayDtmf",
-    change: "play the tones, then Fulfil the request; where the call has none, leave dtmf out of \
-             its capabilities",
-};
-pub const HOLDS: Rule = Rule {
-    name: "holds",
-    contract: "A hold is fulfilled when the call is held, within 5 s.",
-    place: "ProviderDelegate.PerformSetHeld",
-    change: "hold the call in the network, then Fulfil the request; where the call cannot be held, \
-             leave hold out of its capabilities",
-};
-pub const CLOSES: Rule = Rule {
-    name: "closes-audio",
-    contract: "The loss of the audio is acknowledged within 2 s.",
-    place: "ProviderDelegate.AudioDeactivated",
-    change: "close the microphone and the loudspeaker at once, then Fulfil the request",
-};
-pub const RESUMES: Rule = Rule {
-    name: "resumes",
-    contract: "A resume is fulfilled when the call is active again, within 5 s.",
-    place: "ProviderDelegate.PerformSetHeld",
-    change: "resume the call in the network, then Fulfil the request",
-};
-pub const ENDS: Rule = Rule {
-    name: "ends",
-    contract: "An end is carried out within 5 s; it cannot be refused.",
-    place: "ProviderDelegate.PerformEnd",
-    change: "hang up, then Fulfil the request or ReportEnded; Fail keeps no call alive",
-};
+macro_rules! rules {
+    ($($constant:ident $name:literal $place:literal needs [$($need:literal),*]
+       $contract:literal change $change:literal)*) => {
+        $(pub const $constant: Rule = Rule {
+            name: $name,
+            contract: $contract,
+            place: $place,
+            change: $change,
+            needs: &[$($need),*],
+        };)*
+        /// In the order in which they are told.
+        pub const ALL: &[&Rule] = &[$(&$constant),*];
+    };
+}
 
-/// In the order in which they are told.
-pub const ALL: [&Rule; 11] = [
-    &REGISTERS, &REPORTS, &ANSWERS, &STARTS, &OPENS, &MUTES, &TONES, &HOLDS, &CLOSES, &RESUMES,
-    &ENDS,
-];
+rules! {
+REGISTERS "registers" "Manager.RegisterProvider" needs []
+    "An app registers with its app id and a name for people."
+    change "call RegisterProvider when the arbiter is on the bus, with a display-name; the bus is in \
+            DBUS_SYSTEM_BUS_ADDRESS, DBUS_SESSION_BUS_ADDRESS and {bus}"
+STARTS "starts" "ProviderDelegate.PerformStart" needs ["registers"]
+    "A start is fulfilled when the network took the call, within 20 s."
+    change "place the call, Fulfil the request, then report how it goes on"
+OPENS "opens-audio" "ProviderDelegate.AudioActivated" needs ["registers"]
+    "The grant of the audio is acknowledged within 2 s."
+    change "open the microphone and the loudspeaker, then Fulfil the request"
+MUTES "mutes" "ProviderDelegate.PerformSetMuted" needs ["registers"]
+    "Mute and unmute are fulfilled within 5 s."
+    change "mute the microphone for this call, then Fulfil the request"
+TONES "plays-tones" "ProviderDelegate.PerformPlayDtmf" needs ["registers"]
+    "Tones are fulfilled when they were played, within 5 s and their playing time."
+    change "play the tones, then Fulfil the request; where the call has none, report can-dtmf false"
+HOLDS "holds" "ProviderDelegate.PerformSetHeld" needs ["registers"]
+    "A hold is fulfilled when the call is held, within 5 s."
+    change "hold the call in the network, then Fulfil the request; where the call cannot be held, \
+            report can-hold false"
+CLOSES "closes-audio" "ProviderDelegate.AudioDeactivated" needs ["opens-audio", "holds"]
+    "The loss of the audio is acknowledged within 2 s."
+    change "close the microphone and the loudspeaker at once, then Fulfil the request"
+RESUMES "resumes" "ProviderDelegate.PerformSetHeld" needs ["holds"]
+    "A resume is fulfilled when the call is active again, within 5 s."
+    change "resume the call in the network, then Fulfil the request"
+REOPENS "reopens-audio" "ProviderDelegate.AudioActivated" needs ["opens-audio", "closes-audio", "resumes"]
+    "A new grant, with a new generation, is acknowledged like the first."
+    change "do not compare the generation with one that is over; open the microphone and the \
+            loudspeaker again, then Fulfil the request"
+SAME_STATE "same-state" "ProviderDelegate" needs ["holds", "resumes", "mutes"]
+    "A state that the call has already is success."
+    change "Fulfil a request for the state that the call is in, without doing anything"
+REPEATS "repeats" "ProviderDelegate" needs []
+    "The same request may come again after the arbiter was restarted; it is answered again, with success."
+    change "remember what was answered to each request id, and say it again"
+ONCE "performs-once" "ProviderDelegate" needs ["repeats"]
+    "A request that comes again is not performed again."
+    change "remember the request ids that were answered, and only answer when one comes again"
+TIME_OUT "takes-time-out" "ProviderDelegate.ActionTimedOut" needs ["holds", "resumes", "reopens-audio"]
+    "A hold whose time is over is undone: the app is told and asked to resume, and resumes."
+    change "ActionTimedOut wants no answer and is no reason to change the call by itself; the \
+            PerformSetHeld that follows is performed and fulfilled"
+TWO_CALLS "two-calls" "Manager.StartCall" needs ["starts", "resumes", "takes-time-out"]
+    "A second call holds the first; when it has ended, the first is resumed."
+    change "keep calls apart by their UUIDs; an app that carries one call only says \
+            maximum-call-groups 1 in its configuration"
+JOINS "joins" "ProviderDelegate.PerformSetGroup" needs ["two-calls"]
+    "A call that says that it can be grouped is joined with another within 5 s."
+    change "make a conference of both, then Fulfil the request; where the app has none, say \
+            maximum-calls-per-group 1 in its configuration or can-group false for the call"
+LEAVES "leaves" "ProviderDelegate.PerformSetGroup" needs ["joins"]
+    "A call leaves its group within 5 s."
+    change "split the call off when the other call is empty, then Fulfil the request"
+ENDS "ends" "ProviderDelegate.PerformEnd" needs ["registers"]
+    "An end is carried out within 5 s; it cannot be refused."
+    change "hang up, then Fulfil the request or ReportEnded; Fail keeps no call alive"
+ENDS_ENDED "ends-ended" "ProviderDelegate.PerformEnd" needs ["ends"]
+    "An end of a call that is over already is success."
+    change "Fulfil an end of a call that the app does not have any more"
+REPORTS "reports-incoming" "Provider.ReportIncomingCall" needs ["registers"]
+    "An incoming call is reported before the app rings."
+    change "report the call as soon as the network announces it"
+NAMES_CALLER "names-caller" "Provider.ReportIncomingCall" needs ["reports-incoming"]
+    "An incoming call is reported with the address of its caller."
+    change "put remote-handle into the update: sip:…, tel:+… or another URI; leave it out only for \
+            callers that hide it"
+REPORTS_ONCE "reports-once" "Provider.ReportIncomingCall" needs ["reports-incoming"]
+    "A call is reported under one UUID, however often."
+    change "make the UUID once, when the call is first announced, and keep it for every report"
+ANSWERS "answers" "ProviderDelegate.PerformAnswer" needs ["reports-incoming"]
+    "An answer is fulfilled when the call is connected, within 10 s."
+    change "answer the call in the network, then Fulfil the request"
+REMOTE_ENDS "reports-remote-end" "Provider.ReportEnded" needs ["answers"]
+    "An end at the far end is reported."
+    change "call ReportEnded as soon as the network says that the call is over"
+END_REASON "end-reason" "Provider.ReportEnded" needs ["reports-remote-end"]
+    "A call that the far end hung up has ended as remote-ended."
+    change "say remote-ended when the far end hung up a connected call"
+DECLINES "declines" "ProviderDelegate.PerformEnd" needs ["reports-incoming", "ends"]
+    "A ringing call is declined within 5 s."
+    change "PerformEnd comes for ringing calls, too: decline in the network, then Fulfil the request"
+NEW_UUID "new-uuid" "Provider.ReportIncomingCall" needs ["reports-incoming"]
+    "Each call has a new UUID."
+    change "make a random UUID for each call; one that was used is refused with AlreadyEnded"
+DROPS "drops-refused" "Provider.ReportIncomingCall" needs ["reports-incoming", "reports-once", "new-uuid"]
+    "A call whose report is refused (Busy, Filtered…) is over: it does not ring and is not kept."
+    change "tell the network (486 for Busy, else a decline), forget the call, and report nothing more \
+            about it"
+RECONCILES "reconciles" "ProviderDelegate.Reconcile" needs ["registers"]
+    "An arbiter that was restarted is told within 5 s which calls are still there."
+    change "stay on the bus while the arbiter is away, and Fulfil Reconcile with calls: each UUID \
+            with its state"
+KEEPS "keeps-calls" "ProviderDelegate.Reconcile" needs ["reconciles"]
+    "Calls go on while the arbiter is restarted, in the state in which they were."
+    change "leave calls alone while the arbiter is away, and list in Reconcile all that are there, \
+            each with the state in which it is"
+AGAIN "registers-again" "Manager.RegisterProvider" needs ["registers"]
+    "An app registers again with an arbiter that has lost its state."
+    change "call RegisterProvider whenever org.callarbiter.Calls1 has a new owner"
+REPORTS_AGAIN "reports-again" "Provider.ReportCall" needs ["registers-again", "keeps-calls"]
+    "Live calls that the arbiter does not know are reported to it."
+    change "when RegisterProvider returns another epoch than before, call ReportCall for each live \
+            call, with the same UUID"
+RESETS "resets" "ProviderDelegate.Reset" needs ["reconciles"]
+    "Reset ends all calls, without further reports."
+    change "hang up and forget all calls when Reset comes, and report nothing about them"
+UNREGISTERS "unregisters" "Provider.Unregister" needs ["registers"]
+    "An app that is asked to end (SIGTERM) takes leave and ends, within 3 s."
+    change "on SIGTERM end the calls, call Unregister and exit"
+IN_ORDER "reports-in-order" "Provider.ReportState" needs ["registers"]
+    "What is reported of a call is what can follow: no report is refused as invalid."
+    change "report the states of a call in the order in which they come, of calls that were reported, \
+            and in the words of the contract"
+SILENT "silent-after-end" "Provider" needs ["registers"]
+    "Nothing is reported of a call that has ended."
+    change "forget a call when its end was reported or fulfilled; a late word of the network about it \
+            is dropped"
+TIME "asks-for-time" "Provider.Progress" needs []
+    "A request is extended at most three times, and before its time is over."
+    change "call Progress before the deadline of the request, at most three times; answer with Fail \
+            when it takes longer"
+}
 
 /// What only a call that is connected can show.
-pub const LIVE: [&Rule; 5] = [&MUTES, &TONES, &HOLDS, &CLOSES, &RESUMES];
+pub const LIVE: [&Rule; 8] =
+    [&OPENS, &MUTES, &TONES, &HOLDS, &CLOSES, &RESUMES, &REOPENS, &SAME_STATE];
+/// What only an incoming call can show.
+pub const INCOMING: [&Rule; 8] =
+    [&REPORTS, &NAMES_CALLER, &REPORTS_ONCE, &ANSWERS, &REMOTE_ENDS, &DECLINES, &NEW_UUID, &DROPS];

@@ -103,7 +103,7 @@ fn status_text(status: ExitStatus) -> String {
 }
 
 /// Beside this program, as it is built; in libexec, as it is installed; else wherever PATH has it.
-fn find() -> PathBuf {
+pub fn find() -> PathBuf {
     let own = std::env::current_exe().ok().and_then(|own| own.canonicalize().ok());
     let dir = own.as_deref().and_then(Path::parent);
     let places = dir.map(|dir| [dir.join("callarbiterd"), dir.join("../libexec/callarbiterd")]);

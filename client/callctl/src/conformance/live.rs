@@ -1,0 +1,183 @@
+//! What every live call is asked: audio, mute, tones, hold and resume, each also once more.
+//!
+//! Owns how these rules are tried.
+
+use super::{
+    rules::{self, Rule},
+    trial::Trial,
+};
+
+/// In µs; when they are over the arbiter goes on without the app's word.
+const AUDIO: u64 = 2_000_000;
+
+impl Trial<'_> {
+    /// The call has just become active.
+    pub async fn live(&mut self, call: &str) {
+        self.lived = true;
+        if self.audio(&rules::OPENS, "granting", "granted").await {
+            self.repeat("AudioActivated", call).await;
+        }
+        let muted = self.mutes(call).await;
+        self.tones(call).await;
+        if !self.can(call, "hold") {
+            for rule in [
+                &rules::HOLDS,
+                &rules::CLOSES,
+                &rules::RESUMES,
+                &rules::REOPENS,
+                &rules::SAME_STATE,
+                &rules::TIME_OUT,
+                &rules::TWO_CALLS,
+            ] {
+                self.report.skip(rule, "the call says that it cannot be held");
+            }
+            return;
+        }
+        let held = self.holds(call).await;
+        if self.report.may_try(&rules::SAME_STATE) {
+            let same = muted.and(held);
+            self.report.note(&rules::SAME_STATE, same);
+        }
+        if self.report.may_try(&rules::TIME_OUT) {
+            self.takes_time_out(call).await;
+        }
+    }
+
+    /// What came of asking to mute what is muted.
+    async fn mutes(&mut self, call: &str) -> Result<(), String> {
+        let mut same = Ok(());
+        let muted = match self.ask(&format!("mute:{call}")).await {
+            Ok(()) => {
+                self.repeat("PerformSetMuted", call).await;
+                same = self.ask_again("PerformSetMuted", call, Some(true)).await;
+                self.ask(&format!("unmute:{call}")).await
+            }
+            failed => failed,
+        };
+        self.report.note(&rules::MUTES, muted);
+        same.map_err(|why| format!("mute of a call that is muted {why}"))
+    }
+
+    async fn tones(&mut self, call: &str) {
+        match self.can(call, "dtmf") {
+            true => {
+                let played = self.ask(&format!("dtmf:{call}:1")).await;
+                if self.report.note(&rules::TONES, played) {
+                    self.repeat("PerformPlayDtmf", call).await;
+                }
+            }
+            false => self.report.skip(&rules::TONES, "the call says that it has no dtmf"),
+        }
+    }
+
+    /// What came of asking to hold what is held and to resume what is active.
+    async fn holds(&mut self, call: &str) -> Result<(), String> {
+        let held = self.ask(&format!("hold:{call}")).await;
+        if !self.report.note(&rules::HOLDS, held) {
+            return Ok(());
+        }
+        let closes = self.report.may_try(&rules::CLOSES)
+            && self.audio(&rules::CLOSES, "releasing", "idle").await;
+        if closes {
+            self.repeat("AudioDeactivated", call).await;
+        }
+        self.repeat("PerformSetHeld", call).await;
+        let same_hold = self.ask_again("PerformSetHeld", call, Some(true)).await;
+        let resumed = self.ask(&format!("unhold:{call}")).await;
+        let mut same_resume = Ok(());
+        if self.report.note(&rules::RESUMES, resumed) {
+            if self.report.may_try(&rules::REOPENS) {
+                self.audio(&rules::REOPENS, "granting", "granted").await;
+            }
+            self.repeat("PerformSetHeld", call).await;
+            same_resume = self.ask_again("PerformSetHeld", call, Some(false)).await;
+        }
+        same_hold
+            .map_err(|why| format!("hold of a call that is held {why}"))
+            .and(same_resume.map_err(|why| format!("resume of a call that is active {why}")))
+    }
+
+    /// The answer to a hold is kept from the arbiter, and the hold is taken back: for the app as if its time
+    /// were over.
+    async fn takes_time_out(&mut self, call: &str) {
+        let since = self.relay.said.mark();
+        self.relay.withhold(Some("PerformSetHeld"));
+        let undone = self.undone(call, since).await;
+        self.relay.withhold(None);
+        match undone {
+            Ok(true) => {
+                let active = self.resumed(call, since).await;
+                self.report.note(&rules::TIME_OUT, active);
+            }
+            Ok(false) => self
+                .report
+                .skip(&rules::TIME_OUT, "the app reported the hold before its time could be over"),
+            Err(why) => {
+                self.report.skip(&rules::TIME_OUT, &why);
+            }
+        }
+    }
+
+    async fn undone(&mut self, call: &str, since: usize) -> Result<bool, String> {
+        let word = format!("hold:{call}").parse()?;
+        let failed = |error: crate::failure::Failure| error.to_string();
+        let hold = self.session.begin(&self.board(), &[word]).await.map_err(failed)?;
+        self.word(since, |word| word.from_app && matches!(word.name.as_str(), "Fulfil" | "Fail"))
+            .await?;
+        if hold.cancel().await.is_err() {
+            return Ok(false);
+        }
+        self.word(since, |word| !word.from_app && word.name == "ActionTimedOut").await?;
+        Ok(true)
+    }
+
+    async fn resumed(&mut self, call: &str, since: usize) -> Result<(), String> {
+        let told = self
+            .word(since, |word| !word.from_app && word.name == "ActionTimedOut")
+            .await
+            .map_err(|why| format!("ActionTimedOut was not said: {why}"))?;
+        let first = told.text(0).to_owned();
+        let resume = self
+            .word(since, |word| {
+                !word.from_app && word.name == "PerformSetHeld" && word.text(0) != first
+            })
+            .await
+            .map_err(|why| format!("the arbiter did not ask to resume the call: {why}"))?;
+        self.answer_to(resume.text(0), since)
+            .await
+            .map_err(|why| format!("the resume after the time-out {why}"))?;
+        self.in_state(call, "active").await
+    }
+
+    /// The audio got from the phase in which the app is asked to the next before the arbiter went on
+    /// without it, by the arbiter's own clock.
+    pub async fn audio(&mut self, rule: &'static Rule, asking: &str, done: &str) -> bool {
+        let mut asked = None;
+        let took = self
+            .until(&format!("audio that is {done}"), |board| {
+                let audio = &board.audio;
+                if audio.phase == asking {
+                    asked = Some(audio.since);
+                }
+                (audio.phase == done).then(|| asked.map(|asked| audio.since.saturating_sub(asked)))
+            })
+            .await;
+        let seen = match took {
+            Ok(None) => self.acknowledged(asking).await,
+            Ok(Some(micros)) if micros < AUDIO => Ok(()),
+            Ok(Some(_)) => Err("it was not fulfilled within 2 s".to_owned()),
+            Err(missing) => Err(missing),
+        };
+        self.report.note(rule, seen)
+    }
+
+    /// The phases were over before they were looked at: what did the app say?
+    async fn acknowledged(&mut self, asking: &str) -> Result<(), String> {
+        let member = if asking == "granting" { "AudioActivated" } else { "AudioDeactivated" };
+        let asked = self.relay.said.last(|word| !word.from_app && word.name == member);
+        match asked {
+            Some(asked) => self.answer_to(asked.text(0), 0).await,
+            None => Err(format!("{member} was never said")),
+        }
+    }
+}

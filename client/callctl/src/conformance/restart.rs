@@ -1,0 +1,139 @@
+//! The arbiter goes away: it is killed and comes back, comes back without its state, and takes leave by `Reset`.
+//!
+//! Owns how these rules are tried.
+
+use std::{collections::HashMap, time::Duration};
+
+use tokio::time::{Instant, sleep};
+use zbus::Variant;
+
+use super::{
+    rules,
+    trial::{PATIENCE, Trial},
+};
+use crate::failure::Failure;
+
+/// Between two questions about what is left.
+const AGAIN_AFTER: Duration = Duration::from_millis(100);
+const NO_CALL: &str =
+    "there was no live call: --handle HANDLE of somebody who answers would let it be tried";
+
+impl Trial<'_> {
+    pub async fn restart(&mut self) -> Result<(), Failure> {
+        let Some(call) = self.some_call().await? else {
+            for rule in [&rules::RECONCILES, &rules::KEEPS, &rules::REPORTS_AGAIN, &rules::RESETS] {
+                self.report.skip(rule, NO_CALL);
+            }
+            self.registers_again().await?;
+            return Ok(());
+        };
+        self.reconciles(&call).await?;
+        self.registers_again().await?;
+        if self.report.may_try(&rules::REPORTS_AGAIN) {
+            let there = self.in_state(&call, "active").await;
+            self.report.note(&rules::REPORTS_AGAIN, there);
+        }
+        if self.report.may_try(&rules::RESETS) {
+            let reset = self.resets(&call).await;
+            self.report.note(&rules::RESETS, reset);
+        }
+        self.clear().await;
+        Ok(())
+    }
+
+    /// A call that is active.
+    async fn some_call(&mut self) -> Result<Option<String>, Failure> {
+        if let Some(call) = self.live.take() {
+            return Ok(Some(call));
+        }
+        if self.report.kept(&rules::STARTS)
+            && let Ok(call) = self.start().await
+        {
+            if self.in_state(&call, "active").await.is_ok() {
+                return Ok(Some(call));
+            }
+            self.end(&call).await;
+        }
+        if self.report.kept(&rules::ANSWERS)
+            && self.report.kept(&rules::REPORTS_ONCE)
+            && let Some(command) = self.options.incoming.clone()
+            && let (caller, Ok(call)) = self.ring(&command).await?
+        {
+            let answered = self.ask(&format!("answer:{}", call.id)).await;
+            caller.stop().await;
+            return Ok(answered.ok().map(|()| call.id));
+        }
+        Ok(None)
+    }
+
+    async fn reconciles(&mut self, call: &str) -> Result<(), Failure> {
+        let since = self.relay.said.mark();
+        self.kill_arbiter().await;
+        self.stage.start_arbiter()?;
+        let asked = self.word(since, |word| !word.from_app && word.name == "Reconcile").await;
+        let answered = match asked {
+            Ok(asked) => self.answer_to(asked.text(0), since).await,
+            Err(why) => Err(format!("the arbiter could not ask it: {why}")),
+        };
+        let answered = answered.map_err(|why| match why.starts_with("was") {
+            true => format!("Reconcile {why}"),
+            false => why,
+        });
+        if self.report.note(&rules::RECONCILES, answered) {
+            let there = self.in_state(call, "active").await;
+            let there = there.map_err(|why| {
+                format!("it was active before; {why}, so that Reconcile did not list it as active")
+            });
+            self.report.note(&rules::KEEPS, there);
+        }
+        Ok(())
+    }
+
+    /// What it showed counts no more.
+    async fn kill_arbiter(&mut self) {
+        self.stage.kill_arbiter().await;
+        while self.events.is_current() && self.events.next().await.is_some() {}
+    }
+
+    async fn registers_again(&mut self) -> Result<(), Failure> {
+        self.kill_arbiter().await;
+        self.stage.lose_state()?;
+        let since = self.relay.said.mark();
+        self.stage.start_arbiter()?;
+        let registered =
+            self.word(since, |word| word.from_app && word.name == "RegisterProvider").await;
+        let seen = match registered {
+            Ok(_) => self.until("the provider", |board| board.providers.first().map(drop)).await,
+            Err(why) => Err(format!("RegisterProvider was not called {why}")),
+        };
+        self.report.note(&rules::AGAIN, seen);
+        Ok(())
+    }
+
+    /// Told to the app alone, so that the arbiter can be asked what it hears of it.
+    async fn resets(&mut self, call: &str) -> Result<(), String> {
+        let since = self.relay.said.mark();
+        self.relay.tell("Reset", &()).await?;
+        let deadline = Instant::now() + PATIENCE;
+        // Hanging up takes its time.
+        while self.still_lists(call).await? {
+            if Instant::now() > deadline {
+                return Err("5 s later it still listed the call in Reconcile".to_owned());
+            }
+            sleep(AGAIN_AFTER).await;
+        }
+        match self.relay.said.find(since, |word| word.is_report_of(call)) {
+            Some(word) => Err(format!("it said {} about the call afterwards", word.name)),
+            None => Ok(()),
+        }
+    }
+
+    async fn still_lists(&mut self, call: &str) -> Result<bool, String> {
+        let since = self.relay.said.mark();
+        let calls = HashMap::from([(call, HashMap::from([("state", Variant::from("active"))]))]);
+        let request = self.relay.ask("Reconcile", |request| (request, calls)).await?;
+        let answer = self.word(since, |word| word.is_answer_to(&request)).await;
+        let answer = answer.map_err(|why| format!("Reconcile was not answered {why} of Reset"))?;
+        Ok(answer.listed().iter().any(|listed| listed == call))
+    }
+}

@@ -1,0 +1,102 @@
+//! The project's own examples pass `callctl conformance`: Rust, Python, C, and a real SIP telephone (baresip) with
+//! another one at the far end. It checks the verdicts and how long they take; that broken apps fail is checked
+//! beside callctl itself.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
+
+use std::ffi::OsStr;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use harness::sip::Softphone;
+use harness::{built, source};
+use serde_json::Value;
+use tokio::process::Command;
+
+/// What a whole run may take, on a machine that does other things too.
+const LIMIT: Duration = Duration::from_secs(20);
+/// What no example can have tried: they have no conferences, and are quick.
+const UNTRIED: [&str; 3] = ["joins", "leaves", "asks-for-time"];
+const BY_SIGNAL: [&str; 4] =
+    ["--incoming", "kill -USR1 $APP_PID", "--remote-end", "kill -USR2 $APP_PID"];
+
+#[tokio::test]
+async fn the_rust_example_keeps_every_rule() -> Result<()> {
+    let program = built("examples/speakerbox", "-p callarbiter --example speakerbox")?;
+    let arguments = [OsStr::new("--"), program.as_os_str(), OsStr::new("{bus}")];
+    keeps_every_rule(BY_SIGNAL.map(OsStr::new).into_iter().chain(arguments)).await
+}
+
+#[tokio::test]
+async fn the_python_example_keeps_every_rule() -> Result<()> {
+    let program = source("client/examples/python/provider.py");
+    let python = OsStr::new("/usr/bin/python3");
+    let arguments = ["--bus", "{bus}"].map(OsStr::new);
+    let app = [OsStr::new("--"), python, program.as_os_str()].into_iter().chain(arguments);
+    keeps_every_rule(BY_SIGNAL.map(OsStr::new).into_iter().chain(app)).await
+}
+
+#[tokio::test]
+async fn the_c_example_keeps_every_rule() -> Result<()> {
+    let directory = tempfile::tempdir()?;
+    let build = format!("BUILD={}", directory.path().display());
+    let sources = source("client/examples/c");
+    let made = Command::new("make").arg("-C").arg(sources).arg(build).output().await?;
+    ensure!(made.status.success(), "make: {}", String::from_utf8_lossy(&made.stderr));
+    let program = directory.path().join("provider");
+    let app = [OsStr::new("--"), program.as_os_str(), OsStr::new("--bus"), OsStr::new("{bus}")];
+    keeps_every_rule(BY_SIGNAL.map(OsStr::new).into_iter().chain(app)).await
+}
+
+#[tokio::test]
+async fn a_real_sip_telephone_keeps_every_rule() -> Result<()> {
+    let phone = Softphone::start("alice").await?;
+    let far = Softphone::answering("yann").await?;
+    let call = by_control(&far, &format!("dial {}", phone.uri()));
+    let hang_up = by_control(&far, "hangup");
+    let microphone = phone.microphone();
+    let program = built("examples/baresip", "-p callarbiter --example baresip")?;
+    let program = program.to_str().context("a path that is text")?;
+    let arguments = [
+        ["--handle", far.uri()],
+        ["--incoming", &call],
+        ["--remote-end", &hang_up],
+        ["--", program],
+        ["--bus", "{bus}"],
+        ["--control", phone.control_address()],
+        ["--source", &microphone],
+        ["--player", "aubridge,player"],
+    ];
+    keeps_every_rule(arguments.iter().flatten().map(OsStr::new)).await
+}
+
+async fn keeps_every_rule(arguments: impl Iterator<Item = &OsStr>) -> Result<()> {
+    let began = Instant::now();
+    let output = Command::new(built("callctl", "-p callctl")?)
+        .args(["--json", "conformance"])
+        .args(arguments)
+        .kill_on_drop(true)
+        .output()
+        .await?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    let report: Value = serde_json::from_slice(&output.stdout).with_context(|| said.to_string())?;
+    let rules = report["rules"].as_array().context("rules")?;
+    let with = |verdict: &str| -> Vec<&Value> {
+        rules.iter().filter(|rule| rule["verdict"] == verdict).collect()
+    };
+    assert!(with("failed").is_empty() && output.status.success(), "{:#?}\n{said}", with("failed"));
+    let untried: Vec<_> = with("not-tried").iter().map(|rule| rule["name"].clone()).collect();
+    assert_eq!(untried, UNTRIED, "{:#?}", with("not-tried"));
+    assert!(began.elapsed() < LIMIT, "it took {:?}", began.elapsed());
+    Ok(())
+}
+
+/// A command line by which a running baresip does this, and has said so.
+fn by_control(softphone: &Softphone, command: &str) -> String {
+    let (name, parameters) = command.split_once(' ').unwrap_or((command, ""));
+    let body = serde_json::json!({ "command": name, "params": parameters }).to_string();
+    let (host, port) = softphone.control_address().rsplit_once(':').expect("host and port");
+    let told = format!("{}:{body},", body.len());
+    format!(
+        "exec bash -c 'exec 3<>/dev/tcp/{host}/{port} && printf %s \"$0\" >&3 && read -rN 1 <&3' '{told}'"
+    )
+}
