@@ -5,7 +5,6 @@
 
 pub mod bus;
 pub mod cli;
-pub mod config;
 mod crash;
 #[cfg(feature = "embedded")]
 pub mod embedded;
@@ -16,3 +15,5 @@ pub mod logind;
 pub mod platform;
 pub mod run;
 pub mod store;
+
+pub use callarbiter_config as config;

@@ -111,12 +111,13 @@ fn place(options: &Options) -> Option<Place> {
 }
 
 fn sources(options: &Options) -> Sources {
-    match (&options.bus, options.config.clone()) {
+    let sources = match (&options.bus, options.config.clone()) {
         #[cfg(feature = "embedded")]
         (Bus::Embedded, file) => Sources::for_private_bus(file),
         (_, Some(file)) => Sources::only(file),
         (_, None) => Sources::installed(),
-    }
+    };
+    sources.in_local_time()
 }
 
 /// The bus, and what must live as long as the line to it.

@@ -150,6 +150,8 @@ words! {
         DoNotDisturb = "dnd",
         /// Another user has the seat.
         Background = "background",
+        /// A rule of the administrator.
+        Rule = "rule",
     }
 }
 
@@ -276,6 +278,8 @@ words! {
         ActiveWithoutAudio = "active-without-audio",
         /// An app plays or records for its calls without having the audio.
         StreamingWithoutAudio = "streaming-without-audio",
+        /// A call is about to be answered by a rule: an intercom.
+        AnswersItself = "answers-itself",
     }
 }
 

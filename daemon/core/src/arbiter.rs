@@ -141,6 +141,10 @@ impl Arbiter {
                 self.look_at_seats(now, effects);
                 Ok(Reply::Done)
             }
+            Input::Locked { uid, locked } => {
+                self.quietly(now, uid, effects, |d| d.locked = locked);
+                Ok(Reply::Done)
+            }
             Input::Suspend(suspended) => {
                 self.suspended = suspended;
                 self.everywhere(now, effects, |d| d.set_suspended(suspended));
@@ -358,6 +362,7 @@ impl Domain {
             Due::Grace(id) => self.grace_over(id),
             Due::Forget(id) => self.forget_transaction(id),
             Due::Errand(id) => self.errand_timed_out(id),
+            Due::AutoAnswer(id) => self.answer_itself(id),
             Due::Records => self.offer_records(),
         }
     }

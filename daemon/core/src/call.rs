@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{
-    CallId, Contact, GroupId, Private, ProviderId, RequestId, Time, saved::reasons::Reason,
+    CallId, Contact, GroupId, Private, ProviderId, RequestId, Time, Treatment,
+    saved::reasons::Reason,
 };
 
 /// One call. Every field is public to readers; only the core writes.
@@ -98,6 +99,9 @@ pub struct Call {
     pub(crate) left_active: bool,
     /// When it was last held: the newest is resumed first.
     pub(crate) held_at: u64,
+    /// What rules decided of it, if they did.
+    #[serde(default)]
+    pub(crate) treatment: Option<Box<Treatment>>,
 }
 
 impl Call {
@@ -360,6 +364,8 @@ pub enum Silenced {
     DoNotDisturb,
     /// Another user has the seat.
     Background,
+    /// A rule of the administrator.
+    Rule,
 }
 
 impl Silenced {
@@ -370,6 +376,7 @@ impl Silenced {
             Silenced::User => "user",
             Silenced::DoNotDisturb => "dnd",
             Silenced::Background => "background",
+            Silenced::Rule => "rule",
         }
     }
 }

@@ -81,6 +81,7 @@ impl Domain {
         if before != call.known {
             shown.known.get_or_insert(before);
             self.contacts_changed.push(id);
+            self.treat_again(id);
         }
     }
 }

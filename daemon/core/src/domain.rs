@@ -82,6 +82,7 @@ pub struct Domain {
     pub(crate) seats: Vec<Arc<str>>,
     pub(crate) background: bool,
     pub(crate) suspended: bool,
+    pub(crate) locked: bool,
     pub(crate) next: Next,
     /// Derived from the maps above.
     pub(crate) index: Index,

@@ -225,6 +225,8 @@ pub enum Notice {
     ActiveWithoutAudio,
     /// The app of this call plays or records without having the audio.
     StreamingWithoutAudio,
+    /// This call is about to be answered by a rule.
+    AnswersItself,
 }
 
 impl Notice {
@@ -236,6 +238,7 @@ impl Notice {
             Notice::StaysHeld => "stays-held",
             Notice::ActiveWithoutAudio => "active-without-audio",
             Notice::StreamingWithoutAudio => "streaming-without-audio",
+            Notice::AnswersItself => "answers-itself",
         }
     }
 }

@@ -48,6 +48,8 @@ pub enum Input {
     Seats { uid: Uid, seats: Vec<Arc<str>> },
     /// Who has a seat now.
     Foreground { seat: Arc<str>, uid: Option<Uid> },
+    /// This user's session is locked, or not any more.
+    Locked { uid: Uid, locked: bool },
     /// The machine is about to sleep (true) or is awake again (false).
     Suspend(bool),
     /// The configuration was read again; calls are not touched.

@@ -327,6 +327,9 @@ impl Domain {
                 Due::Grace(id) => self.providers.contains_key(&id),
                 Due::Forget(id) => self.transactions.get(&id).is_some_and(|t| t.finished),
                 Due::Errand(id) => self.errands.contains_key(&id),
+                Due::AutoAnswer(id) => {
+                    self.calls.get(&id).is_some_and(|c| c.state == CallState::Ringing)
+                }
                 Due::Records => {
                     let kept = self.holder(Role::History).is_some();
                     kept && !self.records.is_empty() && self.recording.get().some().is_some()

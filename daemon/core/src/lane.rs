@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::{
     Action, Ask, CallId, CallState, Caller, Cause, Change, Direction, Domain, EndReason, Error,
-    GroupId, HeldBy, Object, Outcome, Private, Refusal, Reply, Requested, Result, Step,
+    GroupId, HeldBy, Object, Origin, Outcome, Private, Refusal, Reply, Requested, Result, Step,
     Transaction, TransactionId, Update, Verb,
     batch::BatchWaiter,
     choice::Through,
@@ -48,6 +48,17 @@ impl Domain {
         requested: Vec<Requested>,
         token: Option<Uuid>,
     ) -> Result<Reply> {
+        self.accept_as(caller, self.origin(caller), requested, token)
+    }
+
+    /// The same for whom the origin is known.
+    pub(crate) fn accept_as(
+        &mut self,
+        caller: Caller,
+        origin: Origin,
+        requested: Vec<Requested>,
+        token: Option<Uuid>,
+    ) -> Result<Reply> {
         let known = token.and_then(|t| self.tokens.answer(t, self.now.mono));
         if let Some(reply) = known {
             return Ok(reply);
@@ -63,7 +74,7 @@ impl Domain {
                 format!("{limit} transactions are unfinished (limit `transactions`); wait for one"),
             ));
         }
-        let (id, origin) = (self.next.transaction(), self.origin(caller));
+        let id = self.next.transaction();
         let mut actions = Vec::new();
         let mut started = None;
         for (Requested { action, expected }, target) in requested.into_iter().zip(accepted.targets)
@@ -79,6 +90,9 @@ impl Domain {
             let cause =
                 Cause::Requested { origin, action: Verb::of_action(&action), transaction: id };
             self.because(call, cause);
+            if matches!(action, Action::Start { .. }) {
+                self.treat_start(call);
+            }
             if self.calls.get(&call).is_some_and(|c| c.state == CallState::Launching)
                 && matches!(action, Action::Start { .. })
             {

@@ -32,6 +32,7 @@ mod life;
 mod memory;
 mod names;
 mod plan;
+mod policy;
 mod private;
 mod provider;
 mod quiet;
@@ -51,6 +52,7 @@ mod time;
 mod timers;
 pub mod tones;
 mod transaction;
+mod treatment;
 mod turn;
 mod why;
 mod words;
@@ -73,6 +75,10 @@ pub use input::{
 };
 pub use names::Names;
 pub use plan::PlannedStep;
+pub use policy::{
+    AutoAnswer, Busy, Contacts, Days, Handles, HoldFailed, Hours, Moment, Pattern, Ring, Rule,
+    Then, Treatment, USUAL, When, Zone,
+};
 pub use private::Private;
 pub use provider::Provider;
 pub use record::{Missed, Record};

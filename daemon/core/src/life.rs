@@ -6,9 +6,10 @@
 use uuid::Uuid;
 
 use crate::{
-    AnswerPlan, Ask, Call, CallId, CallState, Cause, Change, Deadline, Direction, End, EndReason,
-    Error, GroupId, Happening, HeldBy, Millis, Missed, Object, Private, ProviderId, Refusal,
-    Silenced, Update, domain::Domain, focus::Vacated, group::Group, request::Verdict, timers::Due,
+    AfterRemoteEnd, AnswerPlan, Ask, Call, CallId, CallState, Cause, Change, Deadline, Direction,
+    End, EndReason, Error, GroupId, Happening, HeldBy, Millis, Missed, Object, Private, ProviderId,
+    Refusal, Silenced, Update, domain::Domain, focus::Vacated, group::Group, request::Verdict,
+    timers::Due,
 };
 
 /// What a new call is made of.
@@ -64,6 +65,7 @@ impl Domain {
             ending: None,
             left_active: false,
             held_at: 0,
+            treatment: None,
         };
         self.by_uuid.insert((uuid, id));
         self.calls.insert(id, call);
@@ -104,6 +106,7 @@ impl Domain {
         let now = self.now;
         if old == Some(CallState::Ringing) {
             self.timers.disarm(Due::Ring(id));
+            self.timers.disarm(Due::AutoAnswer(id));
         }
         if old.is_some_and(|old| old.is_dialing() || old == CallState::Launching) {
             self.timers.disarm(Due::Progress(id));
@@ -266,6 +269,7 @@ impl Domain {
             return;
         };
         let (provider, connected) = (call.provider, call.connected_at != 0);
+        let after = call.treatment().and_then(|t| t.then.after_end);
         let silenced = call.silenced;
         let open = call.requests.clone();
         self.transition(id, CallState::Ended, reason.name());
@@ -303,7 +307,7 @@ impl Domain {
             && self.focus == Some(group)
             && self.members(group).next().is_none()
         {
-            self.vacate(self.vacated_by(reason, connected));
+            self.vacate(self.vacated_by(reason, connected, after));
         }
         self.target_lost(id);
         self.forget_provider_if_done(provider);
@@ -323,10 +327,15 @@ impl Domain {
         }
     }
 
-    fn vacated_by(&self, reason: EndReason, connected: bool) -> Vacated {
-        use crate::AfterRemoteEnd;
+    fn vacated_by(
+        &self,
+        reason: EndReason,
+        connected: bool,
+        ruled: Option<AfterRemoteEnd>,
+    ) -> Vacated {
         let local = matches!(reason, EndReason::LocalEnded | EndReason::Declined);
-        let resume = self.settings.policy.after_remote_end == AfterRemoteEnd::Resume;
+        let after = ruled.unwrap_or(self.settings.policy.after_remote_end);
+        let resume = after == AfterRemoteEnd::Resume;
         if local || !connected || resume { Vacated::Resume } else { Vacated::Keep }
     }
 

@@ -6,8 +6,11 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    Action, AnswerPlan, Call, CallId, CallRef, CallState, Caller, Domain, Error, GroupId, Private,
-    ProviderId, Refusal, Requested, Result, WhenBusy, choice::Through, rights,
+    Action, AnswerPlan, Busy, Call, CallId, CallRef, CallState, Caller, Direction, Domain, Error,
+    GroupId, Private, ProviderId, Refusal, Requested, Result, Treatment, WhenBusy,
+    choice::Through,
+    rights,
+    treatment::{class, insists},
 };
 
 /// A step of a plan, asked for or implied.
@@ -130,7 +133,10 @@ impl Domain {
             return Err(Refusal::new(Error::CannotHold, why));
         }
         if draft.next {
-            draft.note(&self.room(CallId(0), None, emergency, &draft.ahead)?);
+            let ruled =
+                app.and_then(|app| self.treatment_of(app, handle, Direction::Outgoing, false));
+            let room = self.room_by(CallId(0), None, emergency, ruled.as_deref(), &draft.ahead)?;
+            draft.note(&room);
             if let Through::Here(id) = way {
                 self.group_room(id, CallId(0), emergency, &draft.ahead)?;
             }
@@ -222,8 +228,25 @@ impl Domain {
         emergency: bool,
         ahead: &Ahead,
     ) -> Result<Room> {
+        let ruled = self.calls.get(&target).and_then(Call::treatment);
+        self.room_by(target, group, emergency, ruled, ahead)
+    }
+
+    /// The same for a call of which rules decided this.
+    fn room_by(
+        &self,
+        target: CallId,
+        group: Option<GroupId>,
+        emergency: bool,
+        ruled: Option<&Treatment>,
+        ahead: &Ahead,
+    ) -> Result<Room> {
         let mut room = Room::default();
-        let may_end = emergency || self.settings.policy.when_busy == WhenBusy::End;
+        let ends = match ruled.and_then(|t| t.then.when_busy) {
+            Some(busy) => busy == Busy::End,
+            None => self.settings.policy.when_busy == WhenBusy::End,
+        };
+        let (own_class, insists) = (class(ruled), insists(ruled));
         for call in self.busy_ahead(ahead) {
             let own = call.id == target || (group.is_some() && call.group == group);
             if own || call.orphaned {
@@ -240,9 +263,11 @@ impl Domain {
                 return Err(protected(call));
             }
             let holdable = state == CallState::Active && call.can.hold;
-            if holdable && !(emergency && call.left_active) {
+            let lower = class(call.treatment()) <= own_class;
+            let stubborn = call.left_active && (emergency || insists && lower);
+            if holdable && !stubborn {
                 room.holds.push(call.id);
-            } else if may_end {
+            } else if emergency || lower && (ends || stubborn) {
                 room.ends.push(call.id);
             } else {
                 let why = match state {

@@ -10,9 +10,9 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{
-    Call, CallState, Caller, Cause, Direction, DoNotDisturb, Domain, Error, Exception, Missed,
-    Private, ProviderId, Refusal, Reply, Result, Role, Silenced, Time, Update, handle, life::Birth,
-    memory::next_of,
+    Call, CallId, CallState, Caller, Cause, Direction, DoNotDisturb, Domain, Error, Exception,
+    Missed, Private, ProviderId, Refusal, Reply, Result, Role, Silenced, Time, Update, handle,
+    life::Birth, memory::next_of,
 };
 
 /// Suppressed calls that are remembered for who tries again: within three minutes nobody is called by so many
@@ -60,7 +60,7 @@ impl Domain {
         }
         let aloud = |c: &&Call| {
             let rings = c.state == CallState::Ringing && c.silenced != Silenced::User;
-            rings && !self.is_allowed(&handle::key(&c.handle))
+            rings && !self.rings_aloud(c) && !self.is_allowed(&handle::key(&c.handle))
         };
         for id in self.calls.values().filter(aloud).map(|c| c.id).collect::<Vec<_>>() {
             if let Some(call) = self.call_mut(id) {
@@ -131,15 +131,7 @@ impl Domain {
         (missed, detail): (Missed, &str),
         why: Refusal,
     ) -> Reply {
-        let birth = Birth {
-            uuid,
-            provider,
-            direction: Direction::Incoming,
-            state: CallState::Screening,
-            reason: "reported",
-        };
-        let call = self.new_call(birth, update);
-        self.was_reported(call, CallState::Ringing);
+        let call = self.appear(provider, uuid, update);
         match missed {
             Missed::DoNotDisturb => {
                 self.because(call, Cause::DoNotDisturb { mode: DoNotDisturb::Refuse });
@@ -149,6 +141,20 @@ impl Domain {
         }
         self.filter_call(call, missed, detail);
         Reply::Filtered(call, why)
+    }
+
+    /// A call that is there only to be over: whoever shows calls can say that it was missed.
+    pub(crate) fn appear(&mut self, provider: ProviderId, uuid: Uuid, update: &Update) -> CallId {
+        let birth = Birth {
+            uuid,
+            provider,
+            direction: Direction::Incoming,
+            state: CallState::Screening,
+            reason: "reported",
+        };
+        let call = self.new_call(birth, update);
+        self.was_reported(call, CallState::Ringing);
+        call
     }
 
     fn is_allowed(&self, key: &Private) -> bool {

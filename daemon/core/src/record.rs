@@ -166,7 +166,7 @@ impl Missed {
             EndReason::Filtered => Missed::Screened,
             EndReason::RemoteEnded | EndReason::Unanswered => match silenced {
                 Silenced::DoNotDisturb => Missed::DoNotDisturb,
-                Silenced::User => Missed::Silenced,
+                Silenced::User | Silenced::Rule => Missed::Silenced,
                 Silenced::No | Silenced::Background if rang < SHORT_RING => Missed::ShortRing,
                 Silenced::No | Silenced::Background => Missed::Unanswered,
             },

@@ -7,8 +7,8 @@ use uuid::Uuid;
 
 use crate::{
     Ask, Call, CallId, CallState, Caller, Cause, Direction, DoNotDisturb, Domain, EndReason, Error,
-    HeldBy, Missed, Private, Provider, ProviderId, Refusal, Reply, Result, Silenced, Update, Word,
-    life::Birth, request::Verdict,
+    HeldBy, Missed, Private, Provider, ProviderId, Refusal, Reply, Result, Ring, Silenced, Update,
+    Word, life::Birth, request::Verdict,
 };
 
 impl Domain {
@@ -78,7 +78,15 @@ impl Domain {
             return self.no_room_for(id, uuid, &update, why);
         }
         let handle = update.handle.clone().unwrap_or_default();
-        let (disturbance, exception) = self.disturbance(id, &handle);
+        let treatment = self.treatment_by(id, &handle, Direction::Incoming);
+        if let Some(reply) = treatment.as_ref().and_then(|t| self.ruled_out(id, uuid, &update, t)) {
+            return Ok(reply);
+        }
+        let aloud = treatment.as_ref().is_some_and(|t| t.then.ring == Some(Ring::Aloud));
+        let (disturbance, exception) = match aloud {
+            true => (DoNotDisturb::Off, None),
+            false => self.disturbance(id, &handle),
+        };
         if disturbance == DoNotDisturb::Refuse {
             return Ok(self.suppress(id, uuid, &update));
         }
@@ -100,6 +108,7 @@ impl Domain {
                 call.silenced = Silenced::DoNotDisturb;
             }
         }
+        self.treat(call, treatment);
         if self.answered_sibling(call) {
             let reason = EndReason::AnsweredElsewhere;
             self.end_and_tell(call, reason, "the same call through another app");
@@ -196,8 +205,11 @@ impl Domain {
         self.may_report(id, uuid, false)?;
         let first = if matches!(state, Active | Held) { Connecting } else { state };
         let birth = Birth { uuid, provider: id, direction, state: first, reason: "reported" };
+        let handle = update.handle.clone().unwrap_or_default();
+        let treatment = self.treatment_by(id, &handle, direction);
         let call = self.new_call(birth, &update);
         self.was_reported(call, state);
+        self.treat(call, treatment);
         match state {
             Active => self.active_unasked(call, "reported active"),
             Held => self.became_held(call, HeldBy::USER, "reported held"),

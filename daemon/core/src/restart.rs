@@ -51,7 +51,11 @@ impl Domain {
             // No rule makes such a one.
             _ if at > most => Some((due, most)),
             // Those wait for the app's word, or for nothing.
-            Due::Request(_) | Due::Forget(_) | Due::Errand(_) | Due::Records => None,
+            Due::Request(_)
+            | Due::Forget(_)
+            | Due::Errand(_)
+            | Due::Records
+            | Due::AutoAnswer(_) => None,
             _ if at < least && !again => Some((due, least)),
             _ => None,
         };

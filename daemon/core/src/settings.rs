@@ -4,7 +4,9 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use crate::Millis;
+use serde::{Deserialize, Serialize};
+
+use crate::{Millis, Rule, Zone};
 
 /// Everything that configuration decides.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -15,6 +17,8 @@ pub struct Settings {
     pub limits: Limits,
     /// What to do where more than one thing would be right.
     pub policy: Policy,
+    /// What local time is, for rules about the time of day.
+    pub zone: Zone,
 }
 
 /// How long each thing may take.
@@ -156,6 +160,8 @@ pub struct Policy {
     pub correlated: Vec<Vec<Arc<str>>>,
     /// Emergency numbers.
     pub emergency: Emergency,
+    /// Rules, the first first; they refine what is said above.
+    pub rules: Arc<[Rule]>,
 }
 
 /// Whether an app must be allowed before it may provide calls.
@@ -169,7 +175,7 @@ pub enum AuthorizationPolicy {
 }
 
 /// What becomes of calls held by arbitration after a remote end.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum AfterRemoteEnd {
     /// They stay held, now by the user, who is told: nobody is overheard.
     #[default]

@@ -4,12 +4,13 @@
 //! it is, and what an outcome does to the rest, is [`crate::lane`]'s.
 
 use crate::{
-    Action, Ask, CallId, CallState, Cause, Domain, EndReason, Error, HeldBy, HoldModel, Origin,
-    Outcome, Private, ProviderId, Refusal, Step, TransactionId,
+    Action, Ask, Call, CallId, CallState, Cause, Domain, EndReason, Error, HeldBy, HoldModel,
+    Origin, Outcome, Private, ProviderId, Refusal, Step, TransactionId,
     batch::BatchWaiter,
     plan::{Room, takes_focus},
     request::{Verdict, Waiter},
     transaction::Stage,
+    treatment::{class, insists},
 };
 
 /// How often a plan makes room again because something else became active meanwhile.
@@ -222,9 +223,14 @@ impl Domain {
         self.turn.ready.push_back(id);
     }
 
-    /// The other call stays as it is, so this one cannot be; an emergency call ends it instead.
+    /// The other call stays as it is, so this one cannot be; an emergency call ends it instead, and one for
+    /// which a rule says so.
     pub(crate) fn no_room(&mut self, id: TransactionId, at: usize, call: CallId, why: Outcome) {
-        let emergency = self.calls.get(&call).is_some_and(|c| c.emergency);
+        let target = self.calls.get(&call);
+        let ruled = target.and_then(Call::treatment);
+        let emergency = target.is_some_and(|c| c.emergency);
+        let insists = insists(ruled);
+        let own_class = class(ruled);
         let group = self.calls.get(&call).and_then(|c| c.group);
         let said = why.refusal().map(|r| r.message.clone()).unwrap_or_default();
         let others: Vec<CallId> = self
@@ -236,7 +242,10 @@ impl Domain {
             let text = Private::from(said.as_str());
             self.because_of(call, Cause::NoRoom { call: *other }, text);
         }
-        if emergency {
+        let lower = |id: &CallId| {
+            self.calls.get(id).is_some_and(|c| !c.emergency && class(c.treatment()) <= own_class)
+        };
+        if emergency || insists && others.iter().all(lower) {
             for other in others {
                 if let Some(call) = self.calls.get_mut(&other) {
                     call.left_active = true;

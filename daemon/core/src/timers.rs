@@ -19,6 +19,8 @@ pub enum Due {
     Forget(TransactionId),
     /// An agent must have answered.
     Errand(RequestId),
+    /// A call answers itself.
+    AutoAnswer(CallId),
     /// The history is offered again what its agent could not keep.
     Records,
 }

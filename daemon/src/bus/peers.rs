@@ -6,13 +6,14 @@
 //! arrive in the order in which the bus knew them, and it gives no answer about the dead.
 
 use std::{
-    collections::{BTreeSet, HashMap, VecDeque},
+    collections::{HashMap, VecDeque},
     num::NonZeroU32,
     ops::Bound::{Excluded, Unbounded},
     os::fd::AsFd,
     sync::Arc,
 };
 
+pub use callarbiter_config::Access;
 use callarbiter_core::{AppIdSource, Caller, Peer, Uid};
 use callarbiter_identity::{Identity, Sandbox, identify};
 use serde::{Deserialize, Serialize};
@@ -23,17 +24,6 @@ use zbus::{
 };
 
 use super::{admission, identities::Stranger, kept::Kept, parked::Accounts};
-
-/// What the administrator allows beyond the rules for everybody.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Access {
-    /// User units whose processes may take agent roles.
-    pub agent_units: BTreeSet<String>,
-    /// Any unsandboxed process may take them: for private buses, which one person uses for trying out.
-    pub agents_anywhere: bool,
-    /// App ids of sandboxed apps that may control other apps' calls.
-    pub controllers: BTreeSet<String>,
-}
 
 /// An identified connection.
 #[derive(Debug)]

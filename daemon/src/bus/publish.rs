@@ -248,5 +248,6 @@ fn sentence(notice: Notice) -> &'static str {
         Notice::StreamingWithoutAudio => {
             "The app of this call plays or records although another call has the audio."
         }
+        Notice::AnswersItself => "This call is about to be answered by itself.",
     }
 }

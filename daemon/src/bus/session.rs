@@ -11,7 +11,9 @@ impl Router {
     /// Looks for logind on this bus, from now on.
     pub fn watch_logind(&mut self, now: Now, out: &mut Vec<Outgoing>) {
         let seated = self.arbiter.domains().map(|domain| (domain.uid(), domain.seats().to_vec()));
-        self.logind = Some(Logind::find(now.mono, seated));
+        let locked = self.arbiter.domains().filter(|domain| domain.is_locked());
+        let locked = locked.map(|domain| domain.uid());
+        self.logind = Some(Logind::find(now.mono, seated, locked));
         self.hear_logind(now, out, |_| {});
     }
 

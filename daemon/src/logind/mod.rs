@@ -1,7 +1,7 @@
 //! logind: who sits in front of the machine, and when it sleeps.
 //!
 //! Owns what is asked of logind and what its words mean to the core: which user has each seat, which users
-//! have sessions on it, sleep, and the lock that delays it until calls are held. Sends nothing itself and
+//! have sessions on it and which are locked, sleep, and the lock that delays it until calls are held. Sends nothing itself and
 //! waits for nothing: the router brings messages and takes questions and inputs away. Without logind
 //! everybody is in the foreground; one that is slow, or says what nobody understands, changes nothing.
 
@@ -81,14 +81,19 @@ impl Question {
 }
 
 impl Logind {
-    /// Begins to look for it. `seated` are the users of whom the core knows seats: from before a restart.
-    pub fn find(now: Time, seated: impl IntoIterator<Item = (Uid, Vec<Arc<str>>)>) -> Self {
+    /// Begins to look for it. `seated` are the users of whom the core knows seats, `locked` those whose screen it
+    /// takes for locked: from before a restart.
+    pub fn find(
+        now: Time,
+        seated: impl IntoIterator<Item = (Uid, Vec<Arc<str>>)>,
+        locked: impl IntoIterator<Item = Uid>,
+    ) -> Self {
         let mut logind = Logind {
             standing: Standing::Awaited(now + PATIENCE),
             open: HashMap::new(),
             unread: BTreeSet::new(),
             reading: None,
-            seats: Seats::known_before(seated),
+            seats: Seats::known_before(seated, locked),
             sleep: Sleep::default(),
             questions: words::rules(),
             inputs: Vec::new(),

@@ -20,14 +20,18 @@ pub struct Seats {
     sessions: BTreeMap<String, Session>,
     seated: BTreeMap<Uid, BTreeSet<Arc<str>>>,
     foreground: BTreeMap<Arc<str>, Option<Uid>>,
+    locked: BTreeSet<Uid>,
 }
 
 impl Seats {
     /// What the core knows already.
-    pub fn known_before(seated: impl IntoIterator<Item = (Uid, Vec<Arc<str>>)>) -> Self {
+    pub fn known_before(
+        seated: impl IntoIterator<Item = (Uid, Vec<Arc<str>>)>,
+        locked: impl IntoIterator<Item = Uid>,
+    ) -> Self {
         let seated = seated.into_iter().filter(|(_, seats)| !seats.is_empty());
         let seated = seated.map(|(uid, seats)| (uid, seats.into_iter().collect())).collect();
-        Seats { seated, ..Seats::default() }
+        Seats { seated, locked: locked.into_iter().collect(), ..Seats::default() }
     }
 
     /// How many sessions there are.
@@ -75,6 +79,19 @@ impl Seats {
             Input::Seats { uid, seats }
         }));
         self.seated = seated;
+        self.tell_locked(inputs);
+    }
+
+    /// A user's screen is locked where all of the user's sessions are.
+    fn tell_locked(&mut self, inputs: &mut Vec<Input>) {
+        let people = || self.sessions.values().filter(|session| session.of_a_person);
+        let open: BTreeSet<Uid> = people().filter(|s| !s.locked).map(|s| s.uid).collect();
+        let locked: BTreeSet<Uid> =
+            people().map(|s| s.uid).filter(|uid| !open.contains(uid)).collect();
+        let told = |uid: &Uid, locked| Input::Locked { uid: *uid, locked };
+        inputs.extend(self.locked.difference(&locked).map(|uid| told(uid, false)));
+        inputs.extend(locked.difference(&self.locked).map(|uid| told(uid, true)));
+        self.locked = locked;
     }
 
     fn tell_foreground(

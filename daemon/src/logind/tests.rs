@@ -23,7 +23,7 @@ struct Seen {
 impl Seen {
     /// Nobody has answered anything.
     fn waiting(seated: &[(Uid, Vec<Arc<str>>)]) -> Seen {
-        let logind = Logind::find(Time(0), seated.to_vec());
+        let logind = Logind::find(Time(0), seated.to_vec(), []);
         Seen { logind, now: Time(0), asked: Vec::new(), told: Vec::new() }.listen()
     }
 
@@ -92,7 +92,15 @@ impl Seen {
         self.answer("ListSessions", &all.collect::<Vec<_>>());
     }
 
-    fn session(&mut self, (name, uid, seat, class, active): &(&str, Uid, &str, &str, bool)) {
+    fn session(&mut self, session: &(&str, Uid, &str, &str, bool)) {
+        self.session_locked(session, false);
+    }
+
+    fn session_locked(
+        &mut self,
+        (name, uid, seat, class, active): &(&str, Uid, &str, &str, bool),
+        locked: bool,
+    ) {
         let at = self.asked.iter().position(|ask| ask.header().path() == Some(&path(name)));
         let question = self.asked.remove(at.unwrap());
         let nowhere = ObjectPath::try_from("/").unwrap();
@@ -101,6 +109,7 @@ impl Seen {
             ("Seat", Variant::from((*seat, nowhere))),
             ("Class", Variant::from(*class)),
             ("Active", Variant::from(*active)),
+            ("LockedHint", Variant::from(locked)),
             ("State", Variant::from(if *active { "active" } else { "online" })),
             ("Name", Variant::from("somebody")),
         ]);
@@ -151,6 +160,7 @@ impl Seen {
         let told = std::mem::take(&mut self.told).into_iter().map(|input| match input {
             Input::Seats { uid, seats } => format!("{} at {}", name(uid), seats.join("+")),
             Input::Foreground { seat, uid } => format!("{seat} {}", uid.map_or("-", name)),
+            Input::Locked { uid, locked } => format!("{} locked {locked}", name(uid)),
             Input::Suspend(sleep) => format!("sleep {sleep}"),
             other => panic!("{other:?}"),
         });
@@ -358,4 +368,33 @@ fn a_flood_of_sessions_asks_little() {
     };
     assert!(questions(&seen) <= QUESTIONS);
     assert!(seen.logind.unread.len() <= SESSIONS);
+}
+
+#[test]
+fn a_user_is_locked_out_where_all_sessions_are_locked() {
+    let (first, second) = (("1", ALICE, "seat0", "user", true), ("2", ALICE, "", "user", true));
+    let mut seen = Seen::with(&[first, second]);
+    seen.told();
+    seen.changed("1");
+    seen.session_locked(&first, true);
+    assert_eq!(seen.told(), [""; 0], "the other is open");
+    seen.changed("2");
+    seen.session_locked(&second, true);
+    assert_eq!(seen.told(), ["alice locked true"]);
+    seen.changed("1");
+    seen.session_locked(&first, false);
+    assert_eq!(seen.told(), ["alice locked false"]);
+}
+
+/// After a restart the core knows what was, and hears what is.
+#[test]
+fn who_was_locked_before_a_restart_is_told_anew() {
+    let logind = Logind::find(Time(0), [], [ALICE]);
+    let mut seen = Seen { logind, now: Time(0), asked: Vec::new(), told: Vec::new() }.listen();
+    seen.answer("GetNameOwner", &OWNER);
+    seen.answer("GetConnectionUnixUser", &0u32);
+    let session = ("1", ALICE, "", "user", true);
+    seen.list(&[session]);
+    seen.session(&session);
+    assert_eq!(seen.told(), ["alice locked false"]);
 }

@@ -41,6 +41,8 @@ pub struct Session {
     pub active: bool,
     /// Somebody works in it: no greeter, no lock screen, no service.
     pub of_a_person: bool,
+    /// Nobody sees what is on its screen.
+    pub locked: bool,
 }
 
 /// What it says by itself.
@@ -172,11 +174,12 @@ pub fn session(answer: &Message) -> Option<Session> {
     let active = matches!(property("Active")?, Variant::Bool(true));
     let class = text("Class")?;
     let of_a_person = class == "user" || class.starts_with("user-");
+    let locked = matches!(property("LockedHint"), Some(Variant::Bool(true)));
     if text("State")? == "closing" {
         return None;
     }
     let seat = Some(seat).filter(|seat| !seat.is_empty()).map(Arc::from);
-    Some(Session { uid, seat, active, of_a_person })
+    Some(Session { uid, seat, active, of_a_person, locked })
 }
 
 /// The lock: it lasts until it is closed.

@@ -139,7 +139,7 @@ impl Key {
     pub(super) fn of(uid: Uid, due: Due) -> Key {
         match due {
             Due::Request(id) => Key::request(uid, id),
-            Due::Ring(id) | Due::Progress(id) => Key::call(uid, id),
+            Due::Ring(id) | Due::Progress(id) | Due::AutoAnswer(id) => Key::call(uid, id),
             Due::Grace(id) => Key::provider(uid, id),
             Due::Forget(id) => Key::transaction(uid, id),
             Due::Errand(id) => Key::new(uid, Kind::Errand, id.0),

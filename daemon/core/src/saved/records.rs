@@ -119,8 +119,9 @@ impl Domain {
             Kind::Call => {
                 let id = CallId(small(number));
                 let (ring, progress) = (&at(Due::Ring(id)), &at(Due::Progress(id)));
+                let answer = &at(Due::AutoAnswer(id));
                 let call = self.calls.get(&id);
-                put(call.map(|call| WriteCall { call, ring, progress }), value)
+                put(call.map(|call| WriteCall { call, ring, progress, answer }), value)
             }
             Kind::Group => put(self.groups.get(&GroupId(small(number))), value),
             Kind::Transaction => {
@@ -177,9 +178,17 @@ impl Domain {
     }
 
     fn encode_desktop(&self, value: &mut Vec<u8>) {
-        let Domain { roles, do_not_disturb, seats, background, suspended, audio_gate, .. } = self;
-        let desktop =
-            WriteDesktop { roles, do_not_disturb, seats, background, suspended, audio_gate };
+        let Domain { roles, do_not_disturb, seats, background, suspended, .. } = self;
+        let Domain { audio_gate, locked, .. } = self;
+        let desktop = WriteDesktop {
+            roles,
+            do_not_disturb,
+            seats,
+            background,
+            suspended,
+            audio_gate,
+            locked,
+        };
         write(&desktop, value);
     }
 

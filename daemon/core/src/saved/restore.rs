@@ -161,6 +161,7 @@ impl Domain {
                 (self.do_not_disturb, self.background) =
                     (desktop.do_not_disturb, desktop.background);
                 (self.suspended, self.audio_gate) = (desktop.suspended, desktop.audio_gate);
+                self.locked = desktop.locked;
                 self.written.desktop = value.to_vec();
                 number == 0
             }
@@ -172,9 +173,10 @@ impl Domain {
             }
             Kind::Call => {
                 let id = CallId(small()?);
-                let CallRecord { call, ring, progress } = read(value)?;
+                let CallRecord { call, ring, progress, answer } = read(value)?;
                 self.rearm(Due::Ring(id), ring);
                 self.rearm(Due::Progress(id), progress);
+                self.rearm(Due::AutoAnswer(id), answer);
                 self.calls.insert(id, Call { id, ..call }).is_none()
             }
             Kind::Group => {

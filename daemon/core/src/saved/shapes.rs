@@ -59,6 +59,8 @@ records! {
         background: bool,
         suspended: bool,
         audio_gate: bool,
+        #[serde(default)]
+        locked: bool,
     }
 
     /// With the end of its grace.
@@ -72,6 +74,8 @@ records! {
         call: Call,
         ring: Option<Time>,
         progress: Option<Time>,
+        #[serde(default)]
+        answer: Option<Time>,
     }
 
     /// With the time when it is forgotten.

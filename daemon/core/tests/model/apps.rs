@@ -70,6 +70,10 @@ pub fn settings(rules: Rules) -> Settings {
             policy.after_remote_end = AfterRemoteEnd::Resume;
             policy.when_busy = WhenBusy::End;
         }
+        Rules::Ruled => {
+            policy.rules = ruled();
+            policy.after_remote_end = AfterRemoteEnd::Resume;
+        }
         Rules::Strict => policy.apps = allow(&["wide"]),
         Rules::Asking => policy.authorization = AuthorizationPolicy::Ask,
         Rules::Tight => {
@@ -89,4 +93,41 @@ pub fn settings(rules: Rules) -> Settings {
         }
     }
     Settings { policy, limits, ..Settings::default() }
+}
+
+/// Rules of every effect, among them some that would touch emergency calls if rules could.
+fn ruled() -> Arc<[Rule]> {
+    let rule = |name: &str, when: When, then: Then| Rule { name: name.into(), when, then };
+    let app = |app: &str| When { apps: vec![Pattern::of(app)], ..When::default() };
+    Arc::new([
+        rule(
+            "intercom",
+            app("plain"),
+            Then {
+                answer: Some(AutoAnswer { after: Millis(1500), beside: true }),
+                hold_failed: Some(HoldFailed::End),
+                priority: Some(7),
+                ..Then::default()
+            },
+        ),
+        rule(
+            "wide",
+            app("w*"),
+            Then { ring: Some(Ring::Silence), when_busy: Some(Busy::End), ..Then::default() },
+        ),
+        rule(
+            "stiff",
+            When { locked: Some(false), ..app("stiff") },
+            Then { ringing: Some(1), ring_time: Some(Millis(3000)), ..Then::default() },
+        ),
+        rule(
+            "all",
+            When::default(),
+            Then {
+                when_busy: Some(Busy::Reject),
+                after_end: Some(AfterRemoteEnd::Keep),
+                ..Then::default()
+            },
+        ),
+    ])
 }

@@ -203,6 +203,10 @@ impl Harness {
                 self.asleep = *asleep;
                 let _ = self.input(None, Input::Suspend(*asleep));
             }
+            Op::Locked { user, locked } => {
+                let uid = user_of(*user);
+                let _ = self.input(None, Input::Locked { uid, locked: *locked });
+            }
             Op::Rules { rules } => {
                 let _ = self.input(None, Input::Settings(Box::new(apps::settings(*rules))));
             }

@@ -150,9 +150,17 @@ impl Laws {
     }
 
     /// After each turn: an effect says it finished, and only then it is.
-    pub fn compare(&self, domain: &Domain, uid: Uid) {
+    pub fn compare(&mut self, domain: &Domain, uid: Uid) {
         for transaction in domain.transactions() {
             let key = (uid, transaction.id);
+            if transaction.origin == Origin::Policy {
+                let [step] = &transaction.actions[..] else { panic!("{transaction:?}") };
+                assert!(
+                    matches!(step.action, Action::Answer { .. }),
+                    "a rule answers, and no more"
+                );
+                self.accepted.insert(key);
+            }
             assert!(self.accepted.contains(&key), "a transaction nobody asked for");
             assert_eq!(transaction.finished, self.finished.contains(&key), "finished unsaid");
             let all = transaction.actions.iter().all(|s| s.outcome.is_some());

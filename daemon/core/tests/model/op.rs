@@ -96,6 +96,10 @@ pub enum Op {
     Suspend {
         asleep: bool,
     },
+    Locked {
+        user: u8,
+        locked: bool,
+    },
     Rules {
         rules: Rules,
     },
@@ -210,6 +214,8 @@ pub enum Rules {
     Tight,
     /// The user is asked about every app.
     Asking,
+    /// Rules about single calls, of every effect.
+    Ruled,
 }
 
 /// The name of each input: whoever adds one meets this match, and the test that it occurs.
@@ -230,6 +236,7 @@ pub fn name_of_input(input: &Input) -> &'static str {
         Input::Restarted { .. } => "Restarted",
         Input::Seats { .. } => "Seats",
         Input::Foreground { .. } => "Foreground",
+        Input::Locked { .. } => "Locked",
         Input::Suspend(_) => "Suspend",
         Input::Settings(_) => "Settings",
         Input::Tick => "Tick",
@@ -268,7 +275,7 @@ pub fn name_of_action(action: &Action) -> &'static str {
 
 /// All of the names above, calls that waited for their apps, and records: a test shows that histories are accepted and
 /// refused in each of them.
-pub const NAMES: [&str; 39] = [
+pub const NAMES: [&str; 40] = [
     "Launching",
     "Recorded",
     "Register",
@@ -297,6 +304,7 @@ pub const NAMES: [&str; 39] = [
     "Seats",
     "Foreground",
     "Suspend",
+    "Locked",
     "Settings",
     "Tick",
     "Start",

@@ -78,7 +78,14 @@ pub fn opening(rng: &mut Rng) -> (Theme, Vec<Op>) {
     }
     if rng.one_in(8) {
         ops.push(Op::Rules {
-            rules: rng.pick(&[Rules::Eager, Rules::Strict, Rules::Tight, Rules::Asking]),
+            rules: rng.pick(&[
+                Rules::Eager,
+                Rules::Strict,
+                Rules::Tight,
+                Rules::Asking,
+                Rules::Ruled,
+                Rules::Ruled,
+            ]),
         });
     }
     (theme, ops)
@@ -124,7 +131,11 @@ pub fn op(rng: &mut Rng, theme: Theme, view: &View) -> Op {
         },
         90 => Op::Seats { user: rng.below(2) as u8, seated: !rng.one_in(4) },
         91..93 => Op::Foreground { user: rng.pick(&[Some(0), Some(0), Some(1), None]) },
-        93..95 => Op::Suspend { asleep: rng.one_in(2) },
+        93 => Op::Suspend { asleep: rng.one_in(2) },
+        94 => match rng.one_in(3) {
+            true => Op::Locked { user: rng.below(2) as u8, locked: rng.one_in(2) },
+            false => Op::Suspend { asleep: rng.one_in(2) },
+        },
         95 => Op::Rules {
             rules: rng.pick(&[
                 Rules::Usual,
@@ -132,6 +143,8 @@ pub fn op(rng: &mut Rng, theme: Theme, view: &View) -> Op {
                 Rules::Strict,
                 Rules::Tight,
                 Rules::Asking,
+                Rules::Ruled,
+                Rules::Ruled,
             ]),
         },
         96 => Op::AlmostDeadline,

@@ -1,5 +1,7 @@
 //! Parking, and what an identity is worth.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+use std::collections::BTreeSet;
+
 use super::*;
 use callarbiter_identity::Sandbox;
 

@@ -1,6 +1,7 @@
 //! One configuration file: reading it, and laying it over what is already decided.
 //!
-//! Owns the keys and their types. A list replaces the list below it; `[apps]` is merged app by app.
+//! Owns the keys and their types. A list replaces the list below it; `[apps]` is merged app by app, and what
+//! becomes of rules is in [`rules`].
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -19,6 +20,7 @@ use super::{
     Config, ConfigError,
     bounds::{DEADLINES, LIMITS, Number},
     problem::Problem,
+    rules,
 };
 
 /// Far above a file of ten thousand decisions: nothing that was written by hand.
@@ -50,9 +52,9 @@ fn merge_text(text: &str, config: &mut Config) -> Result<(), Problem> {
     document.merge(config)
 }
 
-type Strings = Spanned<Vec<Spanned<String>>>;
-type Value = Spanned<toml::Value>;
-type Values = BTreeMap<Spanned<String>, Value>;
+pub(crate) type Strings = Spanned<Vec<Spanned<String>>>;
+pub(crate) type Value = Spanned<toml::Value>;
+pub(crate) type Values = BTreeMap<Spanned<String>, Value>;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -70,6 +72,8 @@ struct Document {
     emergency: Emergency,
     #[serde(default)]
     agents: Agents,
+    #[serde(default)]
+    rule: Vec<Spanned<Values>>,
 }
 
 #[derive(Default, Deserialize)]
@@ -131,6 +135,7 @@ impl Document {
         if let Some(providers) = self.emergency.providers {
             policy.emergency.providers = list(&providers, app_id)?;
         }
+        policy.rules = rules::over(&policy.rules, &self.rule)?;
         if let Some(units) = self.agents.units {
             let units: BTreeSet<String> = list(&units, unit)?.into_iter().collect();
             config.access.agents_anywhere = units.contains(ANY);
@@ -177,16 +182,16 @@ fn merge_number(
     }
 }
 
-type Words<T> = &'static [(&'static str, T)];
+pub(crate) type Words<T> = &'static [(&'static str, T)];
 
 const AUTHORIZATION: Words<AuthorizationPolicy> =
     &[("ask", AuthorizationPolicy::Ask), ("allow", AuthorizationPolicy::Allow)];
 const ALLOWED: Words<bool> = &[("allow", true), ("deny", false)];
-const AFTER_REMOTE_END: Words<AfterRemoteEnd> =
+pub(crate) const AFTER_REMOTE_END: Words<AfterRemoteEnd> =
     &[("keep", AfterRemoteEnd::Keep), ("resume", AfterRemoteEnd::Resume)];
 const WHEN_BUSY: Words<WhenBusy> = &[("refuse", WhenBusy::Refuse), ("end", WhenBusy::End)];
 
-fn word<T: Copy>(key: &str, value: &Value, words: Words<T>) -> Result<T, Problem> {
+pub(crate) fn word<T: Copy>(key: &str, value: &Value, words: Words<T>) -> Result<T, Problem> {
     let given = value.get_ref();
     let found = words.iter().find(|(word, _)| given.as_str() == Some(word));
     found.map(|(_, meaning)| *meaning).ok_or_else(|| {

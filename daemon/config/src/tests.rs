@@ -17,7 +17,9 @@ const SHIPPED: &str = include_str!("../../../systemd/callarbiter.toml");
 fn the_shipped_file_shows_the_defaults() {
     assert_eq!(loaded(SHIPPED).unwrap(), Config::default());
     let shown = uncommented();
-    assert_eq!(loaded(&shown).unwrap(), Config::default(), "{shown}");
+    let mut config = loaded(&shown).unwrap();
+    assert_eq!(std::mem::take(&mut config.settings.policy.rules).len(), 1, "an example");
+    assert_eq!(config, Config::default(), "{shown}");
 }
 
 #[test]
@@ -35,7 +37,12 @@ fn the_shipped_file_shows_every_key() {
     assert_eq!(keys("emergency").len(), 2);
     assert_eq!(keys("agents").len(), 2);
     assert!(shown.contains_key("apps") && shown.contains_key("authorization"));
-    assert_eq!(shown.len(), 7);
+    let rule = &shown["rule"].as_array().unwrap()[0];
+    let keys: Vec<&str> = rule.as_table().unwrap().keys().map(String::as_str).collect();
+    let mut known = super::rules::KEYS.to_vec();
+    known.sort_unstable();
+    assert_eq!(keys, known);
+    assert_eq!(shown.len(), 8);
 }
 
 #[test]
@@ -160,7 +167,7 @@ fn layers_and_drop_ins_are_merged_in_order() {
 
     let layer = |file: PathBuf| Layer { file, required: false };
     let layers = vec![layer(vendor), layer(admin), layer(top.path().join("missing.toml"))];
-    let sources = Sources { defaults: Config::default(), layers };
+    let sources = Sources { defaults: Config::default(), layers, local_time: false };
     let config = sources.load().unwrap();
     let limits = &config.settings.limits;
     assert_eq!((limits.calls, limits.providers, limits.actions), (1, 3, 2));
@@ -183,7 +190,6 @@ fn a_star_lets_every_process_be_an_agent() {
     assert!(!Config::default().access.agents_anywhere);
 }
 
-#[cfg(feature = "embedded")]
 #[test]
 fn a_private_bus_is_open_unless_its_file_says_otherwise() {
     let open = Sources::for_private_bus(None).load().unwrap();
@@ -201,7 +207,9 @@ fn a_private_bus_is_open_unless_its_file_says_otherwise() {
 /// The shipped file with its keys made live; prose has a space after its `#`.
 fn uncommented() -> String {
     let live = |line: &str| {
-        let key = line.strip_prefix('#').filter(|rest| rest.starts_with(char::is_alphabetic));
+        let key = line
+            .strip_prefix('#')
+            .filter(|rest| rest.starts_with(char::is_alphabetic) || rest.starts_with("[["));
         format!("{}\n", key.unwrap_or(line))
     };
     SHIPPED.lines().map(live).collect()
@@ -212,4 +220,112 @@ fn loaded(text: &str) -> Result<Config, ConfigError> {
     let file = top.path().join("callarbiter.toml");
     fs::write(&file, text).unwrap();
     Sources::only(file).load()
+}
+
+/// The names of its rules, in their order.
+fn rules_of(config: &Config) -> Vec<&str> {
+    config.settings.policy.rules.iter().map(|rule| &*rule.name).collect()
+}
+
+#[test]
+fn every_key_of_a_rule_arrives() {
+    use callarbiter_core::{
+        AutoAnswer, Busy, Contacts, Days, Direction, Handles, HoldFailed, Hours, Pattern, Ring,
+        Rule, Then, When,
+    };
+    let config = loaded(
+        r#"
+        [[rule]]
+        name = "all"
+        apps = ["org.x.*"]
+        contacts = ["anonymous", "tel:+49 900*"]
+        direction = "incoming"
+        time = "22:00-07:30"
+        days = ["sat-mon"]
+        locked = true
+        do_not_disturb = false
+        foreground = true
+        ring = "aloud"
+        ring-ms = 1000
+        answer-after-ms = 2000
+        answer-beside = true
+        priority = 7
+        when-busy = "reject"
+        after-remote-end = "resume"
+        when-hold-fails = "end"
+        ringing = 3
+        "#,
+    )
+    .unwrap();
+    let days = [5, 6, 0].into_iter().fold(Days::default(), Days::with);
+    let when = When {
+        apps: vec![Pattern::of("org.x.*")],
+        contacts: vec![Contacts::Anonymous, Contacts::Handle(Handles::like("tel:+49900*"))],
+        direction: Some(Direction::Incoming),
+        time: Some(Hours { from: 22 * 60, to: 7 * 60 + 30 }),
+        days: Some(days),
+        locked: Some(true),
+        do_not_disturb: Some(false),
+        foreground: Some(true),
+    };
+    let then = Then {
+        ring: Some(Ring::Aloud),
+        ring_time: Some(Millis(1000)),
+        answer: Some(AutoAnswer { after: Millis(2000), beside: true }),
+        priority: Some(7),
+        when_busy: Some(Busy::Reject),
+        after_end: Some(AfterRemoteEnd::Resume),
+        hold_failed: Some(HoldFailed::End),
+        ringing: Some(3),
+    };
+    assert_eq!(config.settings.policy.rules[..], [Rule { name: "all".into(), when, then }]);
+}
+
+#[test]
+fn a_wrong_rule_is_named_with_its_place() {
+    #[rustfmt::skip]
+    let cases = [
+        ("ring = \"silence\"", "1:1", "needs a name"),
+        ("name = \"\"\nring = \"silence\"", "2:8", "1 to 64 bytes"),
+        ("name = \"a\"", "1:1", "decides nothing"),
+        ("name = \"a\"\nring = \"loud\"", "3:8", "\"silence\" or \"reject\" or \"aloud\""),
+        ("name = \"a\"\nrings = 1", "3:1", "no key \"rings\"; it has name, apps"),
+        ("name = \"a\"\napps = []", "3:8", "list of texts"),
+        ("name = \"a\"\napps = [\"a.b\", \"a b\"]", "3:8", "entry 2 of apps: an app id"),
+        ("name = \"a\"\ncontacts = [\"bob\"]", "3:12", "entry 1 of contacts: known, unknown"),
+        ("name = \"a\"\ntime = \"22-7\"", "3:8", "like \"22:00-07:00\""),
+        ("name = \"a\"\ntime = \"25:00-07:00\"", "3:8", "two times of the day"),
+        ("name = \"a\"\ndays = [\"monday\"]", "3:8", "entry 1 of days: a day"),
+        ("name = \"a\"\nlocked = 1", "3:10", "true or false"),
+        ("name = \"a\"\npriority = 10", "3:12", "number from 0 to 9"),
+        ("name = \"a\"\nanswer-beside = true\nring-ms = 500", "3:1", "needs answer-after-ms"),
+        ("name = \"a\"\nanswer-after-ms = 500", "1:1", "must say of which apps"),
+        ("name = \"a\"\nring = \"reject\"\ncontacts = [\"unknown\"]", "1:1", "use ring = \"silence\""),
+        ("name = \"a\"\nringing = 1\n[[rule]]\nname = \"a\"\nringing = 2", "4:1", "two rules are called \"a\""),
+    ];
+    for (text, place, words) in cases {
+        let refused = loaded(&format!("[[rule]]\n{text}")).unwrap_err().to_string();
+        let (_, rest) = refused.split_once(".toml:").unwrap_or_else(|| panic!("{refused}"));
+        assert!(rest.starts_with(&format!("{place}: ")), "{text}: {refused}");
+        assert!(refused.contains(words), "{text}: {refused}");
+    }
+    let refused = loaded("[[rule]]\nname = \"a\"\ncontacts = [\"5551234\"]").unwrap_err();
+    assert!(!refused.to_string().contains("5551234"), "{refused}");
+}
+
+#[test]
+fn later_rules_stand_first_and_replace_those_of_their_names() {
+    let top = TempDir::new().unwrap();
+    let rule =
+        |name: &str, ringing: u32| format!("[[rule]]\nname = {name:?}\nringing = {ringing}\n");
+    let file = top.path().join("c.toml");
+    fs::write(&file, rule("a", 1) + &rule("b", 1)).unwrap();
+    let drop_ins = top.path().join("c.toml.d");
+    fs::create_dir(&drop_ins).unwrap();
+    fs::write(drop_ins.join("1.toml"), rule("c", 1) + &rule("a", 2)).unwrap();
+    let config = Sources::only(file).load().unwrap();
+    assert_eq!(rules_of(&config), ["c", "a", "b"]);
+    assert_eq!(config.settings.policy.rules[1].then.ringing, Some(2));
+    let many: String = (0..129).map(|n| rule(&n.to_string(), 1)).collect();
+    assert!(loaded(&many).unwrap_err().to_string().contains("129 rules, but may be 128"));
 }

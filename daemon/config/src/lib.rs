@@ -7,6 +7,8 @@
 mod bounds;
 mod file;
 mod problem;
+mod rules;
+pub mod zone;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -17,9 +19,18 @@ use std::{
 
 use callarbiter_core::Settings;
 
-pub use problem::ConfigError;
+pub use problem::{ConfigError, Problem};
 
-use crate::bus::Access;
+/// What the administrator allows beyond the rules for everybody.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Access {
+    /// User units whose processes may take agent roles.
+    pub agent_units: BTreeSet<String>,
+    /// Any unsandboxed process may take them: for private buses, which one person uses for trying out.
+    pub agents_anywhere: bool,
+    /// App ids of sandboxed apps that may control other apps' calls.
+    pub controllers: BTreeSet<String>,
+}
 
 /// What the administrator decided.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,6 +46,7 @@ pub struct Config {
 pub struct Sources {
     defaults: Config,
     layers: Vec<Layer>,
+    local_time: bool,
 }
 
 /// A file, and the directory `FILE.d` of files that change single keys of it.
@@ -57,7 +69,6 @@ impl Default for Config {
     }
 }
 
-#[cfg(feature = "embedded")]
 impl Config {
     /// For a private bus on which there is nobody to ask and no service manager: every app may provide
     /// calls, every process without a wall may be an agent.
@@ -73,20 +84,29 @@ impl Sources {
     /// The vendor's file and, above it, the administrator's; neither need exist.
     pub fn installed() -> Sources {
         let layer = |file: &str| Layer { file: file.into(), required: false };
-        Sources { defaults: Config::default(), layers: vec![layer(VENDOR), layer(ADMINISTRATOR)] }
+        Sources {
+            defaults: Config::default(),
+            layers: vec![layer(VENDOR), layer(ADMINISTRATOR)],
+            local_time: false,
+        }
     }
 
     /// This file alone.
     pub fn only(file: PathBuf) -> Sources {
         let layers = vec![Layer { file, required: true }];
-        Sources { defaults: Config::default(), layers }
+        Sources { defaults: Config::default(), layers, local_time: false }
     }
 
     /// This file, if there is one, over what suits a private bus.
-    #[cfg(feature = "embedded")]
     pub fn for_private_bus(file: Option<PathBuf>) -> Sources {
         let layers = file.map(|file| Layer { file, required: true }).into_iter().collect();
-        Sources { defaults: Config::for_private_bus(), layers }
+        Sources { defaults: Config::for_private_bus(), layers, local_time: false }
+    }
+
+    /// Rules about the time of day mean the time of this machine, as its zone file has it at each reading.
+    #[must_use]
+    pub fn in_local_time(self) -> Sources {
+        Sources { local_time: true, ..self }
     }
 
     /// Reads everything again; the first mistake refuses all of it.
@@ -99,6 +119,9 @@ impl Sources {
         }
         for file in self.drop_ins()? {
             file::merge(&file, &mut config)?;
+        }
+        if self.local_time {
+            config.settings.zone = zone::local()?;
         }
         Ok(config)
     }

@@ -1,0 +1,232 @@
+//! What rules do to calls: how one rings, that it answers itself, what gives way to it.
+//!
+//! Owns the effects of [`crate::policy`]. A call is treated when it begins, and once more when the address book
+//! says who it is; until then nobody is known. Emergency calls are not treated at all.
+
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use crate::{
+    Action, Call, CallId, CallRef, CallState, Caller, Cause, Direction, DoNotDisturb, Domain,
+    Error, Missed, Notice, Origin, Peer, Private, ProviderId, Refusal, Reply, Requested, Silenced,
+    Update,
+    policy::{AutoAnswer, Busy, Facts, HoldFailed, Ring, Rule, Treatment, USUAL, decide},
+    timers::Due,
+};
+
+/// Of no connection: the arbiter's own.
+const NOBODY: Peer = Peer(u64::MAX);
+
+impl Call {
+    /// What rules decided of it.
+    pub fn treatment(&self) -> Option<&Treatment> {
+        self.treatment.as_deref()
+    }
+}
+
+impl Treatment {
+    pub(crate) fn class(&self) -> u8 {
+        self.then.priority.unwrap_or(USUAL)
+    }
+}
+
+/// The class of a call of which rules decided this.
+pub(crate) fn class(treatment: Option<&Treatment>) -> u8 {
+    treatment.map_or(USUAL, Treatment::class)
+}
+
+/// Whether what will not be held for such a call is ended.
+pub(crate) fn insists(treatment: Option<&Treatment>) -> bool {
+    treatment.and_then(|t| t.then.hold_failed) == Some(HoldFailed::End)
+}
+
+impl Domain {
+    /// Whether the user's session is locked.
+    pub fn is_locked(&self) -> bool {
+        self.locked
+    }
+
+    /// What the rules decide of a call that begins now.
+    pub(crate) fn treatment_of(
+        &self,
+        app: &Arc<str>,
+        handle: &Private,
+        direction: Direction,
+        known: bool,
+    ) -> Option<Box<Treatment>> {
+        let rules = &self.settings.policy.rules;
+        if rules.is_empty() || self.is_emergency(app, handle) {
+            return None;
+        }
+        let facts = Facts {
+            app,
+            handle,
+            known,
+            direction,
+            moment: self.settings.zone.moment(self.now.wall),
+            locked: self.locked,
+            do_not_disturb: self.do_not_disturb != DoNotDisturb::Off,
+            foreground: self.is_foreground(),
+        };
+        decide(rules, &facts)
+    }
+
+    /// The same by what a provider reports, or is asked to call.
+    pub(crate) fn treatment_by(
+        &self,
+        provider: ProviderId,
+        handle: &Private,
+        direction: Direction,
+    ) -> Option<Box<Treatment>> {
+        let app = &self.providers.get(&provider)?.app;
+        self.treatment_of(app, handle, direction, false)
+    }
+
+    /// A rule does not let an incoming call through.
+    pub(crate) fn ruled_out(
+        &mut self,
+        provider: ProviderId,
+        uuid: Uuid,
+        update: &Update,
+        treatment: &Treatment,
+    ) -> Option<Reply> {
+        let rings = |c: &&Call| c.provider == provider && c.state.is_incoming_pending();
+        let full = |most| self.calls.values().filter(rings).count() >= most as usize;
+        let busy = || self.is_busy_for(treatment.class());
+        let then = &treatment.then;
+        let (error, missed, effect) = match then.ringing {
+            _ if then.ring == Some(Ring::Reject) => {
+                (Error::FilteredByScreening, Missed::Screened, "ring")
+            }
+            _ if then.when_busy == Some(Busy::Reject) && busy() => {
+                (Error::Busy, Missed::Busy, "when-busy")
+            }
+            Some(most) if full(most) => (Error::Busy, Missed::Busy, "ringing"),
+            _ => return None,
+        };
+        let rule: Arc<str> = treatment.rule(effect).into();
+        let why = match error {
+            Error::Busy => "is busy; tell the far end `busy`",
+            _ => "does not take this call; decline it",
+        };
+        let why = format!("by the administrator's rule {rule:?} the user {why}");
+        let detail = format!("rule {rule}");
+        let why = Refusal::new(error, why);
+        let call = self.appear(provider, uuid, update);
+        self.because_of(call, Cause::Rule, rule.into());
+        self.filter_call(call, missed, &detail);
+        Some(Reply::Filtered(call, why))
+    }
+
+    /// A call is there that is at least of this class.
+    fn is_busy_for(&self, own: u8) -> bool {
+        self.calls_in(&self.index.busy).any(|c| {
+            let on = c.state.is_eligible() || c.state == CallState::Answering;
+            on && (c.emergency || class(c.treatment()) >= own)
+        })
+    }
+
+    /// The rules look at a call that was asked for.
+    pub(crate) fn treat_start(&mut self, id: CallId) {
+        let Some(call) = self.calls.get(&id) else { return };
+        let treatment = self.treatment_by(call.provider, &call.handle, call.direction);
+        self.treat(id, treatment);
+    }
+
+    /// It is the call's own from now on.
+    pub(crate) fn treat(&mut self, id: CallId, treatment: Option<Box<Treatment>>) {
+        let Some(treatment) = treatment else { return };
+        let now = self.now;
+        let rings = treatment.then.ring_time.map(|length| now.mono + length);
+        let silence = treatment.then.ring == Some(Ring::Silence);
+        let Some(call) = self.call_mut(id) else { return };
+        let ringing = call.state == CallState::Ringing;
+        let rules: Vec<Arc<str>> = treatment.names().cloned().collect();
+        call.treatment = Some(treatment);
+        if ringing && silence && call.silenced == Silenced::No {
+            call.silenced = Silenced::Rule;
+        }
+        if let Some(until) = rings.filter(|_| ringing) {
+            call.ring_until = until;
+            call.ring_deadline = Some(until);
+            call.ring_deadline_wall = now.wall_at(until);
+            self.timers.arm(Due::Ring(id), until);
+        }
+        for rule in rules {
+            self.because_of(id, Cause::Rule, rule.into());
+        }
+        self.expect_answer(id);
+    }
+
+    /// The address book says who it is, or takes it back: rules about that look again.
+    pub(crate) fn treat_again(&mut self, id: CallId) {
+        let depends = |rule: &Rule| rule.when.depends_on_contacts();
+        if !self.settings.policy.rules.iter().any(depends) {
+            return;
+        }
+        let Some(call) = self.calls.get(&id).filter(|c| c.state == CallState::Ringing) else {
+            return;
+        };
+        let Some(app) = self.providers.get(&call.provider).map(|p| &p.app) else { return };
+        let known = call.known.is_some();
+        let treatment = self.treatment_of(app, &call.handle, call.direction, known);
+        if call.treatment == treatment {
+            return;
+        }
+        let aloud = treatment.as_ref().is_some_and(|t| t.then.ring == Some(Ring::Aloud));
+        let quiet = self.do_not_disturb != DoNotDisturb::Off && !aloud;
+        self.timers.disarm(Due::AutoAnswer(id));
+        if let Some(call) = self.call_mut(id) {
+            call.treatment = None;
+            call.silenced = match call.silenced {
+                Silenced::Rule | Silenced::DoNotDisturb if quiet => Silenced::DoNotDisturb,
+                Silenced::Rule | Silenced::DoNotDisturb => Silenced::No,
+                other => other,
+            };
+        }
+        self.treat(id, treatment);
+    }
+
+    /// A call that answers itself says so before.
+    fn expect_answer(&mut self, id: CallId) {
+        let Some(call) = self.calls.get(&id).filter(|c| c.state == CallState::Ringing) else {
+            return;
+        };
+        let Some(answer) = call.treatment().and_then(|t| t.then.answer) else { return };
+        let at = self.now.mono + answer.after;
+        self.timers.arm(Due::AutoAnswer(id), at);
+        self.notice(Notice::AnswersItself, id);
+    }
+
+    /// Its time has come: nobody is surprised who cannot see or hear it, and no other call is disturbed unless the
+    /// rule says so.
+    pub(crate) fn answer_itself(&mut self, id: CallId) {
+        let Some(call) = self.calls.get(&id).filter(|c| c.state == CallState::Ringing) else {
+            return;
+        };
+        let Some(AutoAnswer { beside, .. }) = call.treatment().and_then(|t| t.then.answer) else {
+            return;
+        };
+        let heard = call.silenced == Silenced::No && !call.orphaned && !self.background;
+        let authorized =
+            self.providers.get(&call.provider).is_some_and(|p| self.is_authorized(p).is_ok());
+        let others = self.calls_in(&self.index.busy).any(|c| c.id != id)
+            || self.lane.running.is_some()
+            || !self.lane.queue.is_empty();
+        if !heard || !authorized || (others && !beside) {
+            return;
+        }
+        let caller =
+            Caller { uid: self.uid, peer: NOBODY, sandboxed: false, control: true, agent: false };
+        let action = Action::Answer { call: CallRef::Id(id) };
+        let requested = vec![Requested { action, expected: Some(CallState::Ringing) }];
+        // It may be refused, for want of room: then it rings on for the user to decide.
+        let _refused = self.accept_as(caller, Origin::Policy, requested, None).is_err();
+    }
+
+    /// It rings through do-not-disturb, says a rule.
+    pub(crate) fn rings_aloud(&self, call: &Call) -> bool {
+        call.treatment().is_some_and(|t| t.then.ring == Some(Ring::Aloud))
+    }
+}
