@@ -77,6 +77,8 @@ fn now() -> i64 {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::expect_used)]
+
     use callarbiter_core::Moment;
 
     use super::*;
