@@ -14,7 +14,7 @@
 //! * a new variant comes last in its enum, a new kind of record last among the kinds;
 //! * nothing that was written once is moved, removed or given another type; a plain tuple never changes its length.
 //!
-//! [`layout`] is the test of it: it names the type and what to do. What the rule does not allow needs a new [`VERSION`],
+//! `layout` is the test of it: it names the type and what to do. What the rule does not allow needs a new [`VERSION`],
 //! whose reader must still know the old one.
 //!
 //! A record with more fields or variants than are known is of a later version, and is told apart from damage.
