@@ -93,6 +93,41 @@ pub enum Colour {
     Never,
 }
 
+const POLICY: &str = "\
+Examples:
+  callctl policy check /etc/callarbiter/callarbiter.toml
+  callctl policy test night.scenario --config draft.toml
+
+A scenario is a text of small sentences, one a line, `#` begins a comment:
+  zone Europe/Berlin
+  date 2026-11-30
+  at 22:15
+  locked yes
+  org.example.Phone reports 1 from tel:+4930123456
+  expect 1 ringing silenced rule by night
+  answer 1
+  far end hangs up 1
+Also: do-not-disturb off|quiet|refuse, end N, hold N, unhold N. Apps do at once what they are asked.";
+
+/// What to do with rules.
+#[derive(Debug, Subcommand)]
+pub enum Policy {
+    /// Say whether the daemon would take these files, and what is wrong with them in which line
+    Check {
+        /// Configuration files; FILE.d/*.toml is read with each
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
+    },
+    /// Say what the rules decide in a scenario; an `expect` that is not met fails
+    Test {
+        /// The scenario
+        scenario: PathBuf,
+        /// The configuration to try, instead of the installed one
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
+    },
+}
+
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// List the calls, and who has the audio
@@ -269,6 +304,12 @@ Examples:
     Favourites {
         #[command(subcommand)]
         what: Option<Favourite>,
+    },
+    /// Check the arbiter's configuration, and try its rules out
+    #[command(after_help = POLICY)]
+    Policy {
+        #[command(subcommand)]
+        what: Policy,
     },
     /// Show who holds the audio
     Audio,

@@ -59,7 +59,8 @@ pub async fn run(command: Command, session: Session, output: &Output) -> Result<
         | Command::History { .. }
         | Command::Favourites { .. }
         | Command::Completions { .. }
-        | Command::Man { .. } => {
+        | Command::Man { .. }
+        | Command::Policy { .. } => {
             return Err(Failure::usage("this command needs no arbiter"));
         }
     };

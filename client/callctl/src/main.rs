@@ -16,6 +16,7 @@ mod names;
 mod output;
 mod pages;
 mod paint;
+mod policy;
 mod session;
 mod steps;
 mod table;
@@ -57,6 +58,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
             Ok(())
         }
         Command::Man { dir } => pages::manual(dir.as_deref()),
+        Command::Policy { what } => policy::run(what, &output),
         command => {
             let runtime = Builder::new_current_thread()
                 .enable_all()

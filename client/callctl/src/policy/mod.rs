@@ -1,0 +1,71 @@
+//! `callctl policy`: is a configuration right, and what would it decide?
+//!
+//! Owns the two commands. Files are read by the daemon's own reader, and decisions are the core's: nothing here
+//! knows a rule. Needs no arbiter.
+
+mod scenario;
+mod stage;
+
+use std::path::{Path, PathBuf};
+
+use callarbiter_config::{Config, Sources};
+use serde::Serialize;
+
+use crate::{
+    args::Policy,
+    failure::Failure,
+    output::Output,
+    paint::{Line, Style},
+};
+
+/// Says of each file whether the daemon would take it, or of a scenario what happens in it.
+pub fn run(what: Policy, output: &Output) -> Result<(), Failure> {
+    match what {
+        Policy::Check { files } => check(&files, output),
+        Policy::Test { scenario, config } => test(&scenario, config, output),
+    }
+}
+
+#[derive(Serialize)]
+struct Verdict {
+    file: String,
+    mistake: Option<String>,
+}
+
+/// Each by itself, with its drop-ins; the first mistake of each is told.
+fn check(files: &[PathBuf], output: &Output) -> Result<(), Failure> {
+    let verdicts: Vec<Verdict> = files
+        .iter()
+        .map(|file| Verdict {
+            file: file.display().to_string(),
+            mistake: Sources::only(file.clone()).load().err().map(|error| error.to_string()),
+        })
+        .collect();
+    output.show(&verdicts, || verdicts.iter().map(line).collect());
+    match verdicts.iter().filter(|verdict| verdict.mistake.is_some()).count() {
+        0 => Ok(()),
+        wrong => Err(Failure::refused(format!(
+            "{wrong} of {} files would be refused; the daemon would keep its old rules",
+            verdicts.len()
+        ))),
+    }
+}
+
+fn line(verdict: &Verdict) -> Line {
+    match &verdict.mistake {
+        None => Line::new().with(Style::Plain, format!("{}: right", verdict.file)),
+        // It begins with the file, the line and the column.
+        Some(mistake) => Line::new().with(Style::Plain, mistake.clone()),
+    }
+}
+
+fn test(file: &Path, config: Option<PathBuf>, output: &Output) -> Result<(), Failure> {
+    let sources = config.map_or_else(Sources::installed, Sources::only);
+    let Config { settings, .. } =
+        sources.in_local_time().load().map_err(|error| Failure::refused(error.to_string()))?;
+    let told = stage::Stage::play(file, settings)?;
+    output.show(&told, || {
+        told.iter().map(|line| Line::new().with(Style::Plain, line.clone())).collect()
+    });
+    Ok(())
+}

@@ -1,0 +1,157 @@
+//! The lines of a scenario: small sentences, one a line.
+//!
+//! Owns their spelling. What they do is the stage's.
+
+use callarbiter_core::{DoNotDisturb, Private};
+
+/// One sentence.
+#[derive(Debug, PartialEq)]
+pub enum Sentence {
+    /// `zone Europe/Berlin`: what local time is.
+    Zone(String),
+    /// `date 2026-11-30`: which day it is.
+    Date { days: i64 },
+    /// `at 22:15` or `at 22:15:30`: it is so late now, on the same day or, if that is over, the next.
+    At { seconds: i64 },
+    /// `locked yes`: of the user's session.
+    Locked(bool),
+    /// `do-not-disturb quiet`: or `off`, `refuse`.
+    DoNotDisturb(DoNotDisturb),
+    /// `org.example.Phone reports 1 from tel:+4930123`, or without `from`.
+    Reports { app: String, call: u32, handle: Private },
+    /// `answer 1`, `end 1`, `hold 1`, `unhold 1`: the user does.
+    Wants { what: Wish, call: u32 },
+    /// `far end hangs up 1`.
+    HangsUp { call: u32 },
+    /// `expect 1 ringing`, with `silenced rule` and `by RULE` behind it where that is meant.
+    Expect { call: u32, state: String, silenced: Option<String>, rule: Option<String> },
+}
+
+/// What a user wants of a call.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Wish {
+    Answer,
+    End,
+    Hold,
+    Unhold,
+}
+
+const HELP: &str = "zone NAME, date YYYY-MM-DD, at HH:MM, locked yes|no, do-not-disturb \
+     off|quiet|refuse, APP reports N [from HANDLE], answer|end|hold|unhold N, far end hangs up N, \
+     expect N STATE [silenced WORD] [by RULE]";
+
+impl Sentence {
+    /// None for an empty line or a comment; an error says what would be right.
+    pub fn read(line: &str) -> Result<Option<Sentence>, String> {
+        let line = line.split('#').next().unwrap_or_default().trim();
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let unknown = || format!("this is no sentence of a scenario; there are: {HELP}");
+        let sentence = match words[..] {
+            [] => return Ok(None),
+            ["zone", name] => Sentence::Zone(name.to_owned()),
+            ["date", date] => {
+                Sentence::Date { days: days(date).ok_or("a date is wanted, as 2026-11-30")? }
+            }
+            ["at", time] => {
+                Sentence::At { seconds: seconds(time).ok_or("a time is wanted, as 22:15")? }
+            }
+            ["locked", "yes"] => Sentence::Locked(true),
+            ["locked", "no"] => Sentence::Locked(false),
+            ["do-not-disturb", "off"] => Sentence::DoNotDisturb(DoNotDisturb::Off),
+            ["do-not-disturb", "quiet"] => Sentence::DoNotDisturb(DoNotDisturb::Quiet),
+            ["do-not-disturb", "refuse"] => Sentence::DoNotDisturb(DoNotDisturb::Refuse),
+            [app, "reports", call] => Sentence::Reports {
+                app: app.to_owned(),
+                call: number(call)?,
+                handle: Private::default(),
+            },
+            [app, "reports", call, "from", handle] => Sentence::Reports {
+                app: app.to_owned(),
+                call: number(call)?,
+                handle: handle.into(),
+            },
+            ["answer", call] => Sentence::Wants { what: Wish::Answer, call: number(call)? },
+            ["end", call] => Sentence::Wants { what: Wish::End, call: number(call)? },
+            ["hold", call] => Sentence::Wants { what: Wish::Hold, call: number(call)? },
+            ["unhold", call] => Sentence::Wants { what: Wish::Unhold, call: number(call)? },
+            ["far", "end", "hangs", "up", call] => Sentence::HangsUp { call: number(call)? },
+            ["expect", call, state, ..] => {
+                let (call, state) = (number(call)?, state.to_owned());
+                let rest = line.splitn(4, char::is_whitespace).nth(3).unwrap_or_default();
+                let (silenced, rule) = expected(rest.trim()).ok_or_else(unknown)?;
+                Sentence::Expect { call, state, silenced, rule }
+            }
+            _ => return Err(unknown()),
+        };
+        Ok(Some(sentence))
+    }
+}
+
+/// What stands behind the state; the name of a rule may have blanks.
+fn expected(rest: &str) -> Option<(Option<String>, Option<String>)> {
+    let (before, rule) = match rest.strip_prefix("by ") {
+        Some(rule) => ("", Some(rule)),
+        None => rest.split_once(" by ").map_or((rest, None), |(before, rule)| (before, Some(rule))),
+    };
+    let silenced = match before.trim() {
+        "" => None,
+        words => Some(words.strip_prefix("silenced ")?.trim().to_owned()),
+    };
+    Some((silenced, rule.map(|rule| rule.trim().to_owned())))
+}
+
+fn number(text: &str) -> Result<u32, String> {
+    text.parse().map_err(|_| format!("calls have numbers, 1 for example, and {text:?} is none"))
+}
+
+fn seconds(text: &str) -> Option<i64> {
+    let mut parts = text.split(':').map(|part| part.parse::<i64>().ok());
+    let (hours, minutes) = (parts.next()??, parts.next()??);
+    let seconds = parts.next().map_or(Some(0), |seconds| seconds)?;
+    let fits = (0..24).contains(&hours) && (0..60).contains(&minutes) && (0..60).contains(&seconds);
+    (fits && parts.next().is_none()).then_some(hours * 3600 + minutes * 60 + seconds)
+}
+
+/// Since the epoch, by the calendar of today.
+fn days(text: &str) -> Option<i64> {
+    let mut parts = text.split('-').map(|part| part.parse::<i64>().ok());
+    let (year, month, day) = (parts.next()??, parts.next()??, parts.next()??);
+    if parts.next().is_some()
+        || !(1971..2500).contains(&year)
+        || !(1..=12).contains(&month)
+        || !(1..=31).contains(&day)
+    {
+        return None;
+    }
+    // Years begin in March: then the day that is not in every year is the last.
+    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
+    let of_year = (153 * month + 2) / 5 + day - 1;
+    Some(year * 365 + year / 4 - year / 100 + year / 400 + of_year - 719_468)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dates_are_days_since_the_epoch() {
+        assert_eq!(days("1971-01-01"), Some(365));
+        assert_eq!(days("2024-02-29"), Some(19_782));
+        assert_eq!(days("2024-03-31"), Some(19_813));
+        assert_eq!(days("2024-13-01"), None);
+    }
+
+    #[test]
+    fn what_is_expected_may_name_a_rule_with_blanks() {
+        let read = Sentence::read("expect 1 ringing silenced rule by night shift # so it is");
+        let expected = Sentence::Expect {
+            call: 1,
+            state: "ringing".to_owned(),
+            silenced: Some("rule".to_owned()),
+            rule: Some("night shift".to_owned()),
+        };
+        assert_eq!(read, Ok(Some(expected)));
+        assert!(Sentence::read("sing").is_err_and(|help| help.contains("expect N STATE")));
+        assert_eq!(Sentence::read("  # nothing"), Ok(None));
+    }
+}
