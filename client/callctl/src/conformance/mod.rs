@@ -8,6 +8,7 @@ mod app;
 mod ends;
 mod incoming;
 mod live;
+mod options;
 mod outgoing;
 mod passive;
 mod relay;
@@ -18,10 +19,9 @@ mod said;
 mod stage;
 mod trial;
 
+pub use self::options::{Conformance, EXPLAINED};
 use self::{app::App, relay::Relay, report::Report, stage::Stage, trial::Trial};
-use crate::{
-    args::Conformance, failure::Failure, interrupt::Interrupt, output::Output, session::Session,
-};
+use crate::{failure::Failure, interrupt::Interrupt, output::Output, session::Session};
 
 pub async fn run(options: Conformance, output: &Output) -> Result<(), Failure> {
     if options.list {

@@ -160,5 +160,14 @@ TIME "asks-for-time" "Provider.Progress" needs []
 pub const LIVE: [&Rule; 8] =
     [&OPENS, &MUTES, &TONES, &HOLDS, &CLOSES, &RESUMES, &REOPENS, &SAME_STATE];
 /// What only an incoming call can show.
-pub const INCOMING: [&Rule; 8] =
-    [&REPORTS, &NAMES_CALLER, &REPORTS_ONCE, &ANSWERS, &REMOTE_ENDS, &DECLINES, &NEW_UUID, &DROPS];
+pub const INCOMING: [&Rule; 9] = [
+    &REPORTS,
+    &NAMES_CALLER,
+    &REPORTS_ONCE,
+    &ANSWERS,
+    &REMOTE_ENDS,
+    &END_REASON,
+    &DECLINES,
+    &NEW_UUID,
+    &DROPS,
+];

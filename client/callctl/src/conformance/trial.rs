@@ -9,6 +9,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use zbus::Variant;
 
 use super::{
+    Conformance,
     app::App,
     relay::Relay,
     report::Report,
@@ -17,7 +18,6 @@ use super::{
     stage::Stage,
 };
 use crate::{
-    args::Conformance,
     board::board,
     failure::Failure,
     session::Session,

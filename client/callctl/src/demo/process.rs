@@ -1,5 +1,5 @@
-//! An arbiter of one's own, for the demo and conformance: `callarbiterd --bus embedded`, as a child that
-//! ends with the command.
+//! An arbiter of one's own, for the demo: `callarbiterd --bus embedded`, as a child that ends with the
+//! command.
 //!
 //! Owns finding, starting and stopping it. Must not know what it is asked to do.
 

@@ -1,0 +1,46 @@
+//! The command line of `callctl conformance`, and what its help and its manual page explain.
+//!
+//! Owns the words only.
+
+use clap::Args;
+
+#[derive(Debug, Args)]
+pub struct Conformance {
+    /// A shell command that makes the far end call the app, each time that it is run
+    ///
+    /// `$APP_PID` is the process of the app. Without it nothing is tried that needs an incoming call.
+    #[arg(long, value_name = "COMMAND")]
+    pub incoming: Option<String>,
+    /// A shell command that makes the far end hang up
+    #[arg(long, value_name = "COMMAND")]
+    pub remote_end: Option<String>,
+    /// Whom the app is asked to call: somebody who answers at once
+    #[arg(long, value_name = "HANDLE", default_value = "sip:conformance@example.org")]
+    pub handle: String,
+    /// List the rules instead
+    #[arg(long)]
+    pub list: bool,
+    /// The app and its arguments; {bus} in them stands for the address of the bus
+    #[arg(last = true, required_unless_present = "list", value_name = "COMMAND")]
+    pub command: Vec<String>,
+}
+
+pub const EXPLAINED: &str = "\
+The app is started on a private bus with an arbiter of its own, and everything that it says passes
+through callctl: it is asked for everything that the contract knows, hears requests twice, has its
+calls refused, meets an arbiter that was restarted and one that lost its state, and is asked to end.
+Each rule of the contract (--list) has then passed, failed (with what was seen, what the contract
+says, and what to change), or was not tried (with what would let it be tried). Whether something was
+really done in the network, or heard, is not seen: only what the app says.
+
+It needs dbus-daemon and callarbiterd, touches neither the system bus nor the session, and uses the
+far end that the app has: --handle HANDLE must be somebody who answers at once and lets two calls in.
+
+Exit status: 0 no rule failed, 1 some did, 2 the command line is wrong.
+
+Examples:
+  callctl conformance -- my-phone
+  callctl conformance --handle sip:echo@example.org -- my-phone --bus {bus}
+  callctl conformance --incoming 'my-far-end call' --remote-end 'my-far-end hang-up' -- my-phone
+  callctl conformance --incoming 'kill -USR1 $APP_PID' --json -- ./provider.py --bus {bus}
+  callctl conformance --list";
