@@ -23,6 +23,8 @@ pub use words::Fact;
 pub const STEPS: usize = 64;
 /// How a call began is kept whatever happens to it later.
 const FIRST: usize = 16;
+/// So many steps have room from the beginning.
+const USUAL: usize = 8;
 
 /// One cause. What a step says in somebody's words (a rule's name, a provider's message) is beside it in its
 /// [`WhyStep::text`].
@@ -309,7 +311,8 @@ impl Why {
         let after = after.max(self.steps.last().map_or(0, |step| step.after));
         let dropped = (self.steps.len() >= STEPS).then(|| self.drop_one());
         if self.steps.is_empty() {
-            self.steps.reserve_exact(FIRST);
+            // Most calls that wait or are held have no more; one that is talked on grows once or twice.
+            self.steps.reserve_exact(USUAL);
         }
         self.push(after, cause, text);
         dropped
