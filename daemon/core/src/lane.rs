@@ -257,6 +257,7 @@ impl Domain {
         let asked = matches!(undo, Stage::Asked);
         step.outcome.get_or_insert(outcome.clone());
         let target = (step.call, matches!(step.action, Action::Start { .. }));
+        let begins = begins_a_call(&step.action);
         let action = Verb::of_action(&step.action);
         if let Some(why) = outcome.refusal().filter(|_| !asked) {
             let text = Private::from(why.message.as_str());
@@ -266,17 +267,21 @@ impl Domain {
         if !failed {
             return;
         }
-        self.undo(target.0, asked && target.1);
+        if begins {
+            self.undo(target.0, asked && target.1);
+        }
         let Some(transaction) = self.transactions.get_mut(&id) else { return };
         let mut dropped = Vec::new();
         for step in transaction.actions.iter_mut().filter(|s| s.outcome.is_none()) {
             let why = Refusal::new(Error::Cancelled, "an earlier action was not fulfilled");
             step.outcome = Some(Outcome::Cancelled(why));
-            dropped.push((step.call, Verb::of_action(&step.action)));
+            dropped.push((step.call, Verb::of_action(&step.action), begins_a_call(&step.action)));
         }
-        for (call, action) in dropped {
+        for (call, action, begins) in dropped {
             self.because(call, Cause::NotDone { action, error: Error::Cancelled });
-            self.undo(call, false);
+            if begins {
+                self.undo(call, false);
+            }
         }
     }
 
@@ -419,4 +424,9 @@ impl Domain {
         self.lane.queue.retain(|queued| *queued != id);
         self.finish(id);
     }
+}
+
+/// Whether the call is as it is because this action is to be done; others leave it to the one that began.
+fn begins_a_call(action: &Action) -> bool {
+    matches!(action, Action::Start { .. } | Action::Answer { .. })
 }

@@ -343,3 +343,19 @@ fn another_agent_is_asked_when_the_first_is_gone() {
     let why = w.agent_says(next, second, AgentAnswer::default()).unwrap_err();
     assert_eq!(why.error, Error::TimedOut, "it is there already");
 }
+
+/// Found by random histories: the End that was dropped ended the call all the same, and its start was nobody's.
+#[test]
+fn a_transaction_that_fails_leaves_the_launch_of_another_alone() {
+    let (mut w, agent) = world(&["a", "b"]);
+    let b = w.app(ALICE, "b");
+    let t = w.request(ALICE, vec![start_on(1, "a")]).unwrap();
+    let expecting = |action| Requested { action, expected: Some(Ended) };
+    let actions = vec![expecting(start_on(2, "b")), Requested { action: end(1), expected: None }];
+    w.handle(Input::Request { caller: agent, actions, token: None }).unwrap();
+    w.fulfil_all(&[b]);
+    assert_eq!((w.state_of(ALICE, 1), w.outcomes(ALICE, t)), (Launching, vec![""]));
+    let a = w.app(ALICE, "a");
+    w.fulfil(a, "Start");
+    assert_eq!((w.state_of(ALICE, 1), w.outcomes(ALICE, t)), (Dialing, vec!["fulfilled"]));
+}
