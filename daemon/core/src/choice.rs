@@ -150,12 +150,17 @@ impl Domain {
         }
     }
 
+    /// However it was dialled: with a scheme or without one, with what is there for the eye or not.
     pub(crate) fn is_emergency(&self, app: &Arc<str>, handle: &Private) -> bool {
         let emergency = &self.settings.policy.emergency;
+        if !emergency.providers.contains(app) {
+            return false;
+        }
         let dialed = handle.reveal();
         let bare = dialed.split_once(':').map_or(dialed, |(_, rest)| rest);
-        emergency.providers.contains(app)
-            && emergency.handles.iter().any(|h| &**h == dialed || &**h == bare)
+        let key = handle::key(handle);
+        let is_same = |listed: &Arc<str>| handle::key(&Private::from(&**listed)) == key;
+        emergency.handles.iter().any(|h| &**h == dialed || &**h == bare || is_same(h))
     }
 
     /// Whether one call more may be placed this way.

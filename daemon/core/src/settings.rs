@@ -197,7 +197,7 @@ pub enum WhenBusy {
 /// Which calls are never refused for lack of room.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Emergency {
-    /// Handles, exactly as dialed.
+    /// Handles, however they are written.
     pub handles: Vec<Arc<str>>,
     /// App ids of the providers through which they may go.
     pub providers: Vec<Arc<str>>,

@@ -45,6 +45,29 @@ fn only_a_listed_handle_through_a_listed_app_is_an_emergency() {
 }
 
 #[test]
+fn however_it_is_written_it_is_the_same_number() {
+    let dialed = |listed: &str, dialed: &str| {
+        let mut settings = settings();
+        settings.policy.emergency =
+            Emergency { handles: vec![listed.into()], providers: vec!["modem".into()] };
+        let mut w = World::with(settings);
+        w.app(ALICE, "modem");
+        let provider = Some("modem".into());
+        let start = Action::Start { uuid: uuid(9), handle: dialed.into(), provider, video: false };
+        w.request(ALICE, vec![start]).unwrap();
+        w.find(ALICE, 9).unwrap().emergency
+    };
+    for handle in ["112", "tel:112", "TEL:1-1-2", "tel:112;phone-context=+49", "sip:112"] {
+        assert!(dialed("112", handle), "{handle}");
+    }
+    assert!(dialed("tel:112", "112"));
+    assert!(dialed("urn:service:sos", "urn:service:sos"));
+    for handle in ["1120", "tel:+112", "sip:112@example.org", "tel:11"] {
+        assert!(!dialed("tel:112", handle), "{handle}");
+    }
+}
+
+#[test]
 fn its_start_has_no_deadline() {
     let (mut w, modem, _) = world();
     w.request(ALICE, vec![emergency(9)]).unwrap();
