@@ -12,7 +12,7 @@ use harness::{Bus, Daemon, NAME, ROOT, built, interface, source};
 use tempfile::TempDir;
 
 /// Everything but the interface files, of which every XML file of the contract is one.
-const FILES: [&str; 23] = [
+const FILES: [&str; 24] = [
     "usr/bin/callctl",
     "usr/lib/callarbiter/callarbiter.toml",
     "usr/lib/systemd/catalog/callarbiter.catalog",
@@ -25,6 +25,7 @@ const FILES: [&str; 23] = [
     "usr/lib/udev/rules.d/70-callarbiter-headset.rules",
     "usr/libexec/callarbiter-agent",
     "usr/libexec/callarbiterd",
+    "usr/share/applications/org.callarbiter.callctl.desktop",
     "usr/share/bash-completion/completions/callctl",
     "usr/share/dbus-1/services/org.callarbiter.Calls1.service",
     "usr/share/dbus-1/system-services/org.callarbiter.Calls1.service",
@@ -116,6 +117,25 @@ fn the_polkit_action_is_as_polkit_wants_it() -> Result<()> {
     lint.args(["--noout", "--nonet", "--dtdvalid", "/usr/share/polkit-1/policyconfig-1.dtd"]);
     let said = output(lint.arg(live.usr("share/polkit-1/actions/org.callarbiter.policy")))?;
     ensure!(said.status.success(), "xmllint: {}", words(&said));
+    Ok(())
+}
+
+#[test]
+fn telephone_links_are_opened_by_callctl() -> Result<()> {
+    let live = Live::install()?;
+    let entry = live.usr("share/applications/org.callarbiter.callctl.desktop");
+    let said = output(Command::new("desktop-file-validate").arg(&entry))?;
+    ensure!(said.status.success(), "desktop-file-validate: {}", words(&said));
+    assert_eq!(words(&said), "");
+    let entry = fs::read_to_string(entry)?;
+    let line = |key: &str| entry.lines().find_map(|line| line.strip_prefix(key));
+    let exec = line("Exec=").context("Exec")?;
+    let program = exec.strip_suffix(" open %u").context("the link is what is opened")?;
+    ensure!(Path::new(program).is_file(), "{program} is what is installed");
+    let types = line("MimeType=").context("MimeType")?;
+    for scheme in ["tel", "sip", "sips", "callto"] {
+        ensure!(types.contains(&format!("x-scheme-handler/{scheme};")), "{scheme} in {types}");
+    }
     Ok(())
 }
 

@@ -11,6 +11,7 @@ use clap_complete::Shell;
 use crate::{
     conformance::{self, Conformance},
     names::Name,
+    open::Open,
     words::Word,
 };
 
@@ -185,6 +186,7 @@ Examples:
         #[arg(long)]
         video: bool,
     },
+    Open(Open),
     /// Answer a ringing call; an active one is put on hold first
     Answer {
         /// The call [default: the one that rings]
@@ -347,7 +349,9 @@ Examples:
   callctl completions bash > ~/.local/share/bash-completion/completions/callctl
   callctl completions fish > ~/.config/fish/completions/callctl.fish
   callctl completions zsh  > \"${fpath[1]}/_callctl\"")]
-    Completions { shell: Shell },
+    Completions {
+        shell: Shell,
+    },
     /// Write the manual pages
     #[command(hide = true)]
     Man {

@@ -60,8 +60,9 @@ pub async fn run(command: Command, session: Session, output: &Output) -> Result<
         | Command::Favourites { .. }
         | Command::Completions { .. }
         | Command::Man { .. }
+        | Command::Open(_)
         | Command::Policy { .. } => {
-            return Err(Failure::usage("this command needs no arbiter"));
+            return Err(Failure::usage("this command is not for an arbiter that is there already"));
         }
     };
     perform(&session, output, &words).await

@@ -13,6 +13,7 @@ mod failure;
 mod history;
 mod interrupt;
 mod names;
+mod open;
 mod output;
 mod pages;
 mod paint;
@@ -84,6 +85,7 @@ async fn talk(command: Command, global: &Global, output: &Output) -> Result<(), 
             history::run(which, limit, what, global, output).await
         }
         Command::Favourites { what } => history::favourites(what, global, output).await,
+        Command::Open(options) => open::run(options, &global.bus, output).await,
         command => commands::run(command, Session::open(&global.bus).await?, output).await,
     }
 }

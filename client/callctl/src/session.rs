@@ -5,14 +5,16 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use callarbiter::{
-    Action, ActionResult, CallRef, CallState, Cause, Connection, Controller, EndReason, Error,
-    Events, PlanStep, StartOptions, TransactionHandle, TransactionOptions, Verb as Wanted,
+    Action, ActionResult, Authorization, CallRef, CallState, Cause, Connection, Controller,
+    EndReason, Error, Events, PlanStep, ProviderInfo, StartOptions, TransactionHandle,
+    TransactionOptions, Verb as Wanted,
 };
 
 use crate::{
     board::{self, parameters},
     failure::Failure,
     names::{Name, Unit},
+    open::Way,
     steps::StepView,
     view::{Board, LimitsView},
     words::{Verb, Word},
@@ -56,6 +58,28 @@ impl Session {
     /// The arbiter's own words about its bounds, and what of them is used.
     pub async fn limits(&self) -> Result<LimitsView, Failure> {
         Ok(board::limits(self.events().await?.snapshot()))
+    }
+
+    /// The apps that are there and place calls to addresses of this scheme.
+    pub async fn ways(&self, scheme: &str) -> Result<Vec<Way>, Failure> {
+        let events = self.events().await?;
+        let fits = |provider: &&ProviderInfo| {
+            let schemes = provider.configuration.supported_schemes.as_deref().unwrap_or_default();
+            provider.attached
+                && provider.authorization == Authorization::Authorized
+                && (schemes.is_empty() || schemes.iter().any(|known| known == scheme))
+        };
+        let way = |provider: &ProviderInfo| Way {
+            app: provider.app_id.clone(),
+            name: match provider.display_name.as_str() {
+                "" => provider.app_id.clone(),
+                name => name.to_owned(),
+            },
+        };
+        let mut ways: Vec<Way> =
+            events.snapshot().providers.values().filter(fits).map(way).collect();
+        ways.dedup_by(|a, b| a.app == b.app);
+        Ok(ways)
     }
 
     pub async fn start(&self, handle: &str, options: StartOptions) -> Result<String, Failure> {
