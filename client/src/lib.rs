@@ -38,6 +38,7 @@
 
 #![warn(missing_docs)]
 
+mod agent;
 mod call;
 mod connection;
 mod controller;
@@ -54,10 +55,12 @@ mod router;
 mod signals;
 mod snapshot;
 
+pub use agent::{Agent, AgentEvent, Asked, Errand};
 pub use call::Call;
 pub use callarbiter_dbus::{
-    Action, ActionResult, AnswerPlan, CallRef, CallUpdate, Cause, Configuration, Dict, ErrorKind,
-    ErrorName, PlanStep, StartOptions, TransactionOptions, Verb,
+    Action, ActionResult, AgentAnswer, AnswerPlan, AudioApp, CallRef, CallUpdate, Cause,
+    Configuration, Dict, DoNotDisturbOptions, Endpoint, ErrorKind, ErrorName, PlanStep, Record,
+    StartOptions, TransactionOptions, Verb,
     names::{CallPath, Object},
     words,
 };

@@ -32,8 +32,10 @@ use tokio::{
 use uuid::Uuid;
 use zbus::OwnedObjectPath;
 
+pub(crate) use answers::Answers;
 pub use builder::ProviderBuilder;
 pub use delegate::{Delegate, Performed};
+pub(crate) use registration::sentence;
 pub use request::Request;
 
 use crate::{Connection, Result};

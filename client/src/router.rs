@@ -11,7 +11,7 @@ use std::{
     },
 };
 
-use callarbiter_dbus::names::{BUS_NAME, PROVIDER_DELEGATE, TRANSACTION};
+use callarbiter_dbus::names::{AGENT, BUS_NAME, MANAGER, PROVIDER_DELEGATE, TRANSACTION};
 use futures_util::StreamExt;
 use tokio::sync::{broadcast, mpsc, watch};
 use zbus::{
@@ -21,6 +21,8 @@ use zbus::{
 
 use crate::presence::{Bus, Presence};
 
+const DELEGATES: &str = "/org/callarbiter/Delegate/";
+const AGENTS: &str = "/org/callarbiter/Agent/";
 const DRIVER: &str = "org.freedesktop.DBus";
 /// What an app may leave unread before it has to take a new snapshot.
 const BACKLOG: usize = 4096;
@@ -42,7 +44,8 @@ pub(crate) struct Routes {
 
 #[derive(Default)]
 struct Table {
-    delegates: HashMap<String, mpsc::UnboundedSender<Message>>,
+    /// Delegates and agents by their paths.
+    objects: HashMap<String, mpsc::UnboundedSender<Message>>,
     signals: HashMap<u64, Sink>,
     /// Where in the stream of messages of which life the owner was last heard of.
     owner_at: (u64, Sequence),
@@ -61,8 +64,8 @@ pub(crate) struct Signals {
     routes: Arc<Routes>,
 }
 
-/// The calls for one delegate; the path is free again when it is dropped.
-pub(crate) struct DelegateCalls {
+/// The calls for one delegate or agent; the path is free again when it is dropped.
+pub(crate) struct Calls {
     queue: mpsc::UnboundedReceiver<Message>,
     path: String,
     routes: Arc<Routes>,
@@ -104,12 +107,21 @@ impl Routes {
     }
 
     /// A new delegate at a path of its own.
-    pub fn delegate(self: &Arc<Self>) -> DelegateCalls {
+    pub fn delegate(self: &Arc<Self>) -> Calls {
+        self.object(DELEGATES)
+    }
+
+    /// A new agent at a path of its own; it hears of lost roles, too.
+    pub fn agent(self: &Arc<Self>) -> Calls {
+        self.object(AGENTS)
+    }
+
+    fn object(self: &Arc<Self>, place: &str) -> Calls {
         let (sender, queue) = mpsc::unbounded_channel();
         let number = self.next.fetch_add(1, Ordering::Relaxed);
-        let path = format!("/org/callarbiter/Delegate/{number}");
-        self.table().delegates.insert(path.clone(), sender);
-        DelegateCalls { queue, path, routes: self.clone() }
+        let path = format!("{place}{number}");
+        self.table().objects.insert(path.clone(), sender);
+        Calls { queue, path, routes: self.clone() }
     }
 
     /// What the bus says about who owns the name, at this position in its stream of messages.
@@ -144,7 +156,7 @@ impl Routes {
     pub fn closed(&self) {
         self.presence.send_replace(Presence::Closed);
         let mut table = self.table();
-        table.delegates.clear();
+        table.objects.clear();
         table.signals.clear();
     }
 
@@ -180,7 +192,7 @@ impl Drop for Signals {
     }
 }
 
-impl DelegateCalls {
+impl Calls {
     pub fn path(&self) -> &str {
         &self.path
     }
@@ -190,9 +202,9 @@ impl DelegateCalls {
     }
 }
 
-impl Drop for DelegateCalls {
+impl Drop for Calls {
     fn drop(&mut self) {
-        self.routes.table().delegates.remove(&self.path);
+        self.routes.table().objects.remove(&self.path);
     }
 }
 
@@ -239,6 +251,17 @@ impl Router {
                 // Fails where nobody waits for a transaction.
                 let _ = self.routes.finished.send(message.clone());
             }
+            let is_about_roles = header.interface().is_some_and(|of| of.as_str() == MANAGER)
+                && header.member().is_some_and(|member| member.as_str() == "RoleLost");
+            if is_about_roles {
+                let table = self.routes.table();
+                for (_, agent) in table.objects.iter().filter(|(path, _)| path.starts_with(AGENTS))
+                {
+                    // It is being dropped.
+                    let _ = agent.send(message.clone());
+                }
+                return;
+            }
             for sink in self.routes.table().signals.values() {
                 // After the first loss nothing is worth queueing until the reader starts again.
                 if !sink.lost.load(Ordering::Acquire)
@@ -265,7 +288,7 @@ impl Router {
         let interface = header.interface().map_or("", |interface| interface.as_str());
         let member = header.member().map_or("", |member| member.as_str());
         let answer = match (interface, member) {
-            (PROVIDER_DELEGATE, _) => self.delegate_call(&message, &header).map(|()| None),
+            (PROVIDER_DELEGATE | AGENT, _) => self.object_call(&message, &header).map(|()| None),
             ("org.freedesktop.DBus.Peer", "Ping") => Ok(None),
             ("org.freedesktop.DBus.Introspectable", "Introspect") => {
                 Ok(Some(self.describe(&header)))
@@ -285,32 +308,33 @@ impl Router {
         }
     }
 
-    fn delegate_call(
+    fn object_call(
         &self,
         message: &Message,
         header: &Header<'_>,
     ) -> Result<(), (&'static str, &'static str)> {
         let sender = header.sender().map_or("", |sender| sender.as_str());
         if !self.routes.is_arbiter(self.bus.life, sender) {
-            tracing::warn!(sender, "refused a delegate call that is not from the call arbiter");
+            tracing::warn!(sender, "refused a call that is not from the call arbiter");
             return Err((
                 "org.freedesktop.DBus.Error.AccessDenied",
-                "only the owner of org.callarbiter.Calls1 may call a provider's delegate",
+                "only the owner of org.callarbiter.Calls1 may call this object",
             ));
         }
         let path = header.path().map_or("", |path| path.as_str());
-        match self.routes.table().delegates.get(path) {
-            Some(delegate) if delegate.send(message.clone()).is_ok() => Ok(()),
+        match self.routes.table().objects.get(path) {
+            Some(object) if object.send(message.clone()).is_ok() => Ok(()),
             _ => Err((
                 "org.freedesktop.DBus.Error.UnknownObject",
-                "no delegate is registered at this path",
+                "nothing is registered at this path",
             )),
         }
     }
 
     fn describe(&self, header: &Header<'_>) -> String {
         let path = header.path().map_or("", |path| path.as_str());
-        match self.routes.table().delegates.contains_key(path) {
+        match self.routes.table().objects.contains_key(path) {
+            true if path.starts_with(AGENTS) => callarbiter_dbus::xml::AGENT.to_owned(),
             true => callarbiter_dbus::xml::PROVIDER_DELEGATE.to_owned(),
             false => "<node/>".to_owned(),
         }

@@ -33,7 +33,7 @@ async fn an_app_without_a_wall_is_what_it_says() -> Result<()> {
 }
 
 /// The Python example that registers with this id, behind a wall with this description.
-fn boxed(desk: &Desk, id: &str, info: Option<&str>) -> Result<Process> {
+pub fn boxed(desk: &Desk, id: &str, info: Option<&str>) -> Result<Process> {
     let mut launch = desk.launch("bwrap")?;
     for arg in ["--ro-bind", "/usr", "/usr", "--proc", "/proc", "--dev", "/dev"] {
         launch = launch.arg(arg);
@@ -57,7 +57,7 @@ fn boxed(desk: &Desk, id: &str, info: Option<&str>) -> Result<Process> {
     launch.arg("--bus").arg(desk.bus().address()).start(desk.bus().directory())
 }
 
-async fn known(desk: &Desk, app: &Process, id: &str, source: &str) -> Result<()> {
+pub async fn known(desk: &Desk, app: &Process, id: &str, source: &str) -> Result<()> {
     let what = format!("{id} is known by {source}: {}{}", app.output(), app.log());
     eventually(&what, async || {
         let view = desk.phone.peer.view().await.ok()?;

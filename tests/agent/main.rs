@@ -21,6 +21,7 @@ mod players;
 mod power;
 mod program;
 mod quiet;
+mod replaced;
 mod ringing;
 mod screen;
 mod servers;

@@ -1,4 +1,4 @@
-//! What was answered to the latest requests.
+//! What was answered to the latest requests, by an app or an agent.
 //!
 //! Owns the memory that keeps a request, sent again by an arbiter that restarted, from being performed
 //! twice.
@@ -9,7 +9,7 @@ use callarbiter_dbus::Dict;
 
 use crate::ActionError;
 
-/// More than an arbiter has open at one provider at any time.
+/// More than an arbiter has open at one connection at any time.
 const REMEMBERED: usize = 256;
 
 /// How a request was answered.
@@ -19,14 +19,20 @@ pub(super) enum Answer {
     Failed(ActionError),
 }
 
-#[derive(Debug, Default)]
-pub(super) struct Answers {
-    known: HashMap<String, Answer>,
+#[derive(Debug)]
+pub(crate) struct Answers<A> {
+    known: HashMap<String, A>,
     order: VecDeque<String>,
 }
 
-impl Answers {
-    pub fn remember(&mut self, request: String, answer: Answer) {
+impl<A> Default for Answers<A> {
+    fn default() -> Self {
+        Answers { known: HashMap::new(), order: VecDeque::new() }
+    }
+}
+
+impl<A> Answers<A> {
+    pub fn remember(&mut self, request: String, answer: A) {
         if self.known.insert(request.clone(), answer).is_none() {
             self.order.push_back(request);
         }
@@ -37,7 +43,7 @@ impl Answers {
         }
     }
 
-    pub fn to(&self, request: &str) -> Option<&Answer> {
+    pub fn to(&self, request: &str) -> Option<&A> {
         self.known.get(request)
     }
 }

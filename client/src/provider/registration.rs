@@ -239,7 +239,7 @@ async fn send_answer(attachment: &Attachment, request: &str, answer: &Answer) ->
 }
 
 /// A sentence as the contract allows it.
-fn sentence(text: &str) -> String {
+pub(crate) fn sentence(text: &str) -> String {
     let mut sentence = String::new();
     for c in text.chars().map(|c| if c.is_control() { ' ' } else { c }) {
         if sentence.len() + c.len_utf8() > limits::MESSAGE_BYTES {

@@ -26,7 +26,7 @@ use super::{
     lanes::Lanes,
     request::Clock,
 };
-use crate::{ActionError, router::DelegateCalls};
+use crate::{ActionError, router::Calls};
 
 /// Serves one delegate.
 pub(super) struct Server<D> {
@@ -35,7 +35,7 @@ pub(super) struct Server<D> {
     lanes: Lanes<Lane, Ask>,
     running: HashMap<Id, Running>,
     jobs: JoinSet<Option<Answer>>,
-    answers: Answers,
+    answers: Answers<Answer>,
 }
 
 struct Running {
@@ -59,7 +59,7 @@ impl<D: Delegate> Server<D> {
         }
     }
 
-    pub async fn run(mut self, mut calls: DelegateCalls) {
+    pub async fn run(mut self, mut calls: Calls) {
         loop {
             tokio::select! {
                 message = calls.next() => match message {
