@@ -88,6 +88,18 @@ pub async fn the_session_manager_is_killed(kind: Kind) -> Result<()> {
     scene.wait("music is quiet again", QUIET, 1.0).await?;
     scene.enforced(true).await?;
     microphone.wait_level("the phone hears silence again", 0.0).await?;
+    peer.end(&call.path).await?;
+    scene.wait("music is loud", 1.0, 1.0).await?;
+    microphone.wait_level("the phone hears its microphone", 1.0).await
+}
+
+pub async fn a_call_ends_without_the_session_manager(kind: Kind) -> Result<()> {
+    let mut scene = Scene::new(kind).await?;
+    let microphone = scene.phone.record(&scene.desk, "phone")?;
+    let call = scene.phone.talk("sip:rabbit@example.org").await?;
+    let peer = &scene.phone.provider.peer;
+    peer.call::<_, ()>(&call.path, "Call", "SetMuted", &true).await?;
+    scene.wait("music is quiet", QUIET, 1.0).await?;
     scene.sound.kill_manager().await?;
     peer.end(&call.path).await?;
     scene.sound.start_manager(&scene.desk).await?;

@@ -6,6 +6,7 @@ mod crashes;
 #[path = "../agent/desk.rs"]
 #[expect(dead_code, reason = "the tests of the agent's other parts have uses for all of it")]
 mod desk;
+mod endpoints;
 mod priority;
 mod scene;
 mod sound;
@@ -40,9 +41,15 @@ on!(wireplumber_0_5, New:
         the_agent_ends_in_a_call
         the_arbiter_is_killed
         the_session_manager_is_killed
+        a_call_ends_without_the_session_manager
         the_server_is_killed
         a_server_that_comes_late_is_used
         a_stream_that_cannot_be_quiet_is_said
+    ]
+    endpoints: [
+        a_call_is_heard_where_the_user_chose
+        the_choice_is_there_for_the_next_call_and_agent
+        an_output_that_is_pulled_out_in_a_call
     ]
 );
 
@@ -58,6 +65,12 @@ on!(wireplumber_0_4, Old:
         the_session_manager_is_killed_and_all_is_started_again
         the_server_is_killed
         a_server_that_comes_late_is_used
+    ]
+    endpoints: [
+        a_call_is_heard_where_the_user_chose
+        the_choice_is_there_for_the_next_call_and_agent
+        an_output_that_is_pulled_out_in_a_call
+        it_rings_and_is_heard_where_the_user_prefers
     ]
 );
 
@@ -75,5 +88,11 @@ on!(pulseaudio, Pulse:
         the_server_is_killed
         a_server_that_comes_late_is_used
         a_microphone_that_is_turned_on_again_is_said
+    ]
+    endpoints: [
+        a_call_is_heard_where_the_user_chose
+        the_choice_is_there_for_the_next_call_and_agent
+        an_output_that_is_pulled_out_in_a_call
+        it_rings_and_is_heard_where_the_user_prefers
     ]
 );

@@ -1,7 +1,7 @@
 //! A desk with its sound: an app that calls and plays on the right, music on the left, and the agent.
 
 use anyhow::{Context, Result};
-use harness::{Process, ROOT, eventually};
+use harness::{Peer, Process, ROOT, eventually};
 
 use crate::caller::Caller;
 use crate::desk::Desk;
@@ -15,6 +15,8 @@ pub struct Scene {
     pub music: Process,
     pub phone: Caller,
     pub sound: Sound,
+    /// The user's.
+    pub chooser: Peer,
     // Its directory has what all of them say.
     pub desk: Desk,
 }
@@ -28,7 +30,8 @@ impl Scene {
         phone.play(&desk, &[], Side::Right)?;
         sound.wait_level("music and phone", 1.0, 1.0).await?;
         let agent = desk.agent("audio").await?;
-        Ok(Scene { desk, sound, phone, music, agent })
+        let chooser = desk.bus().connect().await?;
+        Ok(Scene { desk, chooser, sound, phone, music, agent })
     }
 
     pub async fn wait(&self, what: &str, left: f32, right: f32) -> Result<()> {

@@ -42,6 +42,8 @@ pub struct Sound {
     /// Speaks into the microphone.
     voice: Option<Process>,
     manager: Option<Process>,
+    /// What stands for the headset.
+    headset: String,
     home: PathBuf,
     server: Process,
 }
@@ -61,7 +63,15 @@ impl Sound {
         let server = inside(desk, kind, "pipewire")?.start(desk.bus().directory())?;
         listens(&desk.home().join("pipewire-0")).await?;
         let home = desk.home();
-        let mut sound = Sound { kind, meter: None, voice: None, manager: None, home, server };
+        let mut sound = Sound {
+            kind,
+            meter: None,
+            voice: None,
+            manager: None,
+            headset: String::new(),
+            home,
+            server,
+        };
         let (meter, file) = record_command(desk, kind, "meter")?;
         sound.meter = Some(Recording { file, process: Some(start(desk, &unlinked(meter))?) });
         let voice = play_command(desk, kind, &[("node.name", "voice")], Side::Both)?;
@@ -97,7 +107,8 @@ impl Sound {
         // What is played into the microphone is no stream of somebody's: it is never quiet.
         voice.push("--property=media.role=production".to_owned());
         let voice = Some(start(desk, &voice)?);
-        Ok(Sound { kind: Kind::Pulse, meter, voice, manager: None, home, server })
+        let headset = String::new();
+        Ok(Sound { kind: Kind::Pulse, meter, voice, manager: None, headset, home, server })
     }
 
     /// The session manager; with it come defaults and links.
@@ -152,6 +163,53 @@ impl Sound {
             eventually(&format!("{stream} has ports"), linked).await?;
         }
         Ok(())
+    }
+
+    /// What speaks PulseAudio's protocol for PipeWire.
+    pub async fn speak_pulse(&self, desk: &Desk) -> Result<Process> {
+        let process = desk.launch("pipewire-pulse")?.start(desk.bus().directory())?;
+        listens(&desk.home().join("pulse/native")).await?;
+        Ok(process)
+    }
+
+    /// A headset is plugged in, and what is heard in it.
+    pub async fn plug(&mut self, desk: &Desk) -> Result<Recording> {
+        match self.kind {
+            Kind::Pulse => {
+                let module =
+                    "module-null-sink sink_name=headset sink_properties=device.form_factor=headset";
+                let words: Vec<&str> =
+                    ["load-module"].into_iter().chain(module.split(' ')).collect();
+                self.headset = run(&self.home, "pactl", &words)?.trim().to_owned();
+            }
+            Kind::New | Kind::Old => {
+                run(&self.home, "pw-cli", &["create-node", "adapter", HEADSET])?;
+                self.headset = "headset".to_owned();
+            }
+        }
+        let (mut words, file) = record_command(desk, self.kind, "ear")?;
+        match self.kind {
+            Kind::Pulse => words.push("--device=headset.monitor".to_owned()),
+            Kind::New | Kind::Old => words = unlinked(words),
+        }
+        let ear = Recording { file, process: Some(start(desk, &words)?) };
+        if self.kind != Kind::Pulse {
+            for channel in ["FL", "FR"] {
+                let ends = [format!("headset:monitor_{channel}"), format!("ear:input_{channel}")];
+                let linked = async || run(&self.home, "pw-link", &[&ends[0], &ends[1]]).ok();
+                eventually("the headset is heard", linked).await?;
+            }
+        }
+        Ok(ear)
+    }
+
+    /// It is pulled out.
+    pub fn unplug(&self) -> Result<()> {
+        match self.kind {
+            Kind::Pulse => run(&self.home, "pactl", &["unload-module", &self.headset]),
+            Kind::New | Kind::Old => run(&self.home, "pw-cli", &["destroy", &self.headset]),
+        }
+        .map(drop)
     }
 
     /// PulseAudio: mutes all that records, or no longer, as the user may.
@@ -294,10 +352,15 @@ impl Recording {
 
     /// Waits until it is as loud as this on both sides, in parts of [`LOUD`].
     pub async fn wait_level(&self, what: &str, level: f32) -> Result<()> {
+        self.wait_levels(what, level, level).await
+    }
+
+    /// The same of the left and the right.
+    pub async fn wait_levels(&self, what: &str, left: f32, right: f32) -> Result<()> {
         let mut last = [f32::NAN; 2];
         let heard = eventually(what, async || {
             last = self.level().ok()?;
-            near(last, [level, level]).then_some(())
+            near(last, [left, right]).then_some(())
         })
         .await;
         heard.with_context(|| format!("it is at {:?}", last.map(|level| level / LOUD)))
@@ -417,3 +480,7 @@ context.objects = [
                audio.position = [ FL FR ], priority.session = 1500 } }
 ]
 "#;
+
+const HEADSET: &str = "{ factory.name=support.null-audio-sink node.name=headset node.description=Headset \
+    device.form-factor=headset media.class=Audio/Sink audio.position=[FL,FR] monitor.channel-volumes=true \
+    priority.session=10 object.linger=true }";

@@ -6,7 +6,7 @@
 use anyhow::{Context, Result};
 use callarbiter::{Action, ActionResult, Authorization, TransactionOptions, words::Role};
 use callarbiter_dbus::{
-    Dict, DoNotDisturbOptions, Entries, ErrorKind,
+    Dict, DoNotDisturbOptions, Endpoint, Entries, ErrorKind,
     names::{BUS_NAME, MANAGER, ROOT_PATH},
     proxies::ManagerProxy,
     proxies::TransactionProxy,
@@ -124,6 +124,19 @@ impl Desk {
         };
         if let Err(error) = told.await {
             warn!(kind, "the arbiter was not told who streams without the session: {error}");
+        }
+    }
+
+    /// Says where the sound of calls can go, and where it goes; with role `audio`. An answer to the arbiter that is
+    /// sent after this comes after it.
+    pub async fn set_endpoints(&self, endpoints: &[Endpoint], current: &str) {
+        let endpoints: Vec<Dict> = endpoints.iter().map(Endpoint::to_dict).collect();
+        let told = async {
+            let manager = ManagerProxy::new(&self.connection).await?;
+            manager.set_endpoints(&endpoints, current).await
+        };
+        if let Err(error) = told.await {
+            warn!("the arbiter was not told where the sound can go: {error}");
         }
     }
 

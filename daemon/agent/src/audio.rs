@@ -4,6 +4,8 @@
 //! Owns when something is done and what the arbiter is answered. What is wanted comes from the arbiter
 //! ([`wanted`]), whose a stream is from the kernel ([`whose`]), and each server has its own way.
 
+mod endpoints;
+mod outlet;
 #[cfg(feature = "pipewire")]
 mod pipewire;
 mod pulse;
@@ -11,25 +13,28 @@ mod server;
 mod wanted;
 mod whose;
 
+pub use self::endpoints::{Choice, Route};
+
 use std::{future::pending, mem, time::Duration};
 
 use anyhow::Result;
 use callarbiter::Change;
 use callarbiter_dbus::{AgentAnswer, ErrorKind};
 use tokio::{
-    sync::mpsc::UnboundedReceiver,
+    sync::{mpsc::UnboundedReceiver, watch},
     time::{Instant, sleep_until, timeout},
 };
 use tracing::{debug, info, warn};
 use zbus::OwnedObjectPath;
 
 use self::{
+    outlet::Outlet,
     server::Server,
     wanted::{Wanted, Way},
 };
 use crate::{
     arbiter::Desk,
-    orders::{ApplyAudio, Inbox, Order, Reply},
+    orders::{ApplyAudio, Inbox, Order, Reply, SelectEndpoint},
     scene::Told,
     trace::Trace,
 };
@@ -55,6 +60,13 @@ const STOP_WITHIN: Duration = Duration::from_secs(2);
 /// How long it stays so without an arbiter: one that was restarted is back by then and says what it wants.
 const ALONE: Duration = Duration::from_secs(10);
 
+/// How long a new output may take to be the one where calls are heard; the arbiter waits 5 s.
+const SELECT_WITHIN: Duration = Duration::from_secs(4);
+
+/// How often and how soon what is not so is asked for again.
+const INSIST: u32 = 5;
+const INSIST_AFTER: Duration = Duration::from_millis(500);
+
 /// How long the session manager may take to say what streams were told.
 const TIDY_WITHIN: Duration = Duration::from_secs(1);
 
@@ -70,17 +82,27 @@ pub struct Answer {
     pub muted: Vec<OwnedObjectPath>,
 }
 
+/// What came of one turn.
+pub struct Turn {
+    answer: Answer,
+    /// What calls play goes where it is to be heard.
+    routed: bool,
+    late: Vec<Late>,
+}
+
 /// A provider that streams without the session, and how.
 type Late = (OwnedObjectPath, Way);
 
 /// Until it is told nothing any more.
 pub async fn run(
     mut told: UnboundedReceiver<Told>,
-    mut orders: Inbox<ApplyAudio>,
+    (mut orders, mut choices): (Inbox<ApplyAudio>, Inbox<SelectEndpoint>),
+    choice: Choice,
+    route: watch::Sender<Route>,
     trace: Trace,
     desk: Desk,
 ) {
-    let mut sound = Sound::new(desk, trace);
+    let mut sound = Sound::new(desk, trace, Outlet::new(choice, route));
     // Whatever an agent before this one left, is undone.
     sound.connect().await;
     loop {
@@ -88,10 +110,11 @@ pub async fn run(
         let wake = sound.wake();
         tokio::select! {
             next = told.recv() => match next {
-                Some(told) => sound.hear_of_arbiter(&told.change),
+                Some(told) => sound.hear_of_arbiter(&told),
                 None => break,
             },
             Some(order) = orders.recv() => sound.want(order).await,
+            Some(order) = choices.recv() => sound.select(order).await,
             changed = sound.changed() => sound.notice(changed),
             () = at(wake) => {}
         }
@@ -119,6 +142,11 @@ struct Sound {
     desk: Desk,
     trace: Trace,
     wanted: Wanted,
+    outlet: Outlet,
+    /// When what is not so is asked for again, and how often it was.
+    again: (Option<Instant>, u32),
+    /// There is a call, at least one that rings.
+    calls: bool,
     /// The newest wish.
     asked: Option<Asked>,
     server: Option<Server>,
@@ -138,11 +166,14 @@ struct Sound {
 }
 
 impl Sound {
-    fn new(desk: Desk, trace: Trace) -> Sound {
+    fn new(desk: Desk, trace: Trace, outlet: Outlet) -> Sound {
         Sound {
             desk,
             trace,
             wanted: Wanted::default(),
+            outlet,
+            again: (None, 0),
+            calls: false,
             asked: None,
             server: None,
             look: None,
@@ -167,7 +198,7 @@ impl Sound {
                 (self.look, self.keep) = (None, Some(now + TIDY_WITHIN));
             }
             Err(error) => {
-                self.look = Some(now + LOOK_AGAIN).filter(|_| !self.wanted.apps.is_empty());
+                self.look = Some(now + LOOK_AGAIN).filter(|_| !self.is_idle());
                 if self.level.replace(NO_LEVEL) != Some(NO_LEVEL) {
                     warn!(level = NO_LEVEL, "{error:#}: calls go on without audio priority");
                 }
@@ -176,23 +207,45 @@ impl Sound {
     }
 
     /// What it wanted last is so for a while without it.
-    fn hear_of_arbiter(&mut self, change: &Change) {
-        match change {
+    fn hear_of_arbiter(&mut self, told: &Told) {
+        match told.change {
             Change::ArbiterGone => self.alone = Some(Instant::now() + ALONE),
-            Change::ArbiterBack => {
+            Change::ArbiterBack | Change::Resynced => {
                 self.alone = None;
                 // What changed meanwhile, it did not hear.
                 if let Some(asked) = &mut self.asked {
                     asked.said = None;
                 }
+                self.outlet.tell_again();
                 // What was enforced before it went, it does not say again.
                 if let Some(before) = self.before.take() {
                     self.wanted = before;
-                    self.look = Some(Instant::now()).filter(|_| self.server.is_none());
                 }
             }
             _ => {}
         }
+        self.calls = !told.now.calls.is_empty();
+        if !self.is_idle() && self.server.is_none() && self.look.is_none() {
+            self.look = Some(Instant::now());
+        }
+    }
+
+    /// There is nothing to do, and nothing to know.
+    fn is_idle(&self) -> bool {
+        self.wanted.apps.is_empty() && !self.calls
+    }
+
+    /// The user wants the sound of calls there.
+    async fn select(&mut self, Order { what, reply }: Order<SelectEndpoint>) {
+        if self.server.is_none() {
+            self.connect().await;
+        }
+        if self.server.is_none() {
+            let why = "there is no audio server in this session";
+            return reply.fail(ErrorKind::NotSupported, why.to_owned()).await;
+        }
+        self.keep = Some(Instant::now() + SELECT_WITHIN);
+        self.outlet.choose(what.endpoint, reply);
     }
 
     async fn want(&mut self, Order { what, reply }: Order<ApplyAudio>) {
@@ -225,7 +278,7 @@ impl Sound {
         if let Err(error) = changed {
             debug!(%error, "the audio server is gone");
             self.server = None;
-            self.look = Some(Instant::now() + LOOK_AGAIN).filter(|_| !self.wanted.apps.is_empty());
+            self.look = Some(Instant::now() + LOOK_AGAIN).filter(|_| !self.is_idle());
         }
     }
 
@@ -237,11 +290,12 @@ impl Sound {
         if self.alone.take_if(|alone| *alone <= Instant::now()).is_some() {
             info!("the arbiter stays away: audio priority ends");
             self.before = Some(mem::take(&mut self.wanted));
+            self.calls = false;
         }
         let answer = self.enforce().await;
         self.answer(answer).await;
         let kept = self.keep.is_some_and(|keep| keep > Instant::now());
-        if self.wanted.apps.is_empty() && !kept {
+        if self.is_idle() && !kept {
             self.server = None;
         }
     }
@@ -270,15 +324,26 @@ impl Sound {
 
     async fn enforce(&mut self) -> Answer {
         let Some(server) = &mut self.server else { return Answer::default() };
-        let turn = timeout(TURN_WITHIN, server.enforce(&self.wanted)).await;
-        let (answer, late) = match turn.unwrap_or_else(|late| Err(late.into())) {
+        let held = self.wanted.held();
+        let turn = async {
+            if let Some(outputs) = server.outputs().await? {
+                self.outlet.learn(outputs);
+            }
+            let route = self.outlet.route().calls.filter(|_| held);
+            server.enforce(&self.wanted, route.as_deref()).await
+        };
+        let turn = timeout(TURN_WITHIN, turn).await;
+        let Turn { answer, routed, late } = match turn.unwrap_or_else(|late| Err(late.into())) {
             Ok(done) => done,
             Err(error) => {
                 self.notice(Err(error));
                 return Answer::default();
             }
         };
-        if self.stop_by.is_some_and(|stop_by| stop_by <= Instant::now()) {
+        let now = Instant::now();
+        self.insist(answer.enforced && routed, now);
+        self.outlet.tell(&self.desk, routed).await;
+        if self.stop_by.is_some_and(|stop_by| stop_by <= now) {
             for (provider, way) in late {
                 if !self.reported.contains(&(provider.clone(), way)) {
                     self.reported.push((provider.clone(), way));
@@ -290,14 +355,39 @@ impl Sound {
         answer
     }
 
+    /// A session manager that is just starting may have missed what it was told.
+    fn insist(&mut self, is_so: bool, now: Instant) {
+        if is_so {
+            self.again = (None, 0);
+            return;
+        }
+        let (again, times) = &mut self.again;
+        match again {
+            Some(at) if *at <= now && *times < INSIST => {
+                (*again, *times) = (Some(now + INSIST_AFTER), *times + 1);
+                if let Some(server) = &mut self.server {
+                    let route = self.outlet.route().calls.filter(|_| self.wanted.held());
+                    server.insist(&self.wanted, route.as_deref());
+                }
+            }
+            Some(_) => {}
+            None => *again = Some(now + INSIST_AFTER),
+        }
+    }
+
     /// When something is to be done though nobody says anything.
     fn wake(&self) -> Option<Instant> {
         let now = Instant::now();
         let answer_by = self.asked.as_ref().and_then(|asked| asked.by);
         let stop_by = self.stop_by.filter(|stop_by| *stop_by > now && self.server.is_some());
-        let idle = self.wanted.apps.is_empty() && self.server.is_some();
+        let idle = self.is_idle() && self.server.is_some();
         let keep = self.keep.filter(|_| idle);
-        [answer_by, self.look, self.alone, keep, stop_by].into_iter().flatten().min()
+        let again = self.again.0.filter(|_| self.again.1 < INSIST && self.server.is_some());
+        let select_by = self.outlet.until();
+        [answer_by, self.look, self.alone, keep, stop_by, again, select_by]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     async fn leave(mut self) {

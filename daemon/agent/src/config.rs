@@ -20,6 +20,7 @@ pub struct Config {
     #[serde(rename = "do-not-disturb")]
     pub do_not_disturb: DoNotDisturb,
     pub ring: Ring,
+    pub audio: Audio,
     pub power: Power,
     pub contacts: Contacts,
     pub history: History,
@@ -43,6 +44,18 @@ pub struct Ring {
     pub sound: Option<String>,
     /// The sound theme, if not the desktop's.
     pub theme: Option<String>,
+}
+
+/// `[audio]`
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Audio {
+    /// Where the sound of calls goes until the user chooses: the first of these that is there, each a kind
+    /// (`bluetooth`, `headset`, `headphones`, `speaker`, `hdmi`, `other`) or an id that `callctl endpoints` lists.
+    /// Else where all other sound goes.
+    pub outputs: Vec<String>,
+    /// The same for ringing.
+    pub ring: Vec<String>,
 }
 
 /// `[contacts]`

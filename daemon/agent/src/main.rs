@@ -40,7 +40,10 @@ use anyhow::{Context, Result, bail};
 use callarbiter::words::Role;
 use callarbiter_hid::Headset;
 use futures_util::future::join_all;
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    sync,
+};
 use tracing::{error, info};
 use tracing_subscriber::{layer::SubscriberExt, util::SubscriberInitExt};
 use zbus::connection::Builder;
@@ -125,6 +128,8 @@ async fn serve(options: Options, config: Config) -> Result<()> {
     let mut orders = Orders::default();
     let serving = served::begin(&session, audience.join(), &options.parts).await;
     serving.context("nothing can be served on the session bus")?;
+    // Where what rings is heard, the part that knows the outputs says.
+    let (route, routed) = sync::watch::channel(audio::Route::default());
     let parts: Vec<_> = options
         .parts
         .iter()
@@ -147,9 +152,9 @@ async fn serve(options: Options, config: Config) -> Result<()> {
                     notifications::run(session.clone(), told, trace.clone(), desk.clone())
                 })),
                 Part::Ring => {
-                    let wishes = config.ring.clone();
+                    let (wishes, routed) = (config.ring.clone(), routed.clone());
                     tokio::spawn(post::hold(post, told, move |told| {
-                        ring::run(session.clone(), told, wishes.clone())
+                        ring::run(session.clone(), told, wishes.clone(), routed.clone())
                     }))
                 }
                 Part::DoNotDisturb => {
@@ -161,8 +166,9 @@ async fn serve(options: Options, config: Config) -> Result<()> {
                     tokio::spawn(post::hold(post, told, move |told| power::run(told, lid)))
                 }
                 Part::Audio => {
-                    let orders = orders.apply_audio();
-                    tokio::spawn(audio::run(told, orders, trace, desk))
+                    let orders = (orders.apply_audio(), orders.select_endpoint());
+                    let choice = audio::Choice::new(config.audio.clone());
+                    tokio::spawn(audio::run(told, orders, choice, route.clone(), trace, desk))
                 }
                 Part::Headset => {
                     let (bus, root) = (options.bus.clone(), config.headset.root.clone());

@@ -50,6 +50,12 @@ pub struct ApplyAudio {
     pub apps: Vec<Dict>,
 }
 
+/// `SelectEndpoint`: the user wants the sound of calls to go there.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SelectEndpoint {
+    pub endpoint: String,
+}
+
 /// `RequestConsent`: may this app provide calls?
 #[derive(Clone, Debug, PartialEq)]
 pub struct RequestConsent {
@@ -131,6 +137,7 @@ impl Reply {
 #[derive(Default)]
 pub struct Orders {
     apply_audio: Option<mpsc::Sender<Order<ApplyAudio>>>,
+    select_endpoint: Option<mpsc::Sender<Order<SelectEndpoint>>>,
     request_consent: Option<mpsc::Sender<Order<RequestConsent>>>,
     launch_provider: Option<mpsc::Sender<Order<LaunchProvider>>>,
     identify: Option<mpsc::Sender<Order<Identify>>>,
@@ -141,6 +148,10 @@ pub struct Orders {
 impl Orders {
     pub fn apply_audio(&mut self) -> Inbox<ApplyAudio> {
         inbox(&mut self.apply_audio)
+    }
+
+    pub fn select_endpoint(&mut self) -> Inbox<SelectEndpoint> {
+        inbox(&mut self.select_endpoint)
     }
 
     pub fn request_consent(&mut self) -> Inbox<RequestConsent> {
@@ -221,6 +232,10 @@ impl Orders {
                 let (request, generation, apps, options) =
                     body.deserialize::<(String, u64, Vec<Dict>, Dict)>()?;
                 put(&self.apply_audio, ApplyAudio { generation, apps }, reply(request, &options));
+            }
+            "SelectEndpoint" => {
+                let (request, endpoint, options) = body.deserialize::<(String, String, Dict)>()?;
+                put(&self.select_endpoint, SelectEndpoint { endpoint }, reply(request, &options));
             }
             "RequestConsent" => {
                 let (request, app_id, options) = body.deserialize::<(String, String, Dict)>()?;

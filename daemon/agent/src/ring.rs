@@ -14,12 +14,16 @@ use callarbiter::{
     Call, CallPath, CallState, Change, Snapshot,
     words::{Ringer, Silenced},
 };
-use tokio::{sync::mpsc::UnboundedReceiver, task::AbortHandle, time::Instant};
+use tokio::{
+    sync::{mpsc::UnboundedReceiver, watch},
+    task::AbortHandle,
+    time::Instant,
+};
 use tracing::{debug, info, warn};
 use zbus::Connection;
 
 use self::{pulse::Stream, sound::Sound, tone::Tone};
-use crate::{config, scene::Told, settings};
+use crate::{audio::Route, config, scene::Told, settings};
 
 /// How long it rings on while the arbiter is gone: one that was restarted is back by then, and without one
 /// nobody would say when it is enough.
@@ -35,9 +39,14 @@ const INCOMING: &str = "phone-incoming-call";
 const THEME: (&str, &str) = ("org.gnome.desktop.sound", "theme-name");
 
 /// Until it is told nothing any more.
-pub async fn run(session: Connection, mut told: UnboundedReceiver<Told>, wishes: config::Ring) {
+pub async fn run(
+    session: Connection,
+    mut told: UnboundedReceiver<Told>,
+    wishes: config::Ring,
+    route: watch::Receiver<Route>,
+) {
     let mut theme = settings::Watched::follow(&session, THEME.0, THEME.1).await;
-    let mut ringer = Ringing { heard: None, playing: None, until: None };
+    let mut ringer = Ringing { route, heard: None, playing: None, until: None };
     loop {
         tokio::select! {
             biased;
@@ -57,6 +66,7 @@ pub async fn run(session: Connection, mut told: UnboundedReceiver<Told>, wishes:
 }
 
 struct Ringing {
+    route: watch::Receiver<Route>,
     heard: Option<Heard>,
     playing: Option<Playing>,
     until: Option<Instant>,
@@ -69,6 +79,16 @@ enum Heard {
     Call(CallPath, Option<String>),
     /// That a call waits behind another one.
     Waiting,
+}
+
+impl Heard {
+    /// Where it is heard: what waits, where the call is that it waits for.
+    fn output(&self, route: &Route) -> Option<String> {
+        match self {
+            Heard::Call(..) => route.ring.clone(),
+            Heard::Waiting => route.calls.clone(),
+        }
+    }
 }
 
 impl Ringing {
@@ -84,7 +104,8 @@ impl Ringing {
             };
             let names = wishes.sound.clone().into_iter().chain(ringtone).collect();
             let theme = theme.map(str::to_owned);
-            Playing(tokio::spawn(for_ever(heard, names, theme)).abort_handle())
+            let route = self.route.clone();
+            Playing(tokio::spawn(for_ever(heard, names, theme, route)).abort_handle())
         });
         if heard.is_none() {
             info!("it rings no more");
@@ -131,19 +152,29 @@ fn heard(now: &Snapshot) -> Option<Heard> {
     Some(Heard::Call(call.object, ringtone.filter(|name| !name.is_empty())))
 }
 
-/// Plays it; once more from the start for each audio server that comes.
-async fn for_ever(heard: Heard, names: Vec<String>, theme: Option<String>) -> Infallible {
+/// Plays it; once more from the start for each audio server that comes, and where it is to be heard from now on.
+async fn for_ever(
+    heard: Heard,
+    names: Vec<String>,
+    theme: Option<String>,
+    mut route: watch::Receiver<Route>,
+) -> Infallible {
     let mut told = false;
     loop {
+        let output = heard.output(&route.borrow_and_update());
         let played = async {
             let (mut sound, role) = match heard {
                 Heard::Call(..) => (ringtone(&names, theme.as_deref()), pulse::Role::Event),
                 Heard::Waiting => (Sound::from(Tone::WAITING), pulse::Role::Phone),
             };
-            let mut stream = Stream::open(sound.format(), role).await?;
+            let mut stream = Stream::open(sound.format(), role, output.as_deref()).await?;
             stream.play(&mut sound).await
         };
-        let Err(error) = played.await;
+        let played = tokio::select! {
+            Ok(_) = route.wait_for(|route| heard.output(route) != output) => continue,
+            played = played => played,
+        };
+        let Err(error) = played;
         match told {
             true => debug!(%error, "ringing is still not heard"),
             false => warn!(%error, "ringing is not heard; the audio server is looked for again"),

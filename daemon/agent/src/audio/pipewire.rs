@@ -14,7 +14,7 @@ use self::{
     connection::Connection,
     graph::{Command, Graph},
 };
-use super::{Answer, Late, wanted::Wanted};
+use super::{Answer, Turn, endpoints::Outputs, wanted::Wanted};
 use crate::trace::Trace;
 
 /// How long the server may take to put everything back when the agent ends.
@@ -49,9 +49,20 @@ impl PipeWire {
         Ok(())
     }
 
-    /// Does what is to be done next; the answer is what is so by now.
-    pub fn enforce(&mut self, wanted: &Wanted) -> (Answer, Vec<Late>) {
-        let plan = self.graph.plan(wanted);
+    /// The outputs, once they are known.
+    pub fn outputs(&self) -> Option<Outputs> {
+        self.graph.is_ready().then(|| self.graph.outputs())
+    }
+
+    /// What is not so by now is asked for again.
+    pub fn insist(&mut self, wanted: &Wanted, route: Option<&str>) {
+        let commands = self.graph.insist(wanted, route);
+        commands.into_iter().for_each(|command| self.connection.send(command));
+    }
+
+    /// Does what is to be done next; what is so by now.
+    pub fn enforce(&mut self, wanted: &Wanted, route: Option<&str>) -> Turn {
+        let plan = self.graph.plan(wanted, route);
         let former = self.graph.former();
         // Not yet all is known that an agent before this one wrote down.
         if former != self.kept && self.graph.is_ready() {
@@ -60,7 +71,8 @@ impl PipeWire {
         }
         plan.commands.into_iter().for_each(|command| self.connection.send(command));
         let late = self.graph.without_session(wanted);
-        (Answer { enforced: plan.settled, muted: plan.muted }, late)
+        let answer = Answer { enforced: plan.settled, muted: plan.muted };
+        Turn { answer, routed: plan.routed, late }
     }
 
     /// Waits until the server has done what it was told.

@@ -1,22 +1,23 @@
 //! Audio priority on PulseAudio, which has nothing that ends with a connection: volume and mute of streams.
 //!
-//! Owns what is undone and when. PulseAudio keeps both for the app's next stream, so what was so before is
+//! Owns what is undone and when. PulseAudio keeps both, and where a stream was moved, for the app's next stream, so what was so before is
 //! written down first, set back for streams that are there, and put into its memory for those that left.
 
 mod memory;
+mod moves;
 
 use std::{collections::BTreeMap, ffi::CStr};
 
 use anyhow::{Result, bail};
 use pulseaudio::protocol::{
-    ChannelVolume, ClientInfoList, Command, ExtensionParams, Props, ServerInfo,
-    SetStreamMuteParams, SetStreamVolumeParams, SinkInputInfoList, SourceOutputInfoList,
-    SubscriptionMask, Volume,
+    ChannelVolume, ClientInfoList, Command, Props, ServerInfo, SetStreamMuteParams,
+    SetStreamVolumeParams, SinkInputInfoList, SourceOutputInfoList, SubscriptionMask, Volume,
 };
 use tracing::{debug, info};
 
+use self::moves::Moved;
 use super::{
-    Answer, Late, QUIET, SPECIAL_ROLES,
+    Answer, QUIET, SPECIAL_ROLES, Turn,
     wanted::{App, Treatment, Wanted, Way},
     whose::{Origin, Process},
 };
@@ -32,6 +33,10 @@ pub struct Pulse {
     cookie: u32,
     trace: Trace,
     quiet: BTreeMap<(Way, u32), Quiet>,
+    /// Streams of calls that were moved to another output.
+    moved: BTreeMap<u32, Moved>,
+    /// Names of outputs.
+    sinks: BTreeMap<u32, String>,
 }
 
 /// A stream that was made quiet.
@@ -51,6 +56,8 @@ struct Stream {
     volume: ChannelVolume,
     muted: bool,
     corked: bool,
+    /// Of a playback: where it is heard.
+    sink: u32,
     remembered_as: String,
 }
 
@@ -64,9 +71,11 @@ impl Pulse {
             bail!("this agent was built without the feature for PipeWire");
         }
         let streams = SubscriptionMask::SINK_INPUT | SubscriptionMask::SOURCE_OUTPUT;
-        server.tell(Command::Subscribe(streams)).await?;
+        let outputs = SubscriptionMask::SINK | SubscriptionMask::SERVER;
+        server.tell(Command::Subscribe(streams | outputs)).await?;
         let cookie = about.cookie;
-        let mut pulse = Pulse { server, cookie, trace, quiet: BTreeMap::new() };
+        let (quiet, moved, sinks) = Default::default();
+        let mut pulse = Pulse { server, cookie, trace, quiet, moved, sinks };
         pulse.find_left_behind().await?;
         Ok(pulse)
     }
@@ -77,7 +86,7 @@ impl Pulse {
     }
 
     /// Makes it so; the answer is what is so.
-    pub async fn enforce(&mut self, wanted: &Wanted) -> Result<(Answer, Vec<Late>)> {
+    pub async fn enforce(&mut self, wanted: &Wanted, route: Option<&str>) -> Result<Turn> {
         let mut streams = self.streams().await?;
         self.forget_those_that_left(&streams).await?;
         let mut changed = false;
@@ -89,6 +98,7 @@ impl Pulse {
             }
             changed = true;
         }
+        changed |= self.route(&streams, wanted, route).await?;
         self.keep();
         if changed {
             streams = self.streams().await?;
@@ -106,7 +116,9 @@ impl Pulse {
             captures.any(|stream| app.owns(&stream.origin) && !stream.muted)
         };
         let muted = wanted.apps.iter().filter(|app| app.silence && !hears(app));
-        Ok((Answer { enforced, muted: muted.map(|app| app.provider.clone()).collect() }, late))
+        let answer = Answer { enforced, muted: muted.map(|app| app.provider.clone()).collect() };
+        let routed = self.is_routed(&streams, wanted, route);
+        Ok(Turn { answer, routed, late })
     }
 
     /// It is not as it was made. Where the user turned a quiet stream up or down again, that is no failure.
@@ -174,8 +186,7 @@ impl Pulse {
 
     /// Sets back what the server keeps for the next stream of an app whose stream left while it was quiet.
     async fn remember(&mut self, way: Way, quiet: &Quiet) -> Result<()> {
-        let extension = ExtensionParams { index: None, name: Some(memory::NAME.into()) };
-        let extension = Command::Extension(extension);
+        let extension = memory::extension();
         // Without the module, nothing is kept.
         let Ok(kept) = self.server.converse(&extension, memory::READ).await else { return Ok(()) };
         match memory::corrected(&kept, way, quiet) {
@@ -190,6 +201,7 @@ impl Pulse {
         if !left.is_empty() {
             info!(streams = left.len(), "an agent before this one left streams quiet");
         }
+        self.find_moves_left_behind(&left).await?;
         let streams = self.streams().await?;
         for (cookie, key, quiet) in left.iter().filter_map(|line| parse(line)) {
             if cookie == self.cookie {
@@ -215,7 +227,8 @@ impl Pulse {
             let volumes = if volumes.is_empty() { "-".into() } else { volumes.join(",") };
             format!("{} {way} {index} {volumes} {}", self.cookie, quiet.remembered_as)
         };
-        let lines: Vec<String> = self.quiet.iter().map(line).collect();
+        let lines = self.quiet.iter().map(line);
+        let lines: Vec<String> = lines.chain(self.moves_to_keep()).collect();
         self.trace.keep(lines.iter().map(String::as_str));
     }
 
@@ -239,6 +252,7 @@ impl Pulse {
                     volume: input.cvolume,
                     muted: input.muted,
                     corked: input.corked,
+                    sink: input.sink_index,
                     remembered_as: text(&input.props, memory::KEY).unwrap_or_default(),
                 })
             });
@@ -251,6 +265,7 @@ impl Pulse {
                 volume: output.cvolume,
                 muted: output.muted,
                 corked: output.corked,
+                sink: 0,
                 remembered_as: text(&output.props, memory::KEY).unwrap_or_default(),
             })
         });

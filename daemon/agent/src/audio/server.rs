@@ -7,7 +7,7 @@ use tracing::warn;
 
 #[cfg(feature = "pipewire")]
 use super::pipewire::PipeWire;
-use super::{Answer, Late, pulse::Pulse, wanted::Wanted};
+use super::{Turn, endpoints::Outputs, pulse::Pulse, wanted::Wanted};
 use crate::trace::Trace;
 
 pub enum Server {
@@ -60,12 +60,32 @@ impl Server {
         }
     }
 
-    /// Does what is to be done next; what is so by now, and who streams without the session.
-    pub async fn enforce(&mut self, wanted: &Wanted) -> Result<(Answer, Vec<Late>)> {
+    /// The outputs, once they are known.
+    pub async fn outputs(&mut self) -> Result<Option<Outputs>> {
         match self {
             #[cfg(feature = "pipewire")]
-            Server::PipeWire(server) => Ok(server.enforce(wanted)),
-            Server::Pulse(server) => server.enforce(wanted).await,
+            Server::PipeWire(server) => Ok(server.outputs()),
+            Server::Pulse(server) => server.outputs().await.map(Some),
+        }
+    }
+
+    /// Does what is to be done next; what is so by now. `route`: the output for the sound of calls, where it is not
+    /// the default one.
+    pub async fn enforce(&mut self, wanted: &Wanted, route: Option<&str>) -> Result<Turn> {
+        match self {
+            #[cfg(feature = "pipewire")]
+            Server::PipeWire(server) => Ok(server.enforce(wanted, route)),
+            Server::Pulse(server) => server.enforce(wanted, route).await,
+        }
+    }
+
+    /// What is not so by now is asked for again, where that may help.
+    #[cfg_attr(not(feature = "pipewire"), expect(unused_variables))]
+    pub fn insist(&mut self, wanted: &Wanted, route: Option<&str>) {
+        match self {
+            #[cfg(feature = "pipewire")]
+            Server::PipeWire(server) => server.insist(wanted, route),
+            Server::Pulse(_) => {}
         }
     }
 

@@ -93,10 +93,14 @@ impl Wanted {
         }
     }
 
+    /// Whether the call that has the session is this one's.
+    pub fn has_audio(&self, origin: &Origin) -> bool {
+        self.apps.iter().any(|app| app.audio && app.owns(origin)) && !origin.is_own()
+    }
+
     /// The providers that a stream of this origin plays or captures for while another has the session.
     pub fn without_session(&self, origin: &Origin) -> impl Iterator<Item = &App> {
-        let has = self.apps.iter().any(|app| app.audio && app.owns(origin));
-        let loses = self.held() && !has && !origin.is_own();
+        let loses = self.held() && !self.has_audio(origin) && !origin.is_own();
         self.apps.iter().filter(move |app| loses && app.owns(origin))
     }
 }

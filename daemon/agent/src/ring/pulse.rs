@@ -3,7 +3,7 @@
 //! Owns the connection: it is opened to ring and closed when it is enough, and with it all that was still
 //! to be heard goes. Nothing is left of it in the server, whatever ends this process.
 
-use std::{convert::Infallible, time::Duration};
+use std::{convert::Infallible, ffi::CString, time::Duration};
 
 use anyhow::{Context, Result, bail};
 use pulseaudio::protocol::{
@@ -43,9 +43,9 @@ pub struct Stream {
 }
 
 impl Stream {
-    /// One at the default output of the session's audio server.
-    pub async fn open(format: Format, role: Role) -> Result<Stream> {
-        let opening = timeout(OPEN_WITHIN, Stream::set_up(format, role)).await;
+    /// One at this output of the session's audio server; at the default one, if it is not there.
+    pub async fn open(format: Format, role: Role, output: Option<&str>) -> Result<Stream> {
+        let opening = timeout(OPEN_WITHIN, Stream::set_up(format, role, output)).await;
         opening.context("the audio server does not answer")?
     }
 
@@ -70,10 +70,20 @@ impl Stream {
         }
     }
 
-    async fn set_up(format: Format, role: Role) -> Result<Stream> {
+    async fn set_up(format: Format, role: Role, output: Option<&str>) -> Result<Stream> {
         let mut server = Server::open().await?;
-        let opened: CreatePlaybackStreamReply =
-            server.ask(Command::CreatePlaybackStream(playback(format, role))).await?;
+        let at = |output: Option<&str>| {
+            let sink_name = output.and_then(|name| CString::new(name).ok());
+            Command::CreatePlaybackStream(PlaybackStreamParams {
+                sink_name,
+                ..playback(format, role)
+            })
+        };
+        let opened: Result<CreatePlaybackStreamReply> = server.ask(at(output)).await;
+        let opened = match opened {
+            Err(_) if output.is_some() => server.ask(at(None)).await?,
+            opened => opened?,
+        };
         let (channel, wanted) = (opened.channel, opened.requested_bytes as usize);
         Ok(Stream { server, channel, wanted })
     }

@@ -18,6 +18,7 @@ use pipewire::{
     client::{Client, ClientChangeMask, ClientListener},
     context::ContextRc,
     core::CoreRc,
+    device::{Device, DeviceChangeMask, DeviceListener},
     keys,
     link::Link as PwLink,
     main_loop::MainLoopRc,
@@ -37,7 +38,7 @@ use pipewire::{
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tracing::{debug, warn};
 
-use super::graph::{Command, Event, Link, Node, Own, Port, TARGET};
+use super::graph::{Command, Event, Hints, Link, Node, Own, Port, TARGET};
 use crate::audio::{
     QUIET, SPECIAL_ROLES,
     whose::{Origin, Process},
@@ -50,6 +51,9 @@ const SPECIAL: &[(&str, &[&str])] = &[
     ("node.dont-move", &["true"]),
     ("stream.monitor", &["true"]),
 ];
+
+/// What tells of a node or a device what kind of thing it is.
+const HINTS: &[&str] = &["device.bus", "device.api", "device.form-factor", "device.profile.name"];
 
 /// Halves of a filter or a loopback have one: what goes through them is somebody else's.
 const LINK_GROUP: &str = "node.link-group";
@@ -112,6 +116,7 @@ struct Session {
 struct Held {
     nodes: BTreeMap<u32, (NodeListener, PwNode)>,
     clients: BTreeMap<u32, (ClientListener, Client)>,
+    devices: BTreeMap<u32, (DeviceListener, Device)>,
     metadata: Option<(u32, MetadataListener, Metadata)>,
     own: BTreeMap<Own, (ProxyListener, PwNode)>,
     links: BTreeMap<(u32, u32), PwLink>,
@@ -204,6 +209,9 @@ impl Session {
             ObjectType::Node if props.get("media.class").is_some_and(is_audio) => {
                 self.watch_node(global);
             }
+            ObjectType::Device if props.get("media.class").is_some_and(is_audio) => {
+                self.watch_device(global);
+            }
             ObjectType::Metadata if props.get("metadata.name") == Some(DEFAULT_METADATA) => {
                 self.watch_metadata(global);
             }
@@ -228,6 +236,7 @@ impl Session {
         let mut held = self.held.borrow_mut();
         held.nodes.remove(&id);
         held.clients.remove(&id);
+        held.devices.remove(&id);
         let metadata = held.metadata.take_if(|(metadata, ..)| *metadata == id).is_some();
         drop(held);
         if metadata {
@@ -265,6 +274,20 @@ impl Session {
         });
         let listener = listener.register();
         self.held.borrow_mut().nodes.insert(id, (listener, node));
+    }
+
+    fn watch_device(&self, global: &GlobalObject<&DictRef>) {
+        let Ok(device) = self.registry.bind::<Device, _>(global) else { return };
+        let (id, events) = (global.id, self.events.clone());
+        let listener = device.add_listener_local().info(move |info| {
+            if let Some(props) =
+                info.props().filter(|_| info.change_mask().contains(DeviceChangeMask::PROPS))
+            {
+                let _ = events.send(Event::Device { id, hints: hints(props) });
+            }
+        });
+        let listener = listener.register();
+        self.held.borrow_mut().devices.insert(id, (listener, device));
     }
 
     fn watch_metadata(&self, global: &GlobalObject<&DictRef>) {
@@ -306,6 +329,7 @@ impl Session {
     fn make(&self, own: Own) -> Result<(ProxyListener, PwNode), pw::Error> {
         let (class, description) = match own {
             Own::Others => ("Audio/Sink", "Everything else during a call"),
+            Own::Calls => ("Audio/Sink", "Calls"),
             Own::Silence => ("Audio/Source/Virtual", "No microphone during a call"),
             Own::Nothing => ("Audio/Sink", "No sound during a call"),
         };
@@ -377,7 +401,14 @@ fn node_in(props: &DictRef, running: bool) -> Node {
             || props.get(LINK_GROUP).is_some()
             || SPECIAL.iter().any(special),
         running,
+        description: text("node.description"),
+        device: props.get("device.id").and_then(|id| id.parse().ok()),
+        hints: hints(props),
     }
+}
+
+fn hints(props: &DictRef) -> Hints {
+    HINTS.iter().filter_map(|key| Some((*key, props.get(key)?.to_owned()))).collect()
 }
 
 fn origin(props: &DictRef) -> Origin {

@@ -4,10 +4,13 @@
 //! connection, and the metadata key that tells the session manager where a stream goes. Never the volume of
 //! a stream: that would be saved and outlive a crash. It is pure; [`super::connection`] talks to the server.
 
+mod outputs;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use zbus::OwnedObjectPath;
 
+use self::outputs::is_sink;
 use crate::audio::{
     Late,
     wanted::{App, Treatment, Wanted, Way},
@@ -30,6 +33,8 @@ pub enum Own {
     Others,
     /// A source that is silent.
     Silence,
+    /// A sink that plays into the one where the sound of calls goes.
+    Calls,
     /// A sink into which nobody plays, for streams that hear what a sink plays.
     Nothing,
 }
@@ -39,6 +44,7 @@ impl Own {
         let word = match self {
             Own::Others => "others",
             Own::Silence => "silence",
+            Own::Calls => "calls",
             Own::Nothing => "nothing",
         };
         format!("{PREFIX}{word}.{}", std::process::id())
@@ -55,6 +61,11 @@ pub enum Event {
     Node {
         id: u32,
         node: Node,
+    },
+    /// What a device says of itself.
+    Device {
+        id: u32,
+        hints: Hints,
     },
     Running {
         id: u32,
@@ -110,6 +121,9 @@ pub enum Command {
     Leave,
 }
 
+/// Properties that tell what kind of thing an output is.
+pub type Hints = Vec<(&'static str, String)>;
+
 #[derive(Clone, Debug, Default)]
 pub struct Node {
     /// Unlike its id, never used again.
@@ -122,6 +136,11 @@ pub struct Node {
     /// What a stranger's stream is left alone for.
     pub special: bool,
     pub running: bool,
+    /// For people.
+    pub description: String,
+    /// The device that it belongs to.
+    pub device: Option<u32>,
+    pub hints: Hints,
 }
 
 #[derive(Clone, Debug)]
@@ -144,6 +163,8 @@ pub struct Plan {
     pub commands: Vec<Command>,
     /// Everything is as wanted, seen in the links.
     pub settled: bool,
+    /// So is what calls play.
+    pub routed: bool,
     /// Providers whose muted microphone carries silence.
     pub muted: Vec<OwnedObjectPath>,
 }
@@ -154,6 +175,7 @@ pub struct Graph {
     metadata: bool,
     clients: BTreeMap<u32, Origin>,
     nodes: BTreeMap<u32, Node>,
+    devices: BTreeMap<u32, Hints>,
     ports: BTreeMap<u32, Port>,
     links: BTreeMap<u32, Link>,
     /// Where streams were told to go, by anybody.
@@ -185,6 +207,7 @@ impl Graph {
                     node.running = running;
                 }
             }
+            Event::Device { id, hints } => drop(self.devices.insert(id, hints)),
             Event::Port { id, port } => drop(self.ports.insert(id, port)),
             Event::Link { id, link } => drop(self.links.insert(id, link)),
             Event::Made { own, id } => {
@@ -228,6 +251,7 @@ impl Graph {
             self.joined.remove(&link.ports);
         }
         self.clients.remove(&id);
+        self.devices.remove(&id);
     }
 
     /// Where streams were told to go before we told them: to be written down, a line each.
@@ -253,16 +277,30 @@ impl Graph {
         self.ready
     }
 
-    /// What is to be done next; it counts as done.
-    pub fn plan(&mut self, wanted: &Wanted) -> Plan {
+    /// What was told to streams is told again where it is not so: a session manager that has just come may have
+    /// missed it.
+    pub fn insist(&mut self, wanted: &Wanted, route: Option<&str>) -> Vec<Command> {
+        let astray = |(stream, way, own): (u32, Way, Option<Own>)| {
+            let told = self.targets.get(&stream) == Some(&own?.name());
+            (told && !self.is_only_linked(stream, way, own?)).then_some(stream)
+        };
+        let astray: Vec<u32> = self.treated(wanted, route).filter_map(astray).collect();
+        self.targets.retain(|stream, _| !astray.contains(stream));
+        astray.into_iter().map(|stream| Command::Target { stream, value: None }).collect()
+    }
+
+    /// What is to be done next; it counts as done. `route`: the output for the sound of calls, where it is not the
+    /// default one.
+    pub fn plan(&mut self, wanted: &Wanted, route: Option<&str>) -> Plan {
         let mut plan = Plan::default();
         if !self.ready || !self.metadata {
             return plan;
         }
-        let treated: Vec<(u32, Way, Option<Own>)> = self.treated(wanted).collect();
+        let treated: Vec<(u32, Way, Option<Own>)> = self.treated(wanted, route).collect();
         let mut needed: BTreeSet<Own> = treated.iter().filter_map(|(_, _, own)| *own).collect();
         // There before the first stream that needs it.
         needed.extend(wanted.held().then_some(Own::Others));
+        needed.extend((wanted.held() && route.is_some()).then_some(Own::Calls));
         needed.extend(silences(wanted).then_some(Own::Silence));
         for own in needed.iter().filter(|own| !self.own.contains_key(own)) {
             plan.commands.push(Command::Make(*own));
@@ -274,15 +312,19 @@ impl Graph {
                 .map(|own| (*own, None))
                 .collect::<Vec<_>>(),
         );
-        self.join(&mut plan);
+        self.join(route, &mut plan);
         for (stream, _, own) in &treated {
             self.send(*stream, *own, &mut plan);
         }
-        plan.settled = self.are_made(&needed)
-            && treated.iter().all(|(stream, way, own)| match own {
-                None => !self.targets.get(stream).is_some_and(|value| is_ours(value)),
-                Some(own) => self.is_only_linked(*stream, *way, *own),
-            });
+        let is_so = |(stream, way, own): &(u32, Way, Option<Own>)| match own {
+            None => !self.targets.get(stream).is_some_and(|value| is_ours(value)),
+            Some(own) => self.is_only_linked(*stream, *way, *own),
+        };
+        let (calls, others): (Vec<_>, Vec<_>) =
+            treated.iter().partition(|(_, _, own)| *own == Some(Own::Calls));
+        plan.routed = calls.into_iter().all(is_so);
+        needed.remove(&Own::Calls);
+        plan.settled = self.are_made(&needed) && others.into_iter().all(is_so);
         if needed.is_empty() {
             plan.commands.extend(self.own.keys().map(|own| Command::Drop(*own)));
             self.own.clear();
@@ -325,8 +367,12 @@ impl Graph {
     }
 
     /// Streams, and which of ours they belong to.
-    fn treated(&self, wanted: &Wanted) -> impl Iterator<Item = (u32, Way, Option<Own>)> {
-        self.streams().map(|(id, node, way, origin)| {
+    fn treated(
+        &self,
+        wanted: &Wanted,
+        route: Option<&str>,
+    ) -> impl Iterator<Item = (u32, Way, Option<Own>)> {
+        self.streams().map(move |(id, node, way, origin)| {
             let caller = wanted.apps.iter().any(|app| app.owns(origin));
             let by_others = self.targets.get(&id).is_some_and(|value| !is_ours(value));
             // Only an app that calls is followed wherever it goes.
@@ -334,6 +380,9 @@ impl Graph {
             let own = match wanted.treatment(way, origin) {
                 Treatment::Duck if !alone => Some(Own::Others),
                 Treatment::Silence => Some(silence(node)),
+                Treatment::Leave if way == Way::Playback && wanted.has_audio(origin) => {
+                    route.map(|_| Own::Calls)
+                }
                 Treatment::Duck | Treatment::Leave => None,
             };
             (id, way, own)
@@ -343,8 +392,7 @@ impl Graph {
     /// Tells a stream where to go, once there is somewhere to go.
     fn send(&mut self, stream: u32, own: Option<Own>, plan: &mut Plan) {
         let now = self.targets.get(&stream).cloned();
-        let leads_on = |own: &Own| *own != Own::Others || !self.joined.is_empty();
-        let value = match own.filter(|own| self.made(*own) && leads_on(own)) {
+        let value = match own.filter(|own| self.made(*own) && self.leads_on(*own)) {
             Some(own) => Some(own.name()),
             None if !now.as_deref().is_some_and(is_ours) => return,
             None => self.former.remove(&stream),
@@ -362,32 +410,6 @@ impl Graph {
         plan.commands.push(Command::Target { stream, value });
     }
 
-    /// Links what the others' sink plays to the default sink, channel by channel.
-    fn join(&mut self, plan: &mut Plan) {
-        let Some(Some(others)) = self.own.get(&Own::Others).copied() else { return };
-        let sink = self
-            .nodes
-            .iter()
-            .find(|(_, node)| is_sink(node) && Some(&node.name) == self.default_sink.as_ref());
-        let sink = sink.map(|(id, _)| *id).filter(|id| *id != others);
-        let ports = |of: u32, input: bool| {
-            self.ports.iter().filter(move |(_, port)| port.node == of && port.input == input)
-        };
-        let inputs: Vec<(&u32, &Port)> = sink.into_iter().flat_map(|id| ports(id, true)).collect();
-        let mut joins = BTreeSet::new();
-        for (nth, (from, port)) in ports(others, false).enumerate() {
-            let same = inputs.iter().find(|(_, input)| input.channel == port.channel);
-            // A sink without these channels gets what there is in its own order.
-            let to = same.or_else(|| inputs.get(nth)).or_else(|| inputs.first());
-            joins.extend(to.map(|(to, _)| (*from, **to)));
-        }
-        let part = |(from, to): &(u32, u32)| Command::Part { from: *from, to: *to };
-        let join = |(from, to): &(u32, u32)| Command::Join { from: *from, to: *to };
-        plan.commands.extend(joins.difference(&self.joined).map(join));
-        plan.commands.extend(self.joined.difference(&joins).map(part));
-        self.joined = joins;
-    }
-
     fn made(&self, own: Own) -> bool {
         matches!(self.own.get(&own), Some(Some(_)))
     }
@@ -396,9 +418,9 @@ impl Graph {
         let own: Vec<u32> = self.own.values().flatten().copied().collect();
         let is_real = |(id, node): (&u32, &Node)| is_sink(node) && !own.contains(id);
         let no_sink = !self.nodes.iter().any(is_real);
-        needed.iter().all(|own| {
-            self.made(*own) && (*own != Own::Others || no_sink || !self.joined.is_empty())
-        })
+        needed
+            .iter()
+            .all(|own| self.made(*own) && (*own != Own::Others || no_sink || self.leads_on(*own)))
     }
 
     fn is_only_linked(&self, stream: u32, way: Way, to: Own) -> bool {
@@ -408,10 +430,6 @@ impl Graph {
             Way::Capture => link.input != stream || link.output == *own,
         })
     }
-}
-
-fn is_sink(node: &Node) -> bool {
-    matches!(node.class.as_str(), "Audio/Sink" | "Audio/Duplex")
 }
 
 /// Whether some microphone is to carry silence.

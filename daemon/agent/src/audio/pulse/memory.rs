@@ -3,11 +3,13 @@
 //! Owns their bytes. Entries are copied as they are but for what is set back: of some, the server keeps no
 //! volume at all, and a reader that insists on one cannot read them.
 
+use pulseaudio::protocol::{Command, ExtensionParams};
+
 use super::Quiet;
 use crate::audio::wanted::Way;
 
 /// The module.
-pub const NAME: &std::ffi::CStr = c"module-stream-restore";
+const NAME: &std::ffi::CStr = c"module-stream-restore";
 
 /// Its name for a stream's app, said in the stream's properties.
 pub const KEY: &std::ffi::CStr = c"module-stream-restore.id";
@@ -18,24 +20,62 @@ pub const READ: &[u8] = b"L\0\0\0\x01";
 /// Entries with the same name are replaced, and streams that are there are left alone: one may be quiet.
 const WRITE: &[u8] = b"L\0\0\0\x02L\0\0\0\x020";
 
+/// What a message to the module begins with.
+pub fn extension() -> Command {
+    Command::Extension(ExtensionParams { index: None, name: Some(NAME.into()) })
+}
+
 /// The message that sets a stream's entry back, if there is one in this answer.
 pub fn corrected(entries: &[u8], way: Way, quiet: &Quiet) -> Option<Vec<u8>> {
-    let mut rest = entries;
-    while !rest.is_empty() {
-        let name = value(&mut rest)?;
-        let (channels, volume) = (value(&mut rest)?, value(&mut rest)?);
-        let (device, muted) = (value(&mut rest)?, value(&mut rest)?);
-        let key = name.strip_prefix(b"t").and_then(|name| name.strip_suffix(b"\0"));
-        if key != Some(quiet.remembered_as.as_bytes()) {
-            continue;
+    let entry = Entry::find(entries, &quiet.remembered_as)?;
+    Some(match way {
+        Way::Playback => Entry { volume: &volume_of(quiet)?, ..entry }.write(),
+        Way::Capture => Entry { muted: b"0", ..entry }.write(),
+    })
+}
+
+/// The same for the device that it names.
+pub fn with_device(entries: &[u8], name: &str, device: Option<&str>) -> Option<Vec<u8>> {
+    let entry = Entry::find(entries, name)?;
+    let device = device.map_or(b"N".to_vec(), |device| [b"t", device.as_bytes(), b"\0"].concat());
+    Some(Entry { device: &device, ..entry }.write())
+}
+
+/// The device of a stream's entry.
+pub fn device(entries: &[u8], name: &str) -> Option<String> {
+    text(Entry::find(entries, name)?.device).map(|name| String::from_utf8_lossy(name).into_owned())
+}
+
+/// As it travels.
+struct Entry<'a> {
+    name: &'a [u8],
+    channels: &'a [u8],
+    volume: &'a [u8],
+    device: &'a [u8],
+    muted: &'a [u8],
+}
+
+impl<'a> Entry<'a> {
+    fn find(entries: &'a [u8], wanted: &str) -> Option<Entry<'a>> {
+        let mut rest = entries;
+        while !rest.is_empty() {
+            let name = value(&mut rest)?;
+            let (channels, volume) = (value(&mut rest)?, value(&mut rest)?);
+            let (device, muted) = (value(&mut rest)?, value(&mut rest)?);
+            if text(name) == Some(wanted.as_bytes()) {
+                return Some(Entry { name, channels, volume, device, muted });
+            }
         }
-        let (volume, muted) = match way {
-            Way::Playback => (volume_of(quiet)?, muted),
-            Way::Capture => (volume.to_vec(), &b"0"[..]),
-        };
-        return Some([WRITE, name, channels, &volume, device, muted].concat());
+        None
     }
-    None
+
+    fn write(&self) -> Vec<u8> {
+        [WRITE, self.name, self.channels, self.volume, self.device, self.muted].concat()
+    }
+}
+
+fn text(value: &[u8]) -> Option<&[u8]> {
+    value.strip_prefix(b"t")?.strip_suffix(b"\0")
 }
 
 fn volume_of(quiet: &Quiet) -> Option<Vec<u8>> {
@@ -79,6 +119,10 @@ mod tests {
         let other = corrected(&entries, Way::Capture, &quiet("other", &[]));
         assert_eq!(other, Some([WRITE, b"tother\0m\0v\0N0"].concat()));
         assert_eq!(corrected(&entries, Way::Capture, &quiet("nobody", &[])), None);
+        assert_eq!(device(&entries, "music").as_deref(), Some("card"));
+        assert_eq!(device(&entries, "other"), None);
+        let elsewhere = with_device(&entries, "other", Some("card"));
+        assert_eq!(elsewhere, Some([WRITE, b"tother\0m\0v\0tcard\x001"].concat()));
         assert_eq!(corrected(b"tcut", Way::Capture, &quiet("cut", &[])), None);
     }
 }

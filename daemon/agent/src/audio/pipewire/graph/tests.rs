@@ -66,9 +66,14 @@ fn session() -> Graph {
     graph
 }
 
+fn ours(graph: &mut Graph, own: Own, id: u32, class: &str) {
+    let (name, class) = (own.name(), class.to_owned());
+    graph.take(Event::Node { id, node: Node { name, class, ..Node::default() } });
+}
+
 /// What the server does with a wish for a node: it is there, with ports.
 fn made(graph: &mut Graph, own: Own, id: u32) {
-    node(graph, id, if own == Own::Silence { "Audio/Source/Virtual" } else { "Audio/Sink" }, 1);
+    ours(graph, own, id, if own == Own::Silence { "Audio/Source/Virtual" } else { "Audio/Sink" });
     graph.take(Event::Made { own, id });
     for (port, channel) in [(id * 10, "FL"), (id * 10 + 1, "FR")] {
         let port_of = Port { node: id, input: false, channel: channel.into() };
@@ -84,18 +89,18 @@ fn to(stream: u32, own: Own) -> Command {
 fn others_go_to_the_quiet_sink_once_it_leads_somewhere_and_come_back() {
     let mut graph = session();
     let call = wanted(&[app(PHONE, true, false)]);
-    assert_eq!(graph.plan(&call).commands, [Command::Make(Own::Others)]);
-    assert_eq!(graph.plan(&call).commands, []);
+    assert_eq!(graph.plan(&call, None).commands, [Command::Make(Own::Others)]);
+    assert_eq!(graph.plan(&call, None).commands, []);
     made(&mut graph, Own::Others, OTHERS);
-    let plan = graph.plan(&call);
+    let plan = graph.plan(&call, None);
     let joins = [Command::Join { from: 400, to: 11 }, Command::Join { from: 401, to: 12 }];
     assert_eq!(plan.commands, [&joins[..], &[to(MUSIC, Own::Others)]].concat());
     assert!(!plan.settled, "the link still leads to the speakers");
     graph.take(Event::Removed { id: 50 });
     link(&mut graph, 51, MUSIC, OTHERS);
-    assert!(graph.plan(&call).settled);
+    assert!(graph.plan(&call, None).settled);
 
-    let plan = graph.plan(&wanted(&[]));
+    let plan = graph.plan(&wanted(&[]), None);
     let back = Command::Target { stream: MUSIC, value: None };
     assert_eq!(plan.commands, [back, Command::Drop(Own::Others)]);
 }
@@ -104,14 +109,14 @@ fn others_go_to_the_quiet_sink_once_it_leads_somewhere_and_come_back() {
 fn the_quiet_sink_follows_the_default() {
     let mut graph = session();
     let call = wanted(&[app(PHONE, true, false)]);
-    graph.plan(&call);
+    graph.plan(&call, None);
     made(&mut graph, Own::Others, OTHERS);
-    graph.plan(&call);
+    graph.plan(&call, None);
     node(&mut graph, 13, "Audio/Sink", 1);
     graph
         .take(Event::Port { id: 14, port: Port { node: 13, input: true, channel: "MONO".into() } });
     default_sink(&mut graph, 13);
-    let mut commands = graph.plan(&call).commands;
+    let mut commands = graph.plan(&call, None).commands;
     let parts = [Command::Part { from: 400, to: 11 }, Command::Part { from: 401, to: 12 }];
     let joins = [Command::Join { from: 400, to: 14 }, Command::Join { from: 401, to: 14 }];
     commands.sort_by_key(|command| format!("{command:?}"));
@@ -123,14 +128,14 @@ fn a_muted_microphone_is_silent_and_said_so_when_it_is() {
     let mut graph = session();
     link(&mut graph, 52, 99, PHONE_HEARS);
     let muted = wanted(&[app(PHONE, false, true)]);
-    graph.plan(&muted);
+    graph.plan(&muted, None);
     made(&mut graph, Own::Silence, SILENCE);
-    let plan = graph.plan(&muted);
+    let plan = graph.plan(&muted, None);
     assert_eq!(plan.commands, [to(PHONE_HEARS, Own::Silence)]);
     assert_eq!((plan.settled, plan.muted), (false, vec![]));
     graph.take(Event::Removed { id: 52 });
     link(&mut graph, 53, SILENCE, PHONE_HEARS);
-    let plan = graph.plan(&muted);
+    let plan = graph.plan(&muted, None);
     assert_eq!((plan.settled, plan.muted), (true, vec![muted.apps[0].provider.clone()]));
 }
 
@@ -145,10 +150,10 @@ fn where_a_user_sent_a_stream_it_stays_unless_its_app_lost_the_session() {
     graph.take(target(MUSIC, "77"));
     graph.take(target(PHONE_HEARS, "88"));
     let held = wanted(&[app(PHONE, false, false), app(300, true, false)]);
-    graph.plan(&held);
+    graph.plan(&held, None);
     made(&mut graph, Own::Others, OTHERS);
     made(&mut graph, Own::Silence, SILENCE);
-    let commands = graph.plan(&held).commands;
+    let commands = graph.plan(&held, None).commands;
     assert!(commands.contains(&to(PHONE_HEARS, Own::Silence)), "{commands:?}");
     assert!(commands.contains(&to(PHONE_PLAYS, Own::Others)), "{commands:?}");
     assert!(!commands.contains(&to(MUSIC, Own::Others)), "{commands:?}");
@@ -158,7 +163,7 @@ fn where_a_user_sent_a_stream_it_stays_unless_its_app_lost_the_session() {
     assert_eq!(late, [Way::Playback, Way::Capture]);
 
     let back = Command::Target { stream: PHONE_HEARS, value: Some("88".into()) };
-    assert!(graph.plan(&wanted(&[])).commands.contains(&back));
+    assert!(graph.plan(&wanted(&[]), None).commands.contains(&back));
 
     // Killed before: the next agent does it, for the same stream only.
     let mut next = Graph::default();
@@ -171,20 +176,20 @@ fn where_a_user_sent_a_stream_it_stays_unless_its_app_lost_the_session() {
     next.take(target(MUSIC, "callarbiter.others.1"));
     next.take(Event::Ready);
     let back = [back, Command::Target { stream: MUSIC, value: None }];
-    assert_eq!(next.plan(&wanted(&[])).commands, back);
+    assert_eq!(next.plan(&wanted(&[]), None).commands, back);
 }
 
 #[test]
 fn a_new_session_manager_is_told_again() {
     let mut graph = session();
     let call = wanted(&[app(PHONE, true, false)]);
-    graph.plan(&call);
+    graph.plan(&call, None);
     made(&mut graph, Own::Others, OTHERS);
-    graph.plan(&call);
+    graph.plan(&call, None);
     graph.take(Event::Metadata(false));
-    assert_eq!(graph.plan(&call).commands, []);
+    assert_eq!(graph.plan(&call, None).commands, []);
     graph.take(Event::Metadata(true));
-    assert_eq!(graph.plan(&call).commands, [to(MUSIC, Own::Others)]);
+    assert_eq!(graph.plan(&call, None).commands, [to(MUSIC, Own::Others)]);
 }
 
 #[test]
@@ -193,7 +198,64 @@ fn without_a_loudspeaker_there_is_nothing_to_wait_for() {
     graph.take(Event::Metadata(true));
     graph.take(Event::Ready);
     let call = wanted(&[app(PHONE, true, false)]);
-    assert!(!graph.plan(&call).settled);
+    assert!(!graph.plan(&call, None).settled);
     made(&mut graph, Own::Others, OTHERS);
-    assert!(graph.plan(&call).settled);
+    assert!(graph.plan(&call, None).settled);
+}
+
+#[test]
+fn what_a_call_plays_goes_through_a_sink_of_ours_where_it_is_to_be_heard() {
+    let mut graph = session();
+    node(&mut graph, 13, "Audio/Sink", 1);
+    let port = Port { node: 13, input: true, channel: "MONO".into() };
+    graph.take(Event::Port { id: 14, port });
+    let call = wanted(&[app(PHONE, true, false)]);
+    graph.plan(&call, Some("n13"));
+    made(&mut graph, Own::Others, OTHERS);
+    made(&mut graph, Own::Calls, 42);
+    let plan = graph.plan(&call, Some("n13"));
+    for command in [
+        Command::Join { from: 400, to: 11 },
+        Command::Join { from: 420, to: 14 },
+        to(MUSIC, Own::Others),
+        to(PHONE_PLAYS, Own::Calls),
+    ] {
+        assert!(plan.commands.contains(&command), "{command:?} is not in {:?}", plan.commands);
+    }
+    link(&mut graph, 60, PHONE_PLAYS, SPEAKERS);
+    assert!(!graph.plan(&call, Some("n13")).routed);
+    assert!(graph.outputs().list.iter().all(|endpoint| endpoint.id.starts_with('n')));
+
+    // It vanishes: back to the default one.
+    graph.take(Event::Removed { id: 14 });
+    graph.take(Event::Removed { id: 13 });
+    let back = Command::Target { stream: PHONE_PLAYS, value: None };
+    assert!(graph.plan(&call, None).commands.contains(&back));
+}
+
+#[test]
+fn a_session_manager_that_missed_it_is_told_again() {
+    let mut graph = session();
+    let call = wanted(&[app(PHONE, true, false)]);
+    graph.plan(&call, None);
+    made(&mut graph, Own::Others, OTHERS);
+    graph.plan(&call, None);
+    assert_eq!(graph.insist(&call, None), [Command::Target { stream: MUSIC, value: None }]);
+    assert_eq!(graph.plan(&call, None).commands, [to(MUSIC, Own::Others)]);
+    graph.take(Event::Removed { id: 50 });
+    link(&mut graph, 51, MUSIC, OTHERS);
+    assert_eq!(graph.insist(&call, None), []);
+}
+
+#[test]
+fn an_output_is_what_its_device_is() {
+    let mut graph = session();
+    let hints = vec![("device.form-factor", "headset".to_owned())];
+    graph.take(Event::Device { id: 7, hints });
+    let usb =
+        Node { name: "usb".into(), class: "Audio/Sink".into(), device: Some(7), ..Node::default() };
+    graph.take(Event::Node { id: 8, node: usb });
+    let outputs = graph.outputs();
+    let kinds: Vec<&str> = outputs.list.iter().map(|endpoint| endpoint.kind.as_str()).collect();
+    assert_eq!((kinds, outputs.default.as_str()), (vec!["headset", "other"], "n10"));
 }
