@@ -3,8 +3,8 @@
 //! Owns nothing but the words; how a transaction is followed to its end is [`crate::pursuit`].
 
 use callarbiter_dbus::{
-    Action, ActionResult, CallRef, Cause, Dict, Entries, ErrorKind, PlanStep, StartOptions,
-    TransactionOptions, Verb,
+    Action, ActionResult, CallRef, Cause, Dict, Endpoint, Entries, ErrorKind, PlanStep,
+    StartOptions, TransactionOptions, Verb,
     names::{CallPath, Object},
     words::{CallState, Outcome},
 };
@@ -84,6 +84,31 @@ impl Controller {
                     Some(Object::Call(call)) => Ok(call),
                     _ => Err(Error::Unreadable("StartCall returned what is no call".into())),
                 };
+            }
+        }
+    }
+
+    /// Where calls can be heard, and the id of the endpoint where they are; empty where that is not known.
+    pub async fn endpoints(&self) -> Result<(Vec<Endpoint>, String)> {
+        let mut attempts = self.connection.attempts(Repeat::Freely);
+        loop {
+            let audio = attempts.next().await?.owner.audio_session().await?;
+            let known = async { Ok((audio.endpoints().await?, audio.endpoint().await?)) };
+            if let Some((listed, current)) = attempts.answered(known.await).await? {
+                let endpoints = listed.iter().map(Endpoint::from_dict).collect::<Result<_, _>>();
+                let endpoints = endpoints.map_err(|error| Error::Unreadable(error.to_string()))?;
+                return Ok((endpoints, current));
+            }
+        }
+    }
+
+    /// Lets calls be heard at this endpoint; done when they are.
+    pub async fn select_endpoint(&self, id: &str) -> Result<()> {
+        let mut attempts = self.connection.attempts(Repeat::Freely);
+        loop {
+            let audio = attempts.next().await?.owner.audio_session().await?;
+            if let Some(()) = attempts.answered(audio.select_endpoint(id).await).await? {
+                return Ok(());
             }
         }
     }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use callarbiter_dbus::{
     names::{BUS_NAME, MANAGER, ROOT_PATH},
-    proxies::{ManagerProxy, ProviderProxy, TransactionProxy},
+    proxies::{AudioSessionProxy, ManagerProxy, ProviderProxy, TransactionProxy},
 };
 use zbus::{ObjectPath, OwnedVariant, names::UniqueName, proxy::CacheProperties};
 
@@ -78,6 +78,14 @@ impl Owner {
 
     pub async fn manager(&self) -> zbus::Result<ManagerProxy<'static>> {
         ManagerProxy::builder(&self.bus.connection)
+            .destination(self.destination()?)
+            .cache_properties(CacheProperties::No)
+            .build()
+            .await
+    }
+
+    pub async fn audio_session(&self) -> zbus::Result<AudioSessionProxy<'static>> {
+        AudioSessionProxy::builder(&self.bus.connection)
             .destination(self.destination()?)
             .cache_properties(CacheProperties::No)
             .build()

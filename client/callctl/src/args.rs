@@ -319,6 +319,16 @@ Examples:
     },
     /// Show who holds the audio
     Audio,
+    /// List where calls can be heard: loudspeakers, headsets, Bluetooth
+    Endpoints,
+    /// Let calls be heard elsewhere, from now on
+    #[command(after_help = "\
+Example:
+  callctl endpoint alsa_output.usb-0b0e_Jabra-00.analog-stereo")]
+    Endpoint {
+        /// Where, as `callctl endpoints` lists it
+        id: String,
+    },
     /// Show the arbiter's limits and what of them is used
     Limits,
     /// See the arbiter at work: two sample apps, one audio, on a private bus

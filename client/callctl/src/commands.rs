@@ -30,6 +30,8 @@ pub async fn run(command: Command, session: Session, output: &Output) -> Result<
         Command::Why { call } => return why::run(&session, output, call.as_ref()).await,
         Command::Providers => return providers(&session, output).await,
         Command::Audio => return audio(&session, output).await,
+        Command::Endpoints => return endpoints(&session, output).await,
+        Command::Endpoint { id } => return select(&session, output, &id).await,
         Command::Limits => return limits(&session, output).await,
         Command::Start { handle, provider, video } => {
             let options =
@@ -97,6 +99,17 @@ async fn audio(session: &Session, output: &Output) -> Result<(), Failure> {
     let board = session.board().await?;
     output.show(&board.audio, || vec![table::audio(&board, now())]);
     Ok(())
+}
+
+async fn endpoints(session: &Session, output: &Output) -> Result<(), Failure> {
+    let endpoints = session.endpoints().await?;
+    output.show(&endpoints, || table::endpoints(&endpoints));
+    Ok(())
+}
+
+async fn select(session: &Session, output: &Output, id: &str) -> Result<(), Failure> {
+    session.select_endpoint(id).await?;
+    endpoints(session, output).await
 }
 
 async fn limits(session: &Session, output: &Output) -> Result<(), Failure> {

@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use callarbiter::{
     Action, ActionResult, Authorization, CallRef, CallState, Cause, Connection, Controller,
-    EndReason, Error, Events, PlanStep, ProviderInfo, StartOptions, TransactionHandle,
+    EndReason, Endpoint, Error, Events, PlanStep, ProviderInfo, StartOptions, TransactionHandle,
     TransactionOptions, Verb as Wanted,
 };
 
@@ -16,7 +16,7 @@ use crate::{
     names::{Name, Unit},
     open::Way,
     steps::StepView,
-    view::{Board, LimitsView},
+    view::{Board, EndpointView, LimitsView},
     words::{Verb, Word},
 };
 
@@ -80,6 +80,24 @@ impl Session {
             events.snapshot().providers.values().filter(fits).map(way).collect();
         ways.dedup_by(|a, b| a.app == b.app);
         Ok(ways)
+    }
+
+    /// Where calls can be heard.
+    pub async fn endpoints(&self) -> Result<Vec<EndpointView>, Failure> {
+        let endpoints = Controller::new(&self.connection).endpoints().await;
+        let (listed, current) = endpoints.map_err(|error| self.failure(error))?;
+        let view = |Endpoint { id, name, kind }: Endpoint| EndpointView {
+            current: id == current,
+            id,
+            name,
+            kind: kind.as_str().to_owned(),
+        };
+        Ok(listed.into_iter().map(view).collect())
+    }
+
+    pub async fn select_endpoint(&self, id: &str) -> Result<(), Failure> {
+        let selected = Controller::new(&self.connection).select_endpoint(id).await;
+        selected.map_err(|error| self.failure(error))
     }
 
     pub async fn start(&self, handle: &str, options: StartOptions) -> Result<String, Failure> {

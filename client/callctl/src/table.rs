@@ -4,7 +4,7 @@
 
 use crate::{
     paint::{Line, Style, Table},
-    view::{AnswerPlanView, Board, CallView, ProviderView},
+    view::{AnswerPlanView, Board, CallView, EndpointView, ProviderView},
 };
 
 /// Whether a column marks the selected call.
@@ -66,6 +66,27 @@ pub fn audio(board: &Board, now: u64) -> Line {
         line.push(Style::Faint, ", other sound plays on");
     }
     line
+}
+
+/// The one in use has a mark.
+pub fn endpoints(endpoints: &[EndpointView]) -> Vec<Line> {
+    if endpoints.is_empty() {
+        let nothing =
+            "Nothing here says where calls can be heard: the session's agent does not run.";
+        return vec![Line::new().with(Style::Faint, nothing)];
+    }
+    let mut table = Table::new(&["", "ID", "KIND", "NAME"]);
+    for endpoint in endpoints {
+        let mark = if endpoint.current { "♪" } else { "" };
+        let cell = |style, text: &str| Line::new().with(style, text);
+        table.row(vec![
+            cell(Style::Good, mark),
+            cell(Style::Plain, &endpoint.id),
+            cell(Style::Plain, &endpoint.kind),
+            cell(Style::Plain, &endpoint.name),
+        ]);
+    }
+    table.lines()
 }
 
 /// "from Alice Example (claimed) sip:alice@example.org": direction, name with who says so, and handle.

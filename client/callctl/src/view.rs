@@ -104,6 +104,16 @@ pub struct AudioView {
 }
 
 /// The arbiter's bounds, and what of them this user uses.
+/// Where calls can be heard.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct EndpointView {
+    pub id: String,
+    pub name: String,
+    pub kind: String,
+    /// They are heard there.
+    pub current: bool,
+}
+
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct LimitsView {
     pub version: String,

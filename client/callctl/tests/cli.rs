@@ -31,6 +31,8 @@ fn an_unreachable_arbiter_is_exit_status_3_for_every_command_that_needs_one() {
         &["answer"],
         &["transaction", "hold:active"],
         &["limits"],
+        &["endpoints"],
+        &["endpoint", "speakers"],
     ] {
         let output = callctl(&[&["--bus", NO_BUS], command].concat());
         assert_eq!(output.status.code(), Some(3), "{command:?}");
