@@ -63,9 +63,6 @@ pub async fn the_choice_is_there_for_the_next_call_and_agent(kind: Kind) -> Resu
     scene.phone.provider.peer.end(&call.path).await?;
     scene.agent = scene.desk.agent("audio").await?;
     scene.wait("all is where it was", 1.0, 1.0).await?;
-    // What the server keeps for the app's next stream is what it was.
-    scene.phone.play(&scene.desk, &[], Side::Right)?;
-    scene.wait("both are there", 1.0, 2.0).await?;
     ear.wait_level("nothing is in the headset", 0.0).await
 }
 
