@@ -5,7 +5,7 @@
 
 use std::{cell::RefCell, collections::BTreeMap, fs};
 
-use callarbiter_core::{Arbiter, Input, Key, Settings};
+use callarbiter_core::{Arbiter, Caller, Input, Key, Now, Peer, Role, Settings, Uid};
 use callarbiterd::store::{Records, Store};
 use tempfile::TempDir;
 
@@ -50,6 +50,7 @@ fn records(bytes: &mut Bytes<'_>) {
     arbiter
         .handle(now, Input::Restarted { lost: Vec::new(), again: false }, &mut Vec::new())
         .expect("accepted");
+    without_history(&mut arbiter, now);
     for _ in 0..WAKES {
         let Some((at, _)) = arbiter.next_deadline() else { return };
         let passed = at.0.saturating_sub(now.mono.0);
@@ -60,7 +61,19 @@ fn records(bytes: &mut Bytes<'_>) {
     panic!("it never comes to rest: {:?}", arbiter.next_deadline());
 }
 
-type State = (Settings, callarbiter_core::Now, BTreeMap<Key, Vec<u8>>);
+/// Nobody has the role any more: one who never answers is offered what is over again for as long as it is there.
+fn without_history(arbiter: &mut Arbiter, now: Now) {
+    let uids: Vec<Uid> = arbiter.domains().map(|domain| domain.uid()).collect();
+    let peer = Peer(u64::MAX);
+    for uid in uids {
+        let caller = Caller { uid, peer, sandboxed: false, control: true, agent: true };
+        let takes = Input::TakeRoles { caller, roles: vec![Role::History] };
+        arbiter.handle(now, takes, &mut Vec::new()).expect("an agent");
+        arbiter.handle(now, Input::PeerLost { peer }, &mut Vec::new()).expect("accepted");
+    }
+}
+
+type State = (Settings, Now, BTreeMap<Key, Vec<u8>>);
 
 fn history(seed: u64) -> State {
     let mut rng = Rng(seed);
