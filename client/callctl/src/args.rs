@@ -3,11 +3,16 @@
 //! Owns the words a person types and their help. Must not talk to the bus or decide what a call
 //! name stands for: that needs to see the calls (`names`).
 
+mod kept;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+pub use self::kept::{AppDecision, Favourite, Past, Which};
+
+use self::kept::HISTORY;
 use crate::{
     conformance::{self, Conformance},
     names::Name,
@@ -369,95 +374,6 @@ Examples:
         #[arg(long)]
         dir: Option<PathBuf>,
     },
-}
-
-/// Which calls that are over.
-#[derive(Debug, Args)]
-pub struct Which {
-    /// Only those that nobody here answered
-    #[arg(long)]
-    pub missed: bool,
-    /// Only those with this person, however the address is written
-    #[arg(long, value_name = "HANDLE")]
-    pub with: Option<String>,
-    /// Only those of this application, by its id
-    #[arg(long, value_name = "APP-ID")]
-    pub app: Option<String>,
-}
-
-#[derive(Debug, Subcommand)]
-pub enum Past {
-    /// Call somebody again, through the application of that call, which is started if need be
-    Call {
-        /// The beginning of the call's id, as `callctl history` prints it
-        call: String,
-        /// With video
-        #[arg(long)]
-        video: bool,
-    },
-    /// Erase calls for good; what is given must all fit
-    #[command(group = clap::ArgGroup::new("said").required(true).multiple(true)
-        .args(["all", "missed", "with", "app", "call", "older_than"]))]
-    Erase {
-        /// All of them
-        #[arg(long, conflicts_with_all = ["missed", "with", "app", "call", "older_than"])]
-        all: bool,
-        #[command(flatten)]
-        which: Which,
-        /// Only this one, by the beginning of its id
-        #[arg(long, value_name = "CALL")]
-        call: Option<String>,
-        /// Only those older than so many days
-        #[arg(long, value_name = "DAYS")]
-        older_than: Option<u32>,
-    },
-}
-
-#[derive(Debug, Subcommand)]
-pub enum Favourite {
-    /// Add somebody, or change what is known of them
-    Add {
-        /// Whom, as an application would call them: sip:bob@example.org, tel:+4930123456
-        handle: String,
-        /// Their name
-        #[arg(long)]
-        name: Option<String>,
-        /// The application to call them with; else the one that was used last
-        #[arg(long, value_name = "APP-ID")]
-        provider: Option<String>,
-    },
-    /// Remove somebody
-    Remove {
-        /// Whom, however the address is written
-        handle: String,
-    },
-    /// Call somebody
-    Call {
-        /// The beginning of their name, or their address
-        who: String,
-        /// With video
-        #[arg(long)]
-        video: bool,
-    },
-}
-
-const HISTORY: &str = "\
-Examples:
-  callctl history --missed
-  callctl history --with tel:+4930123456
-  callctl history call 1f0c
-  callctl history erase --older-than 30
-  callctl history erase --all";
-
-/// What the user decides about an app.
-#[derive(Clone, Debug, Subcommand)]
-pub enum AppDecision {
-    /// It may provide calls
-    Allow { app_id: String },
-    /// It may not
-    Deny { app_id: String },
-    /// As if you had never been asked
-    Forget { app_id: String },
 }
 
 #[derive(Debug, Args)]

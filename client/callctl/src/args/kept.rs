@@ -1,0 +1,92 @@
+//! The words for what the session's agent keeps: calls that are over, favourites, decisions about apps.
+
+use clap::{Args, Subcommand};
+
+/// Which calls that are over.
+#[derive(Debug, Args)]
+pub struct Which {
+    /// Only those that nobody here answered
+    #[arg(long)]
+    pub missed: bool,
+    /// Only those with this person, however the address is written
+    #[arg(long, value_name = "HANDLE")]
+    pub with: Option<String>,
+    /// Only those of this application, by its id
+    #[arg(long, value_name = "APP-ID")]
+    pub app: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Past {
+    /// Call somebody again, through the application of that call, which is started if need be
+    Call {
+        /// The beginning of the call's id, as `callctl history` prints it
+        call: String,
+        /// With video
+        #[arg(long)]
+        video: bool,
+    },
+    /// Erase calls for good; what is given must all fit
+    #[command(group = clap::ArgGroup::new("said").required(true).multiple(true)
+        .args(["all", "missed", "with", "app", "call", "older_than"]))]
+    Erase {
+        /// All of them
+        #[arg(long, conflicts_with_all = ["missed", "with", "app", "call", "older_than"])]
+        all: bool,
+        #[command(flatten)]
+        which: Which,
+        /// Only this one, by the beginning of its id
+        #[arg(long, value_name = "CALL")]
+        call: Option<String>,
+        /// Only those older than so many days
+        #[arg(long, value_name = "DAYS")]
+        older_than: Option<u32>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Favourite {
+    /// Add somebody, or change what is known of them
+    Add {
+        /// Whom, as an application would call them: sip:bob@example.org, tel:+4930123456
+        handle: String,
+        /// Their name
+        #[arg(long)]
+        name: Option<String>,
+        /// The application to call them with; else the one that was used last
+        #[arg(long, value_name = "APP-ID")]
+        provider: Option<String>,
+    },
+    /// Remove somebody
+    Remove {
+        /// Whom, however the address is written
+        handle: String,
+    },
+    /// Call somebody
+    Call {
+        /// The beginning of their name, or their address
+        who: String,
+        /// With video
+        #[arg(long)]
+        video: bool,
+    },
+}
+
+pub const HISTORY: &str = "\
+Examples:
+  callctl history --missed
+  callctl history --with tel:+4930123456
+  callctl history call 1f0c
+  callctl history erase --older-than 30
+  callctl history erase --all";
+
+/// What the user decides about an app.
+#[derive(Clone, Debug, Subcommand)]
+pub enum AppDecision {
+    /// It may provide calls
+    Allow { app_id: String },
+    /// It may not
+    Deny { app_id: String },
+    /// As if you had never been asked
+    Forget { app_id: String },
+}
