@@ -35,7 +35,9 @@ async fn an_app_without_a_wall_is_what_it_says() -> Result<()> {
 /// The Python example that registers with this id, behind a wall with this description.
 pub fn boxed(desk: &Desk, id: &str, info: Option<&str>) -> Result<Process> {
     let mut launch = desk.launch("bwrap")?;
-    for arg in ["--ro-bind", "/usr", "/usr", "--proc", "/proc", "--dev", "/dev"] {
+    for arg in
+        ["--die-with-parent", "--ro-bind", "/usr", "/usr", "--proc", "/proc", "--dev", "/dev"]
+    {
         launch = launch.arg(arg);
     }
     for folder in ["lib", "lib64", "bin"] {

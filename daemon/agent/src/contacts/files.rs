@@ -187,10 +187,13 @@ impl From<&Metadata> for Stamp {
     }
 }
 
-/// What can be read of a file; what is wrong with it is said once, without its content.
+/// What can be read of a file; what is wrong with it is said once, without its content, and without its name, which
+/// may be somebody's.
 fn read(file: &Path) -> Vec<Arc<Card>> {
     let broken = |what: &dyn std::fmt::Display| {
-        warn!(file = %file.display(), "a file of contacts is broken: {what}");
+        let folder = file.parent().unwrap_or(Path::new("/")).display();
+        let bytes = fs::metadata(file).map(|found| found.len()).unwrap_or_default();
+        warn!(%folder, bytes, "a file of contacts is broken: {what}");
     };
     let bytes = || -> io::Result<Vec<u8>> {
         let mut bytes = Vec::new();
