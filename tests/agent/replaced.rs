@@ -1,8 +1,6 @@
 //! A desktop shell that takes every role over, with what the client crate has for it: it is asked everything that the
 //! agent was, over a restart of the arbiter, and what it answers counts.
 
-use std::time::Duration;
-
 use anyhow::{Context, Result, bail, ensure};
 use callarbiter::{
     Agent, AgentEvent, Asked, Authorization, CallState, Connection, DoNotDisturbOptions, Endpoint,
@@ -77,12 +75,14 @@ async fn a_shell_gets_everything_that_the_agent_used() -> Result<()> {
     tokio::time::timeout(harness::PATIENCE, active()).await??;
 
     // The sound: enforced by its word, and where it goes.
-    shell.quiet().await?;
     let enforced = async || {
         let enforced = desk.phone.peer.property(ROOT, "AudioSession", "Enforced").await.ok()?;
         bool::try_from(enforced).ok()?.then_some(())
     };
-    eventually("others are quiet", enforced).await?;
+    tokio::select! {
+        quiet = eventually("others are quiet", enforced) => quiet?,
+        broken = shell.passes() => broken?,
+    }
     let place = |id: &str, kind| Endpoint { id: id.into(), name: id.into(), kind };
     let places = [place("one", EndpointKind::Speaker), place("two", EndpointKind::Headset)];
     shell.agent.set_endpoints(&places, "one").await?;
@@ -176,17 +176,14 @@ impl Shell {
         tokio::time::timeout(harness::PATIENCE, wanted).await.context("it is not asked")?
     }
 
-    /// Answers what comes within a moment.
-    async fn quiet(&mut self) -> Result<()> {
-        while let Ok(event) =
-            tokio::time::timeout(Duration::from_millis(300), self.agent.next()).await
-        {
-            match event.context("the connection is closed")? {
+    /// Answers whatever comes, as long as it is let.
+    async fn passes(&mut self) -> Result<()> {
+        loop {
+            match self.agent.next().await.context("the connection is closed")? {
                 AgentEvent::Asked(errand) => pass(errand),
                 event => bail!("{event:?}"),
             }
         }
-        Ok(())
     }
 
     async fn loses(&mut self, role: &Role) -> Result<()> {

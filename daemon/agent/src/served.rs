@@ -30,7 +30,7 @@ pub async fn begin(
     if parts.contains(&Part::Consent) {
         server.at(names::AGENT_PATH, Apps::new(session.clone(), now)).await?;
     }
-    // Last: whoever sees the name finds everything behind it.
+    // What parts serve by themselves is there a moment after they begin.
     post::own(session, names::AGENT_BUS_NAME).await;
     Ok(())
 }

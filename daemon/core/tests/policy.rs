@@ -397,10 +397,8 @@ fn harsh() -> Vec<Rule> {
     vec![rule("harsh", When::default(), then)]
 }
 
-#[test]
-fn emergency_calls_are_not_treated() {
-    let mut w = World::with(ruled(harsh()));
-    let sos = w.app(ALICE, "sos");
+/// Call 1, through an app that may carry it.
+fn calls_for_help(w: &mut World) {
     let start = Action::Start {
         uuid: uuid(1),
         handle: "tel:112".into(),
@@ -408,6 +406,13 @@ fn emergency_calls_are_not_treated() {
         video: false,
     };
     w.request(ALICE, vec![start]).unwrap();
+}
+
+#[test]
+fn emergency_calls_are_not_treated() {
+    let mut w = World::with(ruled(harsh()));
+    let sos = w.app(ALICE, "sos");
+    calls_for_help(&mut w);
     assert!(w.find(ALICE, 1).unwrap().emergency);
     assert_eq!(w.find(ALICE, 1).unwrap().treatment(), None);
     // Those who call back are not kept away either.
@@ -426,13 +431,7 @@ fn no_rule_ends_an_emergency_call_for_another() {
     };
     let mut w = World::with(ruled(vec![rule("end", When::default(), then)]));
     let (a, sos) = (w.app(ALICE, "a"), w.app(ALICE, "sos"));
-    let start = Action::Start {
-        uuid: uuid(1),
-        handle: "tel:112".into(),
-        provider: Some("sos".into()),
-        video: false,
-    };
-    w.request(ALICE, vec![start]).unwrap();
+    calls_for_help(&mut w);
     w.fulfil_all(&[sos]);
     w.report(sos, 1, CallState::Active).unwrap();
     w.incoming(a, 2).unwrap();
