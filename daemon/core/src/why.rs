@@ -229,11 +229,13 @@ struct Step {
     /// Milliseconds since the chain began.
     after: u32,
     cause: Cause,
-    /// Its place among the texts and one more; 0: none.
-    text: u8,
 }
 
-const _: () = assert!(size_of::<Step>() <= 16, "every live call has dozens of them");
+const _: () = assert!(size_of::<Step>() <= 12, "every live call has dozens of them");
+
+/// What few steps say in somebody's words: the place of the step, and its words. In order.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Texts(Vec<(usize, Private)>);
 
 /// One step as it is read.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -252,7 +254,8 @@ pub struct Why {
     /// When it began, µs since the epoch.
     since: u64,
     steps: Vec<Step>,
-    texts: Vec<Private>,
+    /// Most calls have none.
+    texts: Option<Box<Texts>>,
     /// How many steps there ever were.
     total: u32,
     /// The call has ended: nothing explains it further.
@@ -262,10 +265,10 @@ pub struct Why {
 impl Why {
     /// Its steps, the oldest first.
     pub fn steps(&self) -> impl Iterator<Item = WhyStep<'_>> {
-        self.steps.iter().map(|step| WhyStep {
+        self.steps.iter().enumerate().map(|(place, step)| WhyStep {
             at: self.since.saturating_add(u64::from(step.after) * 1000),
             cause: step.cause,
-            text: self.text(step),
+            text: self.text(place),
         })
     }
 
@@ -279,10 +282,10 @@ impl Why {
         self.steps.len().min(FIRST)
     }
 
-    fn text(&self, step: &Step) -> &Private {
+    fn text(&self, place: usize) -> &Private {
         const NONE: &Private = &Private::NONE;
-        let at = usize::from(step.text).checked_sub(1);
-        at.and_then(|at| self.texts.get(at)).unwrap_or(NONE)
+        let mut texts = self.texts.iter().flat_map(|texts| &texts.0);
+        texts.find(|(of, _)| *of == place).map_or(NONE, |(_, text)| text)
     }
 
     /// The number that the step at `at` had when it came.
@@ -319,22 +322,19 @@ impl Why {
     }
 
     fn push(&mut self, after: u32, cause: Cause, text: Private) {
-        let text = if text.is_empty() {
-            0
-        } else {
-            self.texts.push(text);
-            u8::try_from(self.texts.len()).unwrap_or(0)
-        };
-        self.steps.push(Step { after, cause, text });
+        if !text.is_empty() {
+            self.texts.get_or_insert_default().0.push((self.steps.len(), text));
+        }
+        self.steps.push(Step { after, cause });
         self.total = self.total.saturating_add(1);
     }
 
     fn drop_one(&mut self) -> u32 {
         let number = self.number(FIRST);
-        let text = self.steps.remove(FIRST).text;
-        if let Some(at) = usize::from(text).checked_sub(1) {
-            self.texts.remove(at);
-            self.steps.iter_mut().filter(|s| s.text > text).for_each(|s| s.text -= 1);
+        self.steps.remove(FIRST);
+        if let Some(Texts(texts)) = self.texts.as_deref_mut() {
+            texts.retain(|(of, _)| *of != FIRST);
+            texts.iter_mut().filter(|(of, _)| *of > FIRST).for_each(|(of, _)| *of -= 1);
         }
         number
     }

@@ -195,7 +195,7 @@ impl Whys {
         let first = why.number(*all.first()?);
         let written = |at: usize| {
             let step = why.steps.get(at)?;
-            let text = why.text(step).clone();
+            let text = why.text(at).clone();
             Some(Written { after: step.after, cause: step.cause, text })
         };
         Some(Chunk { first, steps: all.into_iter().filter_map(written).collect() })
