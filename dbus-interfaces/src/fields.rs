@@ -130,6 +130,11 @@ impl<'a> Fields<'a> {
         })
     }
 
+    /// `aa{sv}`.
+    pub fn dicts(self, key: &str) -> Result<Option<Vec<Dict>>, Error> {
+        self.read(key, "aa{sv}", |value| value.try_clone().ok()?.try_into().ok())
+    }
+
     fn list<T>(
         self,
         key: &str,

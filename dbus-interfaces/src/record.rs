@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// One call that is over. Texts are empty and times 0 where there is nothing to tell.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq)]
 pub struct Record {
     /// Its name for ever: a record that comes again is the same.
     pub id: String,
@@ -51,6 +51,8 @@ pub struct Record {
     pub records: Records,
     /// So many records before this one never came.
     pub lost: u32,
+    /// Its causes, each for [`crate::Cause::from_dict`]; none where they are not remembered, or not told.
+    pub why: Vec<Dict>,
 }
 
 impl Record {
@@ -73,6 +75,7 @@ impl Record {
             .flag("has-video", self.has_video)
             .text("records", Some(self.records.as_str()))
             .put("lost", (self.lost != 0).then_some(self.lost))
+            .put("why", Some(self.why.clone()).filter(|why| !why.is_empty()))
             .done()
     }
 
@@ -102,6 +105,7 @@ impl Record {
             has_video: fields.flag("has-video")?.unwrap_or_default(),
             records: Records::from(word("records")?),
             lost: fields.number("lost")?.unwrap_or_default(),
+            why: fields.dicts("why")?.unwrap_or_default(),
         })
     }
 }

@@ -11,7 +11,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use harness::{FakeProvider, built, eventually, options};
+use harness::{FakeProvider, Reply, built, eventually, options};
 use serde_json::Value;
 use zbus::OwnedVariant;
 
@@ -185,6 +185,61 @@ async fn people_are_called_again_through_the_app_of_last_time() -> Result<()> {
     assert!(!done && said.contains("no call's id begins so"), "{said}");
     let (done, said) = callctl(&desk, &["favourites", "remove", "tel:5"]).await?;
     assert!(!done && said.contains("favourite"), "{said}");
+    Ok(())
+}
+
+/// The arbiter, killed and without its state, does not know the calls any more.
+#[tokio::test]
+async fn why_a_call_was_what_it_was_is_known_for_as_long_as_the_history_has_it() -> Result<()> {
+    let mut desk = Desk::new().await?;
+    let _agent = desk.agent("history").await?;
+    let app = open_app(&desk, "org.example.Softphone").await?;
+    let words = "the teapot is full";
+    app.script("PerformAnswer", Reply::Fail("org.callarbiter.Calls1.Error.ActionFailed", words));
+    let call = app.report_incoming("sip:ada@example.org").await?;
+    app.peer.answer(&call.path).await.unwrap_err();
+    let shy = FakeProvider::on(
+        desk.bus().connect().await?,
+        "org.example.Shy",
+        &options([("display-name", "Shy".into()), ("records", "opaque".into())]),
+    )
+    .await?;
+    shy.script("PerformAnswer", Reply::Fail("org.callarbiter.Calls1.Error.ActionFailed", words));
+    let hidden = shy.report_incoming("sip:bob@example.org").await?;
+    shy.peer.answer(&hidden.path).await.unwrap_err();
+    has(&desk, &[call.uuid.clone(), hidden.uuid.clone()]).await?;
+    let by_the_arbiter = json(&desk, &["why", &call.uuid]).await?;
+
+    desk.arbiter.stop("KILL").await?;
+    fs::remove_dir_all(&desk.arbiter.daemon.state)?;
+    let told = json(&desk, &["why", &call.uuid]).await?;
+    assert_eq!(told, by_the_arbiter, "it is asked without an arbiter, too");
+    desk.arbiter.start().await?;
+    assert_eq!(json(&desk, &["why", &call.uuid[..8]]).await?, by_the_arbiter);
+    assert_eq!(json(&desk, &["why", &call.uuid.replace('-', "")[..12]]).await?, by_the_arbiter);
+    assert_eq!(json(&desk, &["why", &call.path]).await?, by_the_arbiter);
+    let shown = json(&desk, &["history", "show", &call.uuid[..8]]).await?;
+    assert_eq!(shown["causes"], by_the_arbiter["causes"]);
+    let id = shown["id"].as_str().context("it has an id")?;
+    assert_eq!(json(&desk, &["why", id]).await?, by_the_arbiter);
+    let (_, said) = callctl(&desk, &["history", "show", id]).await?;
+    for line in
+        ["Call             ", "from sip:ada@example.org", "Phone (org.example.Softphone)", words]
+    {
+        assert!(said.contains(line), "{line}: {said}");
+    }
+    // The newest of all is the one without words.
+    let (_, said) = callctl(&desk, &["why"]).await?;
+    assert!(said.contains("its app could not answer it") && !said.contains("teapot"), "{said}");
+    let (_, said) = callctl(&desk, &["history", "show", &hidden.uuid]).await?;
+    assert!(said.contains("from somebody") && said.contains("only that it was"), "{said}");
+
+    let (done, said) = callctl(&desk, &["history", "erase", "--call", &call.uuid]).await?;
+    assert!(done, "{said}");
+    let (done, said) = callctl(&desk, &["why", &call.uuid]).await?;
+    assert!(!done && said.contains("the history: no call's id begins so"), "{said}");
+    let file = fs::read(desk.home().join(".local/share/callarbiter/history.sqlite"))?;
+    assert!(!file.windows(6).any(|part| part == b"teapot"), "its causes are gone, too");
     Ok(())
 }
 

@@ -151,8 +151,8 @@ pub enum Command {
     Show(OneCall),
     /// Show why a call is what it is: every request, answer, deadline and rule
     ///
-    /// Works for calls that are there and for those that ended within the hour. Without CALL it is about the
-    /// call that began last.
+    /// Asks the arbiter about calls that are there and those that ended within the hour, and the history of
+    /// this session's agent about older ones. Without CALL it is about the call that began last.
     #[command(after_help = "\
 Examples:
   callctl why                           why did the last call end?

@@ -16,7 +16,7 @@ use crate::{
     steps::{self, StepView},
     table::{self, Selection},
     view::LimitsView,
-    watch, why,
+    watch,
     words::{Verb, Word},
 };
 
@@ -27,7 +27,6 @@ pub async fn run(command: Command, session: Session, output: &Output) -> Result<
         Command::List => return list(&session, output).await,
         Command::Watch => return watch::run(session, output).await,
         Command::Show(OneCall { call }) => return show(&session, output, &call).await,
-        Command::Why { call } => return why::run(&session, output, call.as_ref()).await,
         Command::Providers => return providers(&session, output).await,
         Command::Audio => return audio(&session, output).await,
         Command::Endpoints => return endpoints(&session, output).await,
@@ -63,7 +62,8 @@ pub async fn run(command: Command, session: Session, output: &Output) -> Result<
         | Command::Completions { .. }
         | Command::Man { .. }
         | Command::Open(_)
-        | Command::Policy { .. } => {
+        | Command::Policy { .. }
+        | Command::Why { .. } => {
             return Err(Failure::usage("this command is not for an arbiter that is there already"));
         }
     };

@@ -27,6 +27,18 @@ impl Failure {
         Failure::Usage(message.into())
     }
 
+    /// With what was tried instead, and did not help either.
+    #[must_use]
+    pub fn and(mut self, what: &str) -> Self {
+        match &mut self {
+            Failure::Refused { message, .. }
+            | Failure::Usage(message)
+            | Failure::Unreachable { message, .. }
+            | Failure::NoAgent { message } => *message = format!("{message}\n{what}"),
+        }
+        self
+    }
+
     pub fn exit_status(&self) -> u8 {
         match self {
             Failure::Refused { .. } => 1,

@@ -22,7 +22,7 @@ pub enum Name {
     Held,
     /// The call that is active or being set up: what `end` without a name means.
     Current,
-    /// A UUID or the beginning of one: lower case, with or without its hyphens.
+    /// A UUID or the beginning of one: lower case, with or without its hyphens. Or the history's longer id.
     Prefix(String),
     /// The object path, for the rare case that two applications chose the same UUID.
     Path(String),
@@ -34,6 +34,9 @@ pub enum Unit {
     Call,
     Group,
 }
+
+/// The history's id of a call: its UUID, a time and a number.
+const LONGEST: usize = 36 + 1 + 20 + 1 + 10;
 
 impl FromStr for Name {
     type Err = String;
@@ -49,14 +52,29 @@ impl FromStr for Name {
         if text.starts_with('/') {
             return Ok(Name::Path(text.to_owned()));
         }
-        let hex = |c: char| c.is_ascii_hexdigit() || c == '-';
-        if text.is_empty() || text.len() > 36 || !text.chars().all(hex) {
+        let hex = |c: char| c.is_ascii_hexdigit() || c == '-' || c == '.';
+        if text.is_empty() || text.len() > LONGEST || !text.chars().all(hex) {
             return Err("a call is named by its UUID, the beginning of it, `active`, `ringing` \
                         or `held`; `callctl list` shows the calls"
                 .to_owned());
         }
         Ok(Name::Prefix(text.to_ascii_lowercase()))
     }
+}
+
+/// A UUID's beginning as it is written, also where somebody left the hyphens out; an id of the history as it is.
+pub fn hyphenated(prefix: &str) -> String {
+    if prefix.contains('.') {
+        return prefix.to_owned();
+    }
+    let mut text = String::new();
+    for (at, digit) in prefix.chars().filter(|c| *c != '-').enumerate() {
+        if [8, 12, 16, 20].contains(&at) {
+            text.push('-');
+        }
+        text.push(digit);
+    }
+    text
 }
 
 impl fmt::Display for Name {
@@ -160,6 +178,14 @@ mod tests {
 
     fn name(text: &str) -> Name {
         text.parse().unwrap()
+    }
+
+    #[test]
+    fn a_beginning_without_hyphens_is_one_of_a_uuid() {
+        assert_eq!(hyphenated("7be2"), "7be2");
+        assert_eq!(hyphenated("7be2d41012"), "7be2d410-12");
+        assert_eq!(hyphenated("7be2d410-12"), "7be2d410-12");
+        assert_eq!(hyphenated("7be2.17.4"), "7be2.17.4");
     }
 
     #[test]

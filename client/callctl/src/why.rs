@@ -1,23 +1,40 @@
 //! `callctl why`: the causes of a call as sentences, each with how long after the first it came.
 //!
-//! Owns the sentences. Which causes there are the arbiter says; one that this version does not know is shown by its
-//! words. Must not talk to the bus but to ask for them.
+//! Owns the sentences, and who is asked: the arbiter, and the history about calls that it does not remember any more.
+//! Which causes there are the arbiter says; one that this version does not know is shown by its words.
 
 use callarbiter::Cause;
+use callarbiter_dbus::names::{CallPath, Object};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::{
+    args::Global,
     board::parameters,
     failure::Failure,
-    names::{Name, Unit},
+    history,
+    names::{self, Name, Unit},
     output::Output,
     paint::{Line, Style, Table},
     session::Session,
     table::timestamp,
 };
 
-pub async fn run(session: &Session, output: &Output, name: Option<&Name>) -> Result<(), Failure> {
+pub async fn run(name: Option<&Name>, global: &Global, output: &Output) -> Result<(), Failure> {
+    let causes = match name {
+        // An id that only the history gives.
+        Some(Name::Prefix(id)) if id.contains('.') => history::explain(Some(id), global).await?,
+        _ => match of_the_arbiter(name, &global.bus).await {
+            Err(failure) if is_forgotten(&failure) => of_the_history(name, failure, global).await?,
+            told => told?,
+        },
+    };
+    output.show(&Causes { causes: causes.iter().map(CauseView::of).collect() }, || lines(&causes));
+    Ok(())
+}
+
+async fn of_the_arbiter(name: Option<&Name>, bus: &str) -> Result<Vec<Cause>, Failure> {
+    let session = Session::open(bus).await?;
     let asked = match name {
         None => String::new(),
         Some(name @ Name::Path(path)) => {
@@ -29,26 +46,36 @@ pub async fn run(session: &Session, output: &Output, name: Option<&Name>) -> Res
             let board = session.board().await?;
             match name.resolve(&board, Unit::Call) {
                 Ok(call) => call.path.clone(),
-                Err(_) => hyphenated(prefix),
+                Err(_) => names::hyphenated(prefix),
             }
         }
         Some(name) => name.resolve(&session.board().await?, Unit::Call)?.path.clone(),
     };
-    let causes = session.explain(&asked).await?;
-    output.show(&Causes { causes: causes.iter().map(CauseView::of).collect() }, || lines(&causes));
-    Ok(())
+    session.explain(&asked).await
 }
 
-/// A UUID's beginning as it is written, also where somebody left the hyphens out.
-fn hyphenated(prefix: &str) -> String {
-    let mut text = String::new();
-    for (at, digit) in prefix.chars().filter(|c| *c != '-').enumerate() {
-        if [8, 12, 16, 20].contains(&at) {
-            text.push('-');
-        }
-        text.push(digit);
-    }
-    text
+/// What is over for more than an hour only the history has, and it has it without an arbiter, too.
+fn is_forgotten(failure: &Failure) -> bool {
+    failure.kind() == Some("UnknownCall") || matches!(failure, Failure::Unreachable { .. })
+}
+
+async fn of_the_history(
+    name: Option<&Name>,
+    failure: Failure,
+    global: &Global,
+) -> Result<Vec<Cause>, Failure> {
+    let beginning = match name {
+        None => None,
+        Some(Name::Prefix(prefix)) => Some(prefix.clone()),
+        Some(Name::Path(path)) => match Object::parse(path) {
+            Some(Object::Call(CallPath { uuid, .. })) => Some(uuid.to_string()),
+            _ => return Err(failure),
+        },
+        // Only a call that is there is active, ringing or held.
+        Some(_) => return Err(failure),
+    };
+    let told = history::explain(beginning.as_deref(), global).await;
+    told.map_err(|other| failure.and(&format!("the history: {other}")))
 }
 
 #[derive(Serialize)]
@@ -57,7 +84,7 @@ struct Causes {
 }
 
 #[derive(Serialize)]
-struct CauseView {
+pub struct CauseView {
     at: u64,
     cause: String,
     /// What somebody said: a message, a detail, an entry of a list, a name.
@@ -71,7 +98,7 @@ struct CauseView {
 }
 
 impl CauseView {
-    fn of(cause: &Cause) -> Self {
+    pub fn of(cause: &Cause) -> Self {
         CauseView {
             at: cause.at,
             cause: cause.name.clone(),
@@ -83,7 +110,8 @@ impl CauseView {
     }
 }
 
-fn lines(causes: &[Cause]) -> Vec<Line> {
+/// A sentence for each.
+pub fn lines(causes: &[Cause]) -> Vec<Line> {
     let Some(first) = causes.first() else {
         return vec![Line::new().with(Style::Faint, "Nothing is known of it.")];
     };
@@ -336,12 +364,5 @@ mod tests {
     fn a_cause_of_a_later_version_is_shown_by_its_words() {
         let later = cause(1, "teleported", &[("place", "mars"), ("detail", "by beam")]);
         assert_eq!(sentence(&later), "teleported, place mars, by beam");
-    }
-
-    #[test]
-    fn a_beginning_without_hyphens_is_one_of_a_uuid() {
-        assert_eq!(hyphenated("7be2"), "7be2");
-        assert_eq!(hyphenated("7be2d41012"), "7be2d410-12");
-        assert_eq!(hyphenated("7be2d410-12"), "7be2d410-12");
     }
 }

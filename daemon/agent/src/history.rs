@@ -4,6 +4,7 @@
 //! only when it would survive a crash; what cannot be kept the arbiter offers again. Nothing waits for it but that.
 
 mod calls;
+mod chain;
 mod served;
 mod store;
 

@@ -14,6 +14,9 @@ pub trait History {
     /// Calls that are over, the newest first; see [`crate::Record`].
     fn query(&self, filter: &Dict) -> zbus::Result<(Vec<Dict>, Dict)>;
 
+    /// The causes of one of them; see [`crate::Cause`].
+    fn explain(&self, id: &str) -> zbus::Result<Vec<Dict>>;
+
     /// Erases calls for good; how many.
     fn erase(&self, what: &Dict) -> zbus::Result<u32>;
 

@@ -201,6 +201,7 @@ async fn call_every_member(client: &Connection) -> zbus::Result<()> {
     let history = proxies::history(client).await?;
     let _ = (history.query(&options).await?, history.erase(&options).await?);
     let _ = (history.favourites().await?, history.last_provider("tel:1").await?);
+    let _ = history.explain("1").await?;
     history.add_favourite("tel:1", &options).await?;
     history.remove_favourite("tel:1").await?;
 

@@ -279,11 +279,15 @@ fn records_come_back_and_tell_nobody() {
         has_video: true,
         records: Records::Full,
         lost: 3,
+        why: vec![dict("cause", text("reported")), dict("detail", text("Ada"))],
     };
     let mut dict = record.to_dict();
     assert_eq!(Record::from_dict(&dict), Ok(record.clone()));
     assert!(!format!("{record:?}").contains("Ada"));
+    assert!(!Record { why: vec![], ..record }.to_dict().contains_key("why"));
     assert!(!dict.contains_key("connected-at") && !dict.contains_key("emergency"));
+    dict.extend(self::dict("why", text("because")));
+    assert!(Record::from_dict(&dict).unwrap_err().message.contains("`why` has the type s"));
     dict.remove("id");
     assert!(Record::from_dict(&dict).unwrap_err().message.contains("`id`"));
 }

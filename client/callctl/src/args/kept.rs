@@ -18,6 +18,11 @@ pub struct Which {
 
 #[derive(Debug, Subcommand)]
 pub enum Past {
+    /// Show everything that is known of a call, and why it was what it was
+    Show {
+        /// The beginning of the call's id, as `callctl history` prints it
+        call: String,
+    },
     /// Call somebody again, through the application of that call, which is started if need be
     Call {
         /// The beginning of the call's id, as `callctl history` prints it
@@ -76,6 +81,7 @@ pub const HISTORY: &str = "\
 Examples:
   callctl history --missed
   callctl history --with tel:+4930123456
+  callctl history show 1f0c
   callctl history call 1f0c
   callctl history erase --older-than 30
   callctl history erase --all";

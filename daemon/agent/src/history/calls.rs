@@ -3,12 +3,18 @@
 //! Owns what is asked of SQLite. Who may ask is `served`'s business.
 
 use callarbiter_dbus::{
-    Record,
+    Dict, Record,
     words::{Direction, EndReason, Missed, Records, Silenced},
 };
-use rusqlite::{OptionalExtension, Row, ToSql, Transaction, named_params};
+use rusqlite::{
+    Error::FromSqlConversionFailure, OptionalExtension, Row, ToSql, Transaction, named_params,
+    types::Type,
+};
 
-use super::store::{is_new, now};
+use super::{
+    chain,
+    store::{is_new, now},
+};
 use crate::config;
 
 /// At most so many calls in one answer; whoever wants more asks for the next page.
@@ -28,6 +34,8 @@ pub struct Filter {
     pub app: Option<String>,
     /// This one.
     pub id: Option<String>,
+    /// The one of this id, or those whose UUIDs begin so.
+    pub call: Option<String>,
     /// That were older than this time, µs since the epoch.
     pub before: Option<i64>,
     /// That come behind this one, by its id.
@@ -54,9 +62,9 @@ pub fn keep(file: &Transaction<'_>, record: &Record, person: &str) -> rusqlite::
     }
     file.execute(
         "INSERT OR IGNORE INTO calls (id, call, app, provider, direction, handle, person, name, contact, created,
-            connected, ended, reason, detail, missed, silenced, emergency, video, records, lost)
+            connected, ended, reason, detail, missed, silenced, emergency, video, records, lost, why)
          VALUES (:id, :call, :app, :provider, :direction, :handle, :person, :name, :contact, :created,
-            :connected, :ended, :reason, :detail, :missed, :silenced, :emergency, :video, :records, :lost)",
+            :connected, :ended, :reason, :detail, :missed, :silenced, :emergency, :video, :records, :lost, :why)",
         named_params! {
             ":id": record.id, ":call": record.call, ":app": record.app_id,
             ":provider": record.provider_name, ":direction": record.direction.as_str(),
@@ -66,7 +74,7 @@ pub fn keep(file: &Transaction<'_>, record: &Record, person: &str) -> rusqlite::
             ":reason": record.reason.as_str(), ":detail": record.detail,
             ":missed": record.missed.as_ref().map(Missed::as_str),
             ":silenced": record.silenced.as_str(), ":emergency": record.emergency,
-            ":video": record.has_video, ":records": record.records.as_str(), ":lost": record.lost,
+            ":video": record.has_video, ":records": record.records.as_str(), ":lost": record.lost, ":why": chain::packed(&record.why),
         },
     )?;
     Ok(true)
@@ -89,7 +97,11 @@ pub fn retain(file: &Transaction<'_>, wishes: &config::History) -> rusqlite::Res
     Ok(())
 }
 
-/// The newest first.
+/// All of a call but its causes, which are many and asked for one call at a time.
+const COLUMNS: &str = "id, call, app, provider, direction, handle, name, contact, created, connected, ended, reason, \
+                       detail, missed, silenced, emergency, video, records, lost";
+
+/// The newest first, without their causes.
 pub fn find(file: &Transaction<'_>, filter: &Filter, limit: u32) -> rusqlite::Result<Vec<Record>> {
     let (mut condition, mut values) = filter.condition();
     if let Some(after) = &filter.after {
@@ -101,11 +113,23 @@ pub fn find(file: &Transaction<'_>, filter: &Filter, limit: u32) -> rusqlite::Re
     let limit = limit.min(PAGE);
     values.push((":limit", &limit));
     let sql = format!(
-        "SELECT * FROM calls WHERE {condition} ORDER BY created DESC, number DESC LIMIT :limit"
+        "SELECT {COLUMNS} FROM calls WHERE {condition} ORDER BY created DESC, number DESC LIMIT :limit"
     );
     let mut statement = file.prepare(&sql)?;
     let rows = statement.query_map(values.as_slice(), record)?;
     rows.collect()
+}
+
+/// The causes of one call, the oldest first; none where there is no such call.
+pub fn explain(file: &Transaction<'_>, id: &str) -> rusqlite::Result<Option<Vec<Dict>>> {
+    let kept: Option<Option<Vec<u8>>> = file
+        .query_row("SELECT why FROM calls WHERE id = :id", named_params! { ":id": id }, |row| {
+            row.get(0)
+        })
+        .optional()?;
+    let unread = |error: zbus::Error| FromSqlConversionFailure(0, Type::Blob, error.into());
+    let read = |kept: Option<Vec<u8>>| kept.map_or(Ok(Vec::new()), chain::unpacked);
+    kept.map(read).transpose().map_err(unread)
 }
 
 /// How many there were.
@@ -189,6 +213,10 @@ impl Filter {
                 values.push((name, text));
             }
         }
+        if let Some(call) = &self.call {
+            condition.push_str(" AND (substr(call, 1, length(:call)) = :call OR id = :call)");
+            values.push((":call", call));
+        }
         if self.missed {
             condition.push_str(" AND missed IS NOT NULL");
         }
@@ -223,6 +251,7 @@ fn record(row: &Row<'_>) -> rusqlite::Result<Record> {
         has_video: row.get("video")?,
         records: Records::from(&*text("records")?),
         lost: row.get("lost")?,
+        why: Vec::new(),
     })
 }
 

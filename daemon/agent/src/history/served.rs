@@ -38,6 +38,14 @@ impl Served {
         self.outside(&call, move |history| history.query(&filter)).await
     }
 
+    async fn explain(
+        &self,
+        #[zbus(header)] call: Header<'_>,
+        id: String,
+    ) -> Result<Vec<Dict>, Refused> {
+        self.outside(&call, move |history| history.explain(&id)).await
+    }
+
     async fn erase(&self, #[zbus(header)] call: Header<'_>, what: Dict) -> Result<u32, Refused> {
         let wall = caller::wall(&self.session, &call).await?;
         self.carry_out(move |history| history.erase(&what, wall)).await
@@ -117,15 +125,26 @@ impl History {
         Ok((records.iter().map(callarbiter_dbus::Record::to_dict).collect(), about))
     }
 
+    fn explain(&self, id: &str) -> Result<Vec<Dict>, Error> {
+        let known = self.store.change(|file| calls::explain(file, id)).map_err(failed)?;
+        known.ok_or_else(|| {
+            Error::new(
+                ErrorKind::UnknownCall,
+                "the history has no call of this id; Query tells the ids",
+            )
+        })
+    }
+
     fn erase(&self, what: &Dict, wall: Option<String>) -> Result<u32, Error> {
         let fields = Fields::bounded(what)?;
         let mut filter = self.filter(fields)?;
         let all = fields.flag("all")?.unwrap_or_default();
-        let Filter { missed, person, app, id, before, after: _ } = &filter;
-        let says = *missed || person.is_some() || app.is_some() || id.is_some() || before.is_some();
+        let Filter { missed, person, app, id, call, before, after: _ } = &filter;
+        let texts = [person, app, id, call];
+        let says = *missed || before.is_some() || texts.into_iter().any(Option::is_some);
         if all == says {
             return Err(Error::invalid_argument(
-                "say what to erase: either `all`, or some of `handle`, `app-id`, `id`, `missed` and `before`",
+                "say what to erase: either `all`, or some of `handle`, `app-id`, `id`, `call`, `missed` and `before`",
             ));
         }
         if let Some(own) = &wall {
@@ -197,6 +216,7 @@ impl History {
             person: handle.map(|handle| self.person(handle)).transpose()?,
             app: text("app-id", APP_ID_BYTES)?,
             id: text("id", APP_ID_BYTES)?,
+            call: text("call", APP_ID_BYTES)?.map(|call| call.to_ascii_lowercase()),
             before: fields.time("before")?.map(calls::number),
             after: text("after", APP_ID_BYTES)?,
         })

@@ -21,7 +21,7 @@ use tracing::warn;
 use super::calls;
 
 /// What a later version of this program writes, this one does not touch.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 const FILE: &str = "history.sqlite";
 
@@ -29,7 +29,7 @@ const FILE: &str = "history.sqlite";
 const SEEN: u32 = 1024;
 
 /// Each step brings a file of one version to the next; the first makes it.
-const STEPS: [&str; VERSION as usize] = ["
+pub(super) const STEPS: [&str; VERSION as usize] = ["
     CREATE TABLE calls (
         number INTEGER PRIMARY KEY AUTOINCREMENT,
         id TEXT NOT NULL UNIQUE, call TEXT NOT NULL, app TEXT NOT NULL, provider TEXT NOT NULL,
@@ -46,6 +46,8 @@ const STEPS: [&str; VERSION as usize] = ["
         person TEXT PRIMARY KEY, handle TEXT NOT NULL, name TEXT NOT NULL, app TEXT NOT NULL
     ) STRICT;
     CREATE TABLE notes (at INTEGER NOT NULL, what TEXT NOT NULL) STRICT;
+", "
+    ALTER TABLE calls ADD COLUMN why BLOB;
 "];
 
 /// Why something could not be read or written.

@@ -41,7 +41,18 @@ fn call(n: u64, handle: &str) -> Record {
         has_video: false,
         records: Records::Full,
         lost: 0,
+        why: vec![cause("reported", ""), cause("failed", "the teapot is full")],
     }
+}
+
+fn cause(name: &str, message: &str) -> Dict {
+    let text = |text: &str| Variant::from(text.to_owned()).try_into_owned().unwrap();
+    let all = [("cause", name), ("message", message)].into_iter().filter(|(_, t)| !t.is_empty());
+    all.map(|(key, word)| (key.to_owned(), text(word))).collect()
+}
+
+fn why(history: &History, id: &str) -> Option<Vec<Dict>> {
+    history.store.change(|file| calls::explain(file, id)).unwrap()
 }
 
 fn ids(history: &History, filter: &Filter) -> Vec<String> {
@@ -62,8 +73,10 @@ fn a_call_is_kept_once_and_comes_back_as_it_was() {
         history.write(&first).unwrap();
     }
     let found = history.store.change(|file| calls::find(file, &Filter::default(), 9)).unwrap();
-    assert!(found == [first.clone()]);
-    history.write(&Record { lost: 4, ..first }).unwrap();
+    assert!(found == [Record { why: vec![], ..first.clone() }], "a list has no causes");
+    assert_eq!(why(&history, "call-1"), Some(first.why.clone()));
+    history.write(&Record { lost: 4, why: vec![], ..first.clone() }).unwrap();
+    assert_eq!(why(&history, "call-1"), Some(first.why));
     let found = history.store.change(|file| calls::find(file, &Filter::default(), 9)).unwrap();
     assert_eq!((found.len(), found[0].lost), (1, 4));
     let folder = top.path().join("callarbiter");
@@ -71,6 +84,42 @@ fn a_call_is_kept_once_and_comes_back_as_it_was() {
         assert_eq!(fs::metadata(path).unwrap().permissions().mode() & 0o777, mode);
     }
     assert_eq!(fs::read_dir(folder).unwrap().count(), 1, "no journal is left");
+}
+
+#[test]
+fn a_call_is_kept_with_no_more_causes_than_there_can_be() {
+    let top = TempDir::new().unwrap();
+    let history = history(&top);
+    let longest = vec![cause("failed", &"x".repeat(512)); 64];
+    history.write(&Record { why: longest.clone(), ..call(1, "") }).unwrap();
+    assert_eq!(why(&history, "call-1"), Some(longest));
+    history.write(&Record { why: vec![cause("failed", "x"); 10_000], ..call(2, "") }).unwrap();
+    history.write(&Record { why: vec![], ..call(3, "") }).unwrap();
+    assert_eq!((why(&history, "call-2"), why(&history, "call-3")), (Some(vec![]), Some(vec![])));
+    assert_eq!(why(&history, "call-4"), None);
+}
+
+#[test]
+fn what_an_earlier_version_wrote_goes_on() {
+    let top = TempDir::new().unwrap();
+    let history = history(&top);
+    let folder = top.path().join("callarbiter");
+    fs::create_dir(&folder).unwrap();
+    let file = rusqlite::Connection::open(folder.join("history.sqlite")).unwrap();
+    file.execute_batch(store::STEPS[0]).unwrap();
+    file.execute_batch(
+        "PRAGMA user_version = 1;
+         INSERT INTO calls (id, call, app, provider, direction, handle, person, name, contact, created, connected,
+             ended, reason, detail, silenced, emergency, video, records, lost)
+         VALUES ('old', 'uuid-old', 'a', 'A', 'incoming', 'tel:1', '1', 'Ada', '', unixepoch() * 1000000 - 4000000000,
+             0, 5, 'remote-ended', '', 'no', 0, 0, 'full', 0);",
+    )
+    .unwrap();
+    drop(file);
+    assert_eq!((all(&history), why(&history, "old")), (vec!["old".to_owned()], Some(vec![])));
+    history.write(&call(1, "tel:1")).unwrap();
+    assert_eq!(all(&history), ["call-1", "old"]);
+    assert_eq!(why(&history, "call-1").map(|why| why.len()), Some(2));
 }
 
 #[test]
@@ -100,6 +149,10 @@ fn it_is_found_by_what_people_look_for() {
     );
     let missed = Filter { missed: true, after: Some("call-3".into()), ..Filter::default() };
     assert_eq!(ids(&history, &missed), ["call-2", "call-1"]);
+    let called = |call: &str| Filter { call: Some(call.into()), ..Filter::default() };
+    assert_eq!(ids(&history, &called("uuid-4")), ["call-4"]);
+    assert_eq!(ids(&history, &called("call-4")), ["call-4"]);
+    assert_eq!(ids(&history, &called("uuid")).len(), 5);
     let person = history.person_of("030 123456");
     let last = history.store.change(|file| calls::last_use(file, &person)).unwrap();
     assert_eq!(last.as_deref(), Some("other"));
@@ -112,12 +165,12 @@ fn what_is_erased_is_gone_and_does_not_come_again() {
     let secret =
         Record { display_name: "Countess of Lovelace".into(), ..call(1, "tel:+4930123456") };
     history.write(&secret).unwrap();
-    history.write(&call(2, "sip:grace@example.org")).unwrap();
+    history.write(&Record { why: vec![], ..call(2, "sip:grace@example.org") }).unwrap();
     let erase = |filter: &Filter| history.store.change(|file| calls::erase(file, filter)).unwrap();
     let person = Some(history.person_of("tel:+49 30 123456"));
     assert_eq!(erase(&Filter { person, ..Filter::default() }), 1);
     let bytes = fs::read(top.path().join("callarbiter/history.sqlite")).unwrap();
-    for word in ["Countess", "+4930123456", "call-1"] {
+    for word in ["Countess", "+4930123456", "call-1", "teapot"] {
         assert!(!bytes.windows(word.len()).any(|part| part == word.as_bytes()), "{word}");
     }
     // The arbiter did not hear that it was kept.

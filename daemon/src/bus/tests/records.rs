@@ -1,7 +1,7 @@
 //! What the keeper of the history is given of a call that is over.
 
 use callarbiter_dbus::{
-    Record,
+    Cause, Record,
     words::{Direction, EndReason, Missed, Records, Silenced},
 };
 
@@ -52,8 +52,15 @@ fn a_call_that_is_over_is_given_until_it_is_kept() {
         has_video: false,
         records: Records::Full,
         lost: 0,
+        why: record.why.clone(),
     };
     assert!(*record == expected);
+    let causes: Vec<String> =
+        record.why.iter().map(|cause| Cause::from_dict(cause.clone()).name).collect();
+    assert_eq!(
+        (causes.first().unwrap().as_str(), causes.last().unwrap().as_str()),
+        ("reported", "ended")
+    );
     let failed = HashMap::from([("error", Variant::from("org.example.Full"))]);
     let answer = (request, failed);
     bus.call(":1.11", names::ROOT_PATH, names::MANAGER, "AgentReply", &answer);
