@@ -31,7 +31,8 @@ impl Desk {
         Desk::with(ASKING).await
     }
 
-    async fn with(config: &str) -> Result<Desk> {
+    /// Under this configuration.
+    pub async fn with(config: &str) -> Result<Desk> {
         let arbiter = Arbiter::on(Bus::session().await?, config).await?;
         let phone = FakeProvider::register(&arbiter.bus, APP).await?;
         Ok(Desk { phone, arbiter })

@@ -19,24 +19,24 @@ use crate::desk::Desk;
 
 type Dict = std::collections::HashMap<String, OwnedVariant>;
 
-const AGENT: &str = "org.callarbiter.Agent1";
-const OBJECT: &str = "/org/callarbiter/Agent1";
+pub const AGENT: &str = "org.callarbiter.Agent1";
+pub const OBJECT: &str = "/org/callarbiter/Agent1";
 
 /// An app of which all may be kept.
-async fn open_app(desk: &Desk, app: &str) -> Result<FakeProvider> {
+pub async fn open_app(desk: &Desk, app: &str) -> Result<FakeProvider> {
     let configuration = options([("display-name", "Phone".into()), ("records", "full".into())]);
     FakeProvider::on(desk.bus().connect().await?, app, &configuration).await
 }
 
 /// A call that nobody answered; its UUID.
-async fn missed(app: &FakeProvider, handle: &str) -> Result<String> {
+pub async fn missed(app: &FakeProvider, handle: &str) -> Result<String> {
     let call = app.report_incoming(handle).await?;
     app.report_ended(&call.uuid, "remote-ended").await?;
     Ok(call.uuid)
 }
 
 /// The UUIDs of all calls in the history, the newest first; none where nobody answers.
-async fn kept(desk: &Desk) -> Option<Vec<String>> {
+pub async fn kept(desk: &Desk) -> Option<Vec<String>> {
     let filter = options([("limit", 1000u32.into())]);
     let asked =
         desk.phone.peer.call_at(AGENT, OBJECT, "org.callarbiter.Agent1.History", "Query", &filter);
@@ -45,7 +45,7 @@ async fn kept(desk: &Desk) -> Option<Vec<String>> {
     records.into_iter().map(uuid).collect()
 }
 
-async fn has(desk: &Desk, wanted: &[String]) -> Result<()> {
+pub async fn has(desk: &Desk, wanted: &[String]) -> Result<()> {
     let wanted: BTreeSet<&String> = wanted.iter().collect();
     let all = async || {
         let kept = kept(desk).await?;
@@ -57,7 +57,7 @@ async fn has(desk: &Desk, wanted: &[String]) -> Result<()> {
     Ok(())
 }
 
-async fn callctl(desk: &Desk, words: &[&str]) -> Result<(bool, String)> {
+pub async fn callctl(desk: &Desk, words: &[&str]) -> Result<(bool, String)> {
     let program = desk.launch(built("callctl", "-p callctl")?)?.arg("--bus").arg("session");
     let program = words.iter().fold(program, |program, word| program.arg(word));
     let mut process = program.start(desk.bus().directory())?;
@@ -65,7 +65,7 @@ async fn callctl(desk: &Desk, words: &[&str]) -> Result<(bool, String)> {
     Ok((status.success(), format!("{}{}", process.output(), process.log())))
 }
 
-async fn json(desk: &Desk, words: &[&str]) -> Result<Value> {
+pub async fn json(desk: &Desk, words: &[&str]) -> Result<Value> {
     let (done, said) = callctl(desk, &[&["--json"], words].concat()).await?;
     ensure!(done, "{words:?}: {said}");
     serde_json::from_str(&said).context(said)

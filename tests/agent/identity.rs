@@ -34,6 +34,13 @@ async fn an_app_without_a_wall_is_what_it_says() -> Result<()> {
 
 /// The Python example that registers with this id, behind a wall with this description.
 pub fn boxed(desk: &Desk, id: &str, info: Option<&str>) -> Result<Process> {
+    let program = source("client/examples/python/provider.py");
+    let launch = walled(desk, info)?.arg("/usr/bin/python3").arg(program).arg("--app-id").arg(id);
+    launch.arg("--bus").arg(desk.bus().address()).start(desk.bus().directory())
+}
+
+/// A program, whose words follow, behind a wall with this description.
+pub fn walled(desk: &Desk, info: Option<&str>) -> Result<Launch> {
     let mut launch = desk.launch("bwrap")?;
     for arg in
         ["--die-with-parent", "--ro-bind", "/usr", "/usr", "--proc", "/proc", "--dev", "/dev"]
@@ -54,9 +61,7 @@ pub fn boxed(desk: &Desk, id: &str, info: Option<&str>) -> Result<Process> {
         std::fs::write(&file, info)?;
         launch = bind(launch, &file, "/.flatpak-info".as_ref());
     }
-    let program = source("client/examples/python/provider.py");
-    let launch = launch.arg("/usr/bin/python3").arg(program).arg("--app-id").arg(id);
-    launch.arg("--bus").arg(desk.bus().address()).start(desk.bus().directory())
+    Ok(launch)
 }
 
 pub async fn known(desk: &Desk, app: &Process, id: &str, source: &str) -> Result<()> {

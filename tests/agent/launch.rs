@@ -12,8 +12,8 @@ use zbus::{OwnedObjectPath, OwnedVariant};
 use crate::desk::Desk;
 use crate::manager::Manager;
 
-const LAUNCHED: &str = "org.example.Launched";
-const HANDLE: &str = "sip:rabbit@example.org";
+pub const LAUNCHED: &str = "org.example.Launched";
+pub const HANDLE: &str = "sip:rabbit@example.org";
 
 #[tokio::test]
 async fn an_app_that_the_bus_activates() -> Result<()> {
@@ -130,17 +130,17 @@ async fn failure(user: &Peer) -> String {
     placed.unwrap_err().message
 }
 
-fn desktop_file(desk: &Desk) -> PathBuf {
+pub fn desktop_file(desk: &Desk) -> PathBuf {
     desk.home().join(format!(".local/share/applications/{LAUNCHED}.desktop"))
 }
 
-fn entry(desk: &Desk, lines: &str) -> Result<()> {
+pub fn entry(desk: &Desk, lines: &str) -> Result<()> {
     let file = desktop_file(desk);
     fs::create_dir_all(file.parent().context("it has a folder")?)?;
     Ok(fs::write(file, format!("[Desktop Entry]\nType=Application\nName=Launched\n{lines}"))?)
 }
 
-fn app(desk: &Desk) -> Result<String> {
+pub fn app(desk: &Desk) -> Result<String> {
     let program = source("client/examples/python/provider.py");
     let address = desk.bus().address();
     Ok(format!("/usr/bin/python3 {} --app-id {LAUNCHED} --bus {address}", program.display()))
@@ -164,23 +164,22 @@ fn command_line(desk: &Desk) -> Result<String> {
 }
 
 /// Ends the app and waits until it is gone.
-async fn stop(desk: &Desk) -> Result<()> {
+pub async fn stop(desk: &Desk) -> Result<()> {
     let pid = pid(desk)?;
     std::process::Command::new("kill").arg(pid.to_string()).status()?;
     let user = desk.bus().connect().await?;
-    eventually("the app is gone", async || {
-        let gone = async || {
-            let view = user.view().await.ok()?;
-            let providers = view.objects.values().flat_map(|object| object.values());
-            let its = |of: &&std::collections::BTreeMap<String, OwnedVariant>| {
-                of.get("AppId") == Some(&zbus::Str::from(LAUNCHED).into())
-                    && of.get("Attached") == Some(&true.into())
-            };
-            Some(providers.filter(its).count() == 0)
-        };
-        (!runs(pid) && gone().await?).then_some(())
-    })
-    .await
+    eventually("the app is gone", async || detached(&user).await.filter(|()| !runs(pid))).await
+}
+
+/// Once the arbiter knows that it is gone.
+pub async fn detached(user: &Peer) -> Option<()> {
+    let view = user.view().await.ok()?;
+    let mut providers = view.objects.values().flat_map(|object| object.values());
+    let its = |of: &std::collections::BTreeMap<String, OwnedVariant>| {
+        of.get("AppId") == Some(&zbus::Str::from(LAUNCHED).into())
+            && of.get("Attached") == Some(&true.into())
+    };
+    (!providers.any(its)).then_some(())
 }
 
 fn runs(pid: u32) -> bool {

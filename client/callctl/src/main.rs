@@ -86,7 +86,7 @@ async fn talk(command: Command, global: &Global, output: &Output) -> Result<(), 
         }
         Command::Favourites { what } => history::favourites(what, global, output).await,
         Command::Why { call } => why::run(call.as_ref(), global, output).await,
-        Command::Open(options) => open::run(options, &global.bus, output).await,
+        Command::Open(options) => open::run(options, global, output).await,
         command => commands::run(command, Session::open(&global.bus).await?, output).await,
     }
 }

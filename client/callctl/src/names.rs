@@ -35,8 +35,8 @@ pub enum Unit {
     Group,
 }
 
-/// The history's id of a call: its UUID, a time and a number.
-const LONGEST: usize = 36 + 1 + 20 + 1 + 10;
+/// What the history's id of a call has behind its UUID: a time and a number.
+const PAST: usize = 20 + 1 + 10;
 
 impl FromStr for Name {
     type Err = String;
@@ -52,8 +52,11 @@ impl FromStr for Name {
         if text.starts_with('/') {
             return Ok(Name::Path(text.to_owned()));
         }
-        let hex = |c: char| c.is_ascii_hexdigit() || c == '-' || c == '.';
-        if text.is_empty() || text.len() > LONGEST || !text.chars().all(hex) {
+        let (uuid, past) = text.split_once('.').unwrap_or((text, ""));
+        let hex = |c: char| c.is_ascii_hexdigit() || c == '-';
+        let number = |c: char| c.is_ascii_digit() || c == '.';
+        let is_uuid = !uuid.is_empty() && uuid.len() <= 36 && uuid.chars().all(hex);
+        if !is_uuid || past.len() > PAST || !past.chars().all(number) {
             return Err("a call is named by its UUID, the beginning of it, `active`, `ringing` \
                         or `held`; `callctl list` shows the calls"
                 .to_owned());
@@ -246,7 +249,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_a_name_is_refused() {
-        for text in ["", "bob", "1f0c9a2e*", &"0".repeat(37)] {
+        for text in ["", "bob", "1f0c9a2e*", ".1", "1f0c.a", &"0".repeat(37)] {
             assert!(text.parse::<Name>().is_err(), "{text:?}");
         }
     }

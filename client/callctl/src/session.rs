@@ -60,9 +60,11 @@ impl Session {
         Ok(board::limits(self.events().await?.snapshot()))
     }
 
-    /// The apps that are there and place calls to addresses of this scheme.
-    pub async fn ways(&self, scheme: &str) -> Result<Vec<Way>, Failure> {
+    /// The apps that are there and place calls to addresses of this scheme; before them the one that was used last,
+    /// also if it does not run.
+    pub async fn ways(&self, scheme: &str, last: Option<Way>) -> Result<Vec<Way>, Failure> {
         let events = self.events().await?;
+        let providers = || events.snapshot().providers.values();
         let fits = |provider: &&ProviderInfo| {
             let schemes = provider.configuration.supported_schemes.as_deref().unwrap_or_default();
             provider.attached
@@ -75,10 +77,18 @@ impl Session {
                 "" => provider.app_id.clone(),
                 name => name.to_owned(),
             },
+            stopped: false,
         };
-        let mut ways: Vec<Way> =
-            events.snapshot().providers.values().filter(fits).map(way).collect();
+        let mut ways: Vec<Way> = providers().filter(fits).map(way).collect();
         ways.dedup_by(|a, b| a.app == b.app);
+        if let Some(last) = last {
+            let is_it = |way: &Way| way.app == last.app;
+            let runs = providers().any(|p| p.app_id == last.app && p.attached);
+            ways.sort_by_key(|way| !is_it(way));
+            if !runs {
+                ways.insert(0, last);
+            }
+        }
         Ok(ways)
     }
 

@@ -1,7 +1,7 @@
 //! What the arbiter asks of this agent: the object `org.callarbiter.Calls1.Agent`, and the answers.
 //!
 //! Owns reading the arbiter's calls and that nobody else is obeyed: they count only from the connection that gave
-//! the roles. What is to be done the parts know; one that is busy holds up nobody else.
+//! the roles, or that has the arbiter's name since. What is to be done the parts know; one that is busy holds up nobody else.
 
 use std::{
     fmt,
@@ -19,8 +19,9 @@ use tokio::sync::{mpsc, watch};
 use tracing::{debug, warn};
 use zbus::{
     Connection, Message, MessageStream,
+    fdo::DBusProxy,
     message::{Flags, Type},
-    names::OwnedUniqueName,
+    names::{OwnedUniqueName, UniqueName, WellKnownName},
 };
 
 /// Where the object is.
@@ -200,10 +201,11 @@ impl Orders {
             }
             // The answer that gives the roles is here already, whoever waits for it may not have looked.
             let known = arbiter.wait_for(|giver| !matches!(giver, Giver::Asked)).await;
-            let from_arbiter = known.is_ok_and(
+            let gave = known.is_ok_and(
                 |giver| matches!(&*giver, Giver::Gave(name) if name.as_str() == sender.as_str()),
             );
-            if !from_arbiter {
+            // An arbiter that was restarted remembers who has which role, and does not wait to be asked for it.
+            if !gave && !serves_as_arbiter(&connection, sender).await {
                 debug!(%sender, %member, "not the arbiter's word");
             } else if is_word {
                 if let Ok(role) = message.body().deserialize::<String>() {
@@ -273,6 +275,13 @@ impl Orders {
         }
         Ok(())
     }
+}
+
+/// Whether this connection has the arbiter's name, as the bus says.
+async fn serves_as_arbiter(connection: &Connection, sender: &UniqueName<'_>) -> bool {
+    let Ok(bus) = DBusProxy::new(connection).await else { return false };
+    let owner = bus.get_name_owner(WellKnownName::from_static_str_unchecked(BUS_NAME).into()).await;
+    owner.is_ok_and(|owner| owner.as_str() == sender.as_str())
 }
 
 /// Who gave the roles.

@@ -22,6 +22,7 @@ use crate::{
     commands,
     failure::Failure,
     names,
+    open::Way,
     output::Output,
     paint::{Line, Style},
     session::{Session, now},
@@ -105,6 +106,17 @@ async fn list(
     };
     output.show(&past, || past.lines(now()));
     Ok(())
+}
+
+/// The app through which somebody was talked to last, as one that does not run; none where nobody knows.
+pub async fn last_way(handle: &str, global: &Global) -> Option<Way> {
+    let agent = agent(global).await.ok()?;
+    let app = agent.last_provider(handle).await.ok().filter(|app| !app.is_empty())?;
+    let mut wanted = Dict::new();
+    put(&mut wanted, "app-id", app.clone());
+    let name = find(&agent, wanted, 1).await.ok()?.pop()?.provider_name;
+    let name = if name.is_empty() { app.clone() } else { name };
+    Some(Way { app, name, stopped: true })
 }
 
 /// Why a call was what it was that the arbiter does not remember any more; without a name the newest.

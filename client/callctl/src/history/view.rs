@@ -150,7 +150,6 @@ impl RecordView {
             "" => self.reason.clone(),
             detail => format!("{}: {detail}", self.reason),
         };
-        let silenced = if self.silenced == "no" { String::new() } else { self.silenced.clone() };
         let kept =
             if self.records == "full" { "" } else { "only that it was, as its application wishes" };
         let plain = |text: String| Line::new().with(Style::Plain, text);
@@ -160,7 +159,7 @@ impl RecordView {
             ("Contact", plain(self.contact_id.clone())),
             ("Application", plain(app)),
             ("What", self.what()),
-            ("Silenced by", plain(silenced)),
+            ("Silenced by", plain(self.silenced.clone())),
             ("Video", plain(yes(self.has_video))),
             ("Began", plain(time(self.created_at))),
             ("Connected", plain(time(self.connected_at))),

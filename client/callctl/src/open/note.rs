@@ -21,18 +21,15 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// More buttons than servers have room for.
 const BUTTONS: usize = 3;
 
+/// The buttons, by which a server names them.
+const CALL: &str = "call";
+const WITH: &str = "with:";
+
 /// What a server says of itself that it has buttons.
 const ACTIONS: &str = "actions";
 
 /// Asks; the answer is the app to call with, or none where the arbiter chooses.
 pub async fn ask(link: &Link, ways: &[Way]) -> Result<Option<String>, Failure> {
-    match timeout(PATIENCE, asked(link, ways)).await {
-        Ok(answer) => answer,
-        Err(_) => Err(Failure::refused("nobody said within a minute that the call is wanted")),
-    }
-}
-
-async fn asked(link: &Link, ways: &[Way]) -> Result<Option<String>, Failure> {
     let session = Connection::session().await.map_err(unasked)?;
     let abilities: Vec<String> = call(&session, "GetCapabilities", &()).await.map_err(unasked)?;
     if !abilities.iter().any(|known| known == ACTIONS) {
@@ -43,23 +40,32 @@ async fn asked(link: &Link, ways: &[Way]) -> Result<Option<String>, Failure> {
     }
     let rule = MatchRule::builder().msg_type(Type::Signal).sender(NAME).interface(NAME).build();
     let rule = rule.map_err(unasked)?;
-    let mut words = MessageStream::for_match_rule(rule, &session, None).await.map_err(unasked)?;
+    let words = MessageStream::for_match_rule(rule, &session, None).await.map_err(unasked)?;
     let id = show(&session, &question(link, ways), "", &buttons(ways)).await.map_err(unasked)?;
-    while let Some(word) = words.next().await {
-        let Some((about, key)) = word.ok().as_ref().and_then(pressed) else { continue };
-        if about != id {
-            continue;
-        }
-        let Some(key) = key else { break };
-        if key == "call" {
-            return Ok(ways.first().filter(|_| ways.len() == 1).map(|way| way.app.clone()));
-        }
-        if let Some(way) = key.strip_prefix("with:") {
-            return Ok(Some(way.to_owned()));
-        }
-        break;
+    let answer = timeout(PATIENCE, answered(words, id)).await;
+    // Not every server puts away what was answered, or is too old.
+    let _ = call::<_, ()>(&session, "CloseNotification", &id).await;
+    let key = answer
+        .map_err(|_| Failure::refused("nobody said within a minute that the call is wanted"))?;
+    match key.as_deref() {
+        Some(CALL) => Ok(ways.first().map(|way| way.app.clone())),
+        Some(key) => match key.strip_prefix(WITH) {
+            Some(app) => Ok(Some(app.to_owned())),
+            None => Err(Failure::refused("nobody was called")),
+        },
+        None => Err(Failure::refused("nobody was called")),
     }
-    Err(Failure::refused("nobody was called"))
+}
+
+/// The button; none when the note was closed.
+async fn answered(mut words: MessageStream, id: u32) -> Option<String> {
+    while let Some(word) = words.next().await {
+        match word.ok().as_ref().and_then(pressed) {
+            Some((about, key)) if about == id => return key,
+            _ => {}
+        }
+    }
+    None
 }
 
 /// Says what became of it.
@@ -70,7 +76,7 @@ pub async fn tell(summary: &str, body: &str) -> zbus::Result<()> {
 
 fn question(link: &Link, ways: &[Way]) -> String {
     match ways {
-        [way] => format!("Call {} with {}?", link.handle, way.name),
+        [way] => format!("Call {} with {}?", link.handle, way.title()),
         _ => format!("Call {}?", link.handle),
     }
 }
@@ -79,9 +85,14 @@ fn question(link: &Link, ways: &[Way]) -> String {
 fn buttons(ways: &[Way]) -> Vec<(String, String)> {
     let mut buttons = vec![("cancel".to_owned(), "Cancel".to_owned())];
     match ways {
-        [] | [_] => buttons.push(("call".to_owned(), "Call".to_owned())),
+        [] | [_] => buttons.push((CALL.to_owned(), "Call".to_owned())),
         several => {
-            let with = |way: &Way| (format!("with:{}", way.app), format!("Call with {}", way.name));
+            let alike = |way: &Way| several.iter().filter(|other| other.name == way.name).count();
+            let label = |way: &Way| match alike(way) {
+                1 => format!("Call with {}", way.name),
+                _ => format!("Call with {} ({})", way.name, way.app),
+            };
+            let with = |way: &Way| (format!("{WITH}{}", way.app), label(way));
             buttons.extend(several.iter().take(BUTTONS).map(with));
         }
     }

@@ -1,0 +1,125 @@
+//! Why a call counts as missed: each reason reached by a call on a real bus, and read from the history.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result, ensure};
+use harness::{FakeProvider, Options, Reply, action, options};
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::desk::Desk;
+use crate::dunst::Dunst;
+use crate::history::{has, json};
+
+const CONFIG: &str = "authorization = \"allow\"\n[agents]\nunits = [\"*\"]\n\
+    [limits]\nringing-per-provider = 1\n[deadlines]\ngrace-ms = 200\n\
+    [[rule]]\nname = \"nobody of these\"\napps = [\"org.example.Unwanted\"]\nring = \"reject\"\n";
+
+const HANDLE: &str = "sip:ada@example.org";
+
+/// Longer than what is called a short ring.
+const RINGS_MS: u32 = 5_500;
+
+#[tokio::test]
+async fn each_reason_is_that_of_a_call() -> Result<()> {
+    let desk = Desk::with(CONFIG).await?;
+    let _agent = desk.agent("history").await?;
+    // By UUID: why it was missed, and how it ended.
+    let mut expected = BTreeMap::new();
+    let mut expect = |uuid: String, missed, reason| expected.insert(uuid, (missed, reason));
+
+    let patient = app(&desk, "Patient").await?;
+    let uuid = Uuid::new_v4().to_string();
+    let update = [("remote-handle", HANDLE.into()), ("ring-timeout", RINGS_MS.into())];
+    patient.report_incoming_call(&uuid, &options(update)).await?;
+    expect(uuid, "unanswered", "unanswered");
+    let dying = app(&desk, "Dying").await?;
+    expect(dying.report_incoming(HANDLE).await?.uuid, "provider-lost", "provider-lost");
+    drop(dying);
+    let unwanted = app(&desk, "Unwanted").await?;
+    expect(refused(&unwanted, "FilteredByScreening").await?, "screened", "filtered");
+
+    let phone = app(&desk, "Caller").await?;
+    let first = phone.report_incoming(HANDLE).await?;
+    expect(refused(&phone, "Busy").await?, "busy", "filtered");
+    phone.report_ended(&first.uuid, "remote-ended").await?;
+    expect(first.uuid, "short-ring", "remote-ended");
+    for reason in ["answered-elsewhere", "declined-elsewhere"] {
+        let call = phone.report_incoming(HANDLE).await?;
+        phone.report_ended(&call.uuid, reason).await?;
+        expect(call.uuid, reason, reason);
+    }
+    let call = phone.report_incoming(HANDLE).await?;
+    let silence = action("Silence", [("call", call.uuid.clone().into())]);
+    phone.peer.request(&[silence], &Options::new()).await?;
+    phone.report_ended(&call.uuid, "remote-ended").await?;
+    expect(call.uuid, "silenced", "remote-ended");
+
+    // Of these nobody missed anything.
+    let call = phone.report_incoming(HANDLE).await?;
+    phone.peer.end(&call.path).await?;
+    expect(call.uuid, "", "declined");
+    let call = phone.report_incoming(HANDLE).await?;
+    phone.peer.answer(&call.path).await?;
+    phone.report_ended(&call.uuid, "remote-ended").await?;
+    expect(call.uuid, "", "remote-ended");
+
+    phone.script("PerformAnswer", Reply::Fail("org.callarbiter.Calls1.Error.ActionFailed", "no"));
+    let call = phone.report_incoming(HANDLE).await?;
+    phone.peer.answer(&call.path).await.unwrap_err();
+    expect(call.uuid, "failed", "failed");
+
+    has(&desk, &expected.keys().cloned().collect::<Vec<_>>()).await?;
+    let told = json(&desk, &["history"]).await?;
+    for record in told["calls"].as_array().context("a list")? {
+        let (missed, reason) = expected[record["call"].as_str().context("a UUID")?];
+        let so = record["missed"] == missed && record["reason"] == reason;
+        ensure!(so && record["direction"] == "incoming", "{missed}, {reason}: {record}");
+        ensure!(record["provider_name"] == "Phone" && record["handle"] == HANDLE, "{record}");
+        times(record)?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn do_not_disturb_is_the_desktops() -> Result<()> {
+    let desk = Desk::with(CONFIG).await?;
+    let dunst = Dunst::start(&desk).await?;
+    let agent = desk.agent("history,do-not-disturb").await?;
+    dunst.set_paused(true).await?;
+    harness::eventually("it is on", async || agent.log().contains("on=true").then_some(())).await?;
+    let phone = app(&desk, "Caller").await?;
+    let call = phone.report_incoming(HANDLE).await?;
+    phone.report_ended(&call.uuid, "remote-ended").await?;
+    has(&desk, &[call.uuid]).await?;
+    let told = json(&desk, &["history", "--missed"]).await?;
+    assert_eq!(told["calls"][0]["missed"], "do-not-disturb", "{told}");
+    assert_eq!(told["calls"][0]["silenced"], "dnd", "{told}");
+    Ok(())
+}
+
+async fn app(desk: &Desk, name: &str) -> Result<FakeProvider> {
+    let configuration = options([("display-name", "Phone".into()), ("records", "full".into())]);
+    FakeProvider::on(desk.bus().connect().await?, &format!("org.example.{name}"), &configuration)
+        .await
+}
+
+/// A call that is turned away with this error; its UUID.
+async fn refused(app: &FakeProvider, error: &str) -> Result<String> {
+    let uuid = Uuid::new_v4().to_string();
+    let update = options([("remote-handle", HANDLE.into())]);
+    let refused = app.report_incoming_call(&uuid, &update).await.unwrap_err();
+    ensure!(refused.short() == error, "{refused}");
+    Ok(uuid)
+}
+
+/// It began, was perhaps connected, and ended, in this order.
+fn times(record: &Value) -> Result<()> {
+    let at = |key: &str| record[key].as_u64().context("a time");
+    let (began, connected, ended) = (at("created_at")?, at("connected_at")?, at("ended_at")?);
+    let rang = record["missed"] == "unanswered";
+    ensure!(0 < began && began <= ended, "{record}");
+    ensure!(connected == 0 || began <= connected && connected <= ended, "{record}");
+    ensure!(rang == (ended - began >= u64::from(RINGS_MS) * 1000), "{record}");
+    Ok(())
+}
