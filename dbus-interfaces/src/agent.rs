@@ -11,7 +11,7 @@ use crate::{
     Dict, Error, Fields,
     fields::{Writer, debug_keys, missing, paths},
     limits,
-    words::{AppIdSource, Authorization},
+    words::{AppIdSource, Authorization, Ground, Verdict},
 };
 
 /// An answer; a request takes the keys that it asks for.
@@ -35,6 +35,14 @@ pub struct AgentAnswer {
     pub enforced: bool,
     /// Of `ApplyAudio`: the providers whose microphones carry silence.
     pub muted: Vec<OwnedObjectPath>,
+    /// Of `Screen`.
+    pub verdict: Option<Verdict>,
+    /// Of `Screen`: it rings through do-not-disturb.
+    pub urgent: bool,
+    /// Of `Screen`: what the verdict is about.
+    pub reason: Option<Ground>,
+    /// Of `Screen`: why, for the user.
+    pub detail: Option<String>,
 }
 
 impl AgentAnswer {
@@ -56,6 +64,10 @@ impl AgentAnswer {
             .text("contact-id", self.contact_id.as_deref())
             .flag("enforced", self.enforced)
             .put("muted", (!self.muted.is_empty()).then(|| paths(&self.muted)))
+            .text("verdict", self.verdict.as_ref().map(Verdict::as_str))
+            .flag("urgent", self.urgent)
+            .text("reason", self.reason.as_ref().map(Ground::as_str))
+            .text("detail", self.detail.as_deref())
             .done()
     }
 
@@ -73,6 +85,10 @@ impl AgentAnswer {
             contact_id: text("contact-id", limits::OPAQUE_ID_BYTES)?,
             enforced: fields.flag("enforced")?.unwrap_or_default(),
             muted: fields.paths("muted")?.unwrap_or_default(),
+            verdict: fields.any_text("verdict")?.map(Verdict::from),
+            urgent: fields.flag("urgent")?.unwrap_or_default(),
+            reason: fields.any_text("reason")?.map(Ground::from),
+            detail: text("detail", limits::MESSAGE_BYTES)?,
         })
     }
 }

@@ -152,6 +152,32 @@ words! {
         Background = "background",
         /// A rule of the administrator.
         Rule = "rule",
+        /// A screening agent wants it so.
+        Screening = "screening",
+    }
+}
+
+words! {
+    /// What a screening agent says of a call: `verdict` of its answer.
+    Verdict {
+        /// It may reach the user.
+        Allow = "allow",
+        /// It is turned away.
+        Reject = "reject",
+        /// It is shown, and makes no sound.
+        Silence = "silence",
+    }
+}
+
+words! {
+    /// What the verdict of a screening agent is about: `reason` of its answer.
+    Ground {
+        /// The caller is on a list of the user's.
+        List = "block-list",
+        /// The caller does not say who it is.
+        Anonymous = "anonymous",
+        /// What the agent itself thinks.
+        Screening = "screening",
     }
 }
 
@@ -304,6 +330,8 @@ words! {
         Audio = "audio",
         /// Keeps the user's history of calls; one.
         History = "history",
+        /// Looks at incoming calls before the user is told; any number of agents.
+        Screening = "screening",
     }
 }
 
@@ -328,7 +356,7 @@ words! {
         AnsweredElsewhere = "answered-elsewhere",
         /// Another device or app of the user said no.
         DeclinedElsewhere = "declined-elsewhere",
-        /// The user silenced it and let it ring.
+        /// The user, or a screening agent, silenced it and let it ring.
         Silenced = "silenced",
         /// It was answered, and could not be connected.
         Failed = "failed",

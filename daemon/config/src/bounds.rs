@@ -58,6 +58,8 @@ pub const DEADLINES: &[Number] = numbers! {
     "consent-ms" 10_000..=HOUR => |c| &mut deadlines(c).consent.0;
     "look-up-ms" SHORTEST..=10_000 => |c| &mut deadlines(c).look_up.0;
     "record-ms" SHORTEST..=MINUTE => |c| &mut deadlines(c).record.0;
+    // The caller hears nothing yet, and an app waits 25 s for a reply.
+    "screening-ms" SHORTEST..=15_000 => |c| &mut deadlines(c).screening.0;
     "repeated-ms" SHORTEST..=HOUR => |c| &mut deadlines(c).repeated.0;
 };
 

@@ -4,8 +4,8 @@
 
 use crate::{Caller, Domain, Effect, Error, Origin, Peer, Refusal, Reply, Result, Role};
 
-/// Connections that may show calls at once: a desktop has a few, more is a program in a loop.
-pub(crate) const SHELLS: usize = 64;
+/// Connections that may hold a shared role at once: a desktop has a few, more is a program in a loop.
+pub(crate) const HOLDERS: usize = 64;
 
 impl Domain {
     /// `RegisterAgent`: all of these roles, or none.
@@ -17,9 +17,15 @@ impl Domain {
                  [agents] units",
             ));
         }
-        let shells = self.roles.get(&Role::Ui).map_or(&[][..], Vec::as_slice);
-        if roles.contains(&Role::Ui) && !shells.contains(&caller.peer) && shells.len() >= SHELLS {
-            let why = format!("{SHELLS} connections hold role `ui` already; close one of them");
+        let full = |role: &&Role| {
+            let holders = self.roles.get(role).map_or(&[][..], Vec::as_slice);
+            role.is_shared() && !holders.contains(&caller.peer) && holders.len() >= HOLDERS
+        };
+        if let Some(role) = roles.iter().find(full) {
+            let why = format!(
+                "{HOLDERS} connections hold role `{}` already; close one of them",
+                role.name()
+            );
             return Err(Refusal::new(Error::LimitExceeded, why));
         }
         for role in roles {
@@ -28,7 +34,7 @@ impl Domain {
                 continue;
             }
             let (uid, role) = (self.uid, *role);
-            let before = if role == Role::Ui { Vec::new() } else { std::mem::take(holders) };
+            let before = if role.is_shared() { Vec::new() } else { std::mem::take(holders) };
             holders.push(caller.peer);
             for peer in before {
                 self.turn.effects.push(Effect::RoleLost { uid, peer, role });

@@ -30,6 +30,8 @@ pub enum Reply {
     Asked(RequestId),
     /// The call that was reported is over already: its provider is refused, and whoever shows calls was told.
     Filtered(CallId, Refusal),
+    /// The call that was reported is being looked at, and [`Effect::Screened`] says what came of it.
+    Screening(CallId),
 }
 
 /// The whole state.

@@ -269,7 +269,7 @@ impl Domain {
             (stated, _) => stated,
         };
         match (was, stated) {
-            (Ringing | Answering, Ringing) | (Held, Held) => return,
+            (Screening | Ringing | Answering, Ringing) | (Held, Held) => return,
             (_, Ringing | Answering | Ending | Ended) => {
                 return self.end_and_tell(id, EndReason::Failed, "its app lost track of it");
             }

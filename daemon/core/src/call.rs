@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::{
     CallId, Contact, GroupId, Private, ProviderId, RequestId, Time, Treatment,
-    saved::reasons::Reason,
+    saved::reasons::Reason, screening::Looked,
 };
 
 /// One call. Every field is public to readers; only the core writes.
@@ -91,7 +91,7 @@ pub struct Call {
     pub known: Option<Arc<Contact>>,
     /// What is being asked of its provider, and what waits for it.
     pub(crate) requests: Vec<RequestId>,
-    /// Until when it rings, if nobody tries to answer it.
+    /// Until when it rings, if nobody tries to answer it; while screeners look at it, for how long it will.
     pub(crate) ring_until: Time,
     /// Why it will have ended, while it is ending.
     pub(crate) ending: Option<EndReason>,
@@ -102,6 +102,12 @@ pub struct Call {
     /// What rules decided of it, if they did.
     #[serde(default)]
     pub(crate) treatment: Option<Box<Treatment>>,
+    /// Screeners look at it before the user is told: what those who answered say.
+    #[serde(default)]
+    pub(crate) screening: Option<Looked>,
+    /// A screener lets it ring through do-not-disturb.
+    #[serde(default)]
+    pub(crate) urgent: bool,
 }
 
 impl Call {
@@ -366,6 +372,8 @@ pub enum Silenced {
     Background,
     /// A rule of the administrator.
     Rule,
+    /// A screener wants it so.
+    Screening,
 }
 
 impl Silenced {
@@ -377,6 +385,7 @@ impl Silenced {
             Silenced::DoNotDisturb => "dnd",
             Silenced::Background => "background",
             Silenced::Rule => "rule",
+            Silenced::Screening => "screening",
         }
     }
 }

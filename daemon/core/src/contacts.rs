@@ -55,6 +55,7 @@ impl Domain {
         self.drop_errands(|e| e.ask.call() == Some(call) && about(&e.ask));
         self.know(call, None);
         self.look_up(call);
+        self.screen_again(call);
     }
 
     pub(crate) fn looked_up(&mut self, call: CallId, handle: &Private, answer: AgentAnswer) {

@@ -30,6 +30,8 @@ pub enum Effect {
     AskAgent { uid: Uid, peer: Peer, request: RequestId, ask: AgentAsk, deadline_ms: u32 },
     /// What somebody asked of an agent is done, or is not: they can be answered.
     AgentAnswered { uid: Uid, request: RequestId, outcome: Result<(), Refusal> },
+    /// Screeners have looked at a call, or it is over: whoever reported it can be answered.
+    Screened { uid: Uid, call: CallId, outcome: Result<(), Refusal> },
     /// Tell a provider that it was too late.
     TimedOut {
         uid: Uid,

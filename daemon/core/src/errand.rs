@@ -3,7 +3,7 @@
 //! Owns who is asked, until when, and which answer counts. An errand ends with its answer, its deadline, or its
 //! agent's loss of the role; whoever takes the role next is given what is still wanted. What an answer means is
 //! the business of [`crate::consent`], [`crate::launch`], [`crate::contacts`], [`crate::enforce`],
-//! [`crate::endpoints`] and [`crate::record`].
+//! [`crate::endpoints`], [`crate::record`] and [`crate::screening`].
 
 use std::sync::Arc;
 
@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     AgentSaid, AudioPicture, Authorization, CallId, CallState, Caller, Cause, Domain, Effect,
-    Error, Millis, Peer, Private, ProviderId, Refusal, Reply, RequestId, Result, Role,
-    restart::LEAST, timers::Due,
+    Error, Ground, Millis, Peer, Private, ProviderId, Refusal, Reply, RequestId, Result, Role,
+    Time, Verdict, restart::LEAST, timers::Due,
 };
 
 /// What an agent is asked.
@@ -39,6 +39,12 @@ pub enum AgentAsk {
     SelectEndpoint { endpoint: Arc<str> },
     /// To write down the record of this number.
     Record { number: u64 },
+    /// Whether this call may reach the user.
+    Screen {
+        call: CallId,
+        #[serde(with = "crate::private::stored")]
+        handle: Private,
+    },
 }
 
 impl AgentAsk {
@@ -50,6 +56,7 @@ impl AgentAsk {
             AgentAsk::LookUp { .. } => Role::Contacts,
             AgentAsk::Audio(_) | AgentAsk::SelectEndpoint { .. } => Role::Audio,
             AgentAsk::Record { .. } => Role::History,
+            AgentAsk::Screen { .. } => Role::Screening,
         }
     }
 
@@ -60,7 +67,17 @@ impl AgentAsk {
             | AgentAsk::Audio(_)
             | AgentAsk::SelectEndpoint { .. }
             | AgentAsk::Record { .. } => None,
-            AgentAsk::Launch { call, .. } | AgentAsk::LookUp { call, .. } => Some(*call),
+            AgentAsk::Launch { call, .. }
+            | AgentAsk::LookUp { call, .. }
+            | AgentAsk::Screen { call, .. } => Some(*call),
+        }
+    }
+
+    /// The call that waits for what a screener says of it.
+    pub(crate) fn screens(&self) -> Option<CallId> {
+        match self {
+            AgentAsk::Screen { call, .. } => Some(*call),
+            _ => None,
         }
     }
 }
@@ -80,6 +97,14 @@ pub struct AgentAnswer {
     pub enforced: bool,
     /// Of [`AgentAsk::Audio`]: whose microphones carry silence.
     pub silent: Vec<ProviderId>,
+    /// Of [`AgentAsk::Screen`]; none lets it pass.
+    pub verdict: Option<Verdict>,
+    /// Of [`AgentAsk::Screen`]: it rings through do-not-disturb.
+    pub urgent: bool,
+    /// Of [`AgentAsk::Screen`]: what the verdict is about.
+    pub ground: Ground,
+    /// Of [`AgentAsk::Screen`]: why, for the user.
+    pub detail: Private,
 }
 
 /// One that waits for its answer.
@@ -93,13 +118,18 @@ impl Domain {
     /// Asks the holder of the role whose business it is. None: nobody holds it.
     pub(crate) fn ask_agent(&mut self, ask: AgentAsk) -> Option<RequestId> {
         let peer = self.holder(ask.role())?;
-        let id = self.next.request();
         let until = self.enforcing_until(&ask);
         let until = until.unwrap_or_else(|| self.now.mono + self.patience(&ask));
+        Some(self.ask_agent_of(peer, ask, until))
+    }
+
+    /// Asks one agent of perhaps several.
+    pub(crate) fn ask_agent_of(&mut self, peer: Peer, ask: AgentAsk, until: Time) -> RequestId {
+        let id = self.next.request();
         self.errands.insert(id, Errand { peer, ask });
         self.timers.arm(Due::Errand(id), until);
         self.give(id);
-        Some(id)
+        id
     }
 
     fn patience(&self, ask: &AgentAsk) -> Millis {
@@ -114,6 +144,7 @@ impl Domain {
             AgentAsk::Audio(_) => d.enforcement,
             AgentAsk::SelectEndpoint { .. } => d.other,
             AgentAsk::Record { .. } => d.record,
+            AgentAsk::Screen { .. } => d.screening,
         }
     }
 
@@ -167,6 +198,7 @@ impl Domain {
             }
             Some(AgentAsk::SelectEndpoint { .. }) => self.endpoint_selected(id, &answer),
             Some(AgentAsk::Record { number }) => self.recorded(number, &answer),
+            Some(AgentAsk::Screen { call, handle }) => self.screened(call, &handle, &answer),
             None => {}
         }
         Ok(Reply::Done)
@@ -194,6 +226,7 @@ impl Domain {
                 self.endpoint_not_selected(id, Error::TimedOut, why);
             }
             Some(AgentAsk::Record { .. }) => self.not_recorded(),
+            Some(AgentAsk::Screen { call, .. }) => self.screening_timed_out(call),
             _ => {}
         }
     }
@@ -220,6 +253,7 @@ impl Domain {
         match role {
             Role::Audio => self.nobody_enforces(),
             Role::History => self.nobody_records(),
+            Role::Screening => self.screener_lost(),
             _ => {}
         }
     }
@@ -238,6 +272,8 @@ impl Domain {
             // It is told the whole picture at the end of the turn.
             Role::Audio => {}
             Role::History => self.recording_starts(),
+            // Calls that ring already have passed.
+            Role::Screening => {}
             Role::Ui | Role::Dnd | Role::Headset | Role::Identity => {}
         }
     }
@@ -260,7 +296,7 @@ impl Domain {
         }
     }
 
-    /// Who holds a role; of those who show calls, the latest.
+    /// Who holds a role; of several, the latest.
     pub fn holder(&self, role: Role) -> Option<Peer> {
         self.roles.get(&role).and_then(|holders| holders.last().copied())
     }

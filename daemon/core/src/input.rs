@@ -332,6 +332,8 @@ pub enum Role {
     Audio,
     /// Keeps the user's history of calls; one.
     History,
+    /// Looks at incoming calls before the user is told; any number of agents.
+    Screening,
 }
 
 impl Role {
@@ -347,7 +349,13 @@ impl Role {
             Role::Contacts => "contacts",
             Role::Audio => "audio",
             Role::History => "history",
+            Role::Screening => "screening",
         }
+    }
+
+    /// Several agents may hold it at once.
+    pub(crate) fn is_shared(self) -> bool {
+        matches!(self, Role::Ui | Role::Screening)
     }
 }
 

@@ -96,10 +96,12 @@ impl Domain {
             s if s.is_dialing() || launching => self.timers.at(Due::Progress(call.id)).is_some(),
             CallState::Ending => !call.requests.is_empty(),
             CallState::Starting | CallState::Answering => call.orphaned || asked(),
-            CallState::Screening => false,
+            CallState::Screening => self.is_asked_of_agents(|ask| ask.screens() == Some(call.id)),
             _ => true,
         };
         must(waits, "a call waits for ever")?;
+        let screened = call.state == CallState::Screening;
+        must(screened == call.screening.is_some(), "screened, or not")?;
         let grace = self.timers.at(Due::Grace(call.provider)).is_some();
         must(!call.orphaned || grace, "an orphan for ever")?;
         for (at, id) in call.requests.iter().enumerate() {
@@ -297,6 +299,9 @@ impl Domain {
             let launches = matches!(errand.ask, AgentAsk::Launch { .. });
             let waits = call.is_some_and(|c| c.state == CallState::Launching);
             must(!launches || waits, "an app is started for nobody")?;
+            let screens = errand.ask.screens().is_some();
+            let waits = call.is_some_and(|c| c.screening.is_some());
+            must(!screens || waits, "screened for nobody")?;
             let kept = match errand.ask {
                 AgentAsk::Record { number } => self.records.contains_key(&number),
                 _ => true,
@@ -307,6 +312,9 @@ impl Domain {
                 (AgentAsk::Record { number: a }, AgentAsk::Record { number: b }) => a == b,
                 (AgentAsk::Audio(_), AgentAsk::SelectEndpoint { .. })
                 | (AgentAsk::SelectEndpoint { .. }, AgentAsk::Audio(_)) => false,
+                (AgentAsk::Screen { call: a, .. }, AgentAsk::Screen { call: b, .. }) => {
+                    a == b && other.peer == errand.peer
+                }
                 (a, b) => a.call() == b.call() && a.role() == b.role(),
             };
             let again = self.errands.values().filter(|other| same(other)).count();
@@ -418,7 +426,7 @@ impl Domain {
         must(self.uses.len() <= crate::choice::USES, "too many uses")?;
         let queue = 2 * most(own.requests_per_call, usual.requests_per_call);
         must(self.calls.values().all(|c| c.requests.len() <= queue), "too many requests")?;
-        let shells = self.roles.values().all(|peers| peers.len() <= crate::agents::SHELLS);
+        let shells = self.roles.values().all(|peers| peers.len() <= crate::agents::HOLDERS);
         must(shells, "agents without bound")?;
         let ends = most(own.calls, usual.calls);
         must(self.providers.values().all(|p| p.owed_ends.len() <= ends), "too many ends to tell")

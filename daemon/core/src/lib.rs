@@ -22,6 +22,7 @@ mod focus;
 mod group;
 mod handle;
 mod ids;
+mod incoming;
 mod index;
 mod input;
 mod invariants;
@@ -43,6 +44,7 @@ mod request;
 mod restart;
 mod rights;
 mod saved;
+mod screening;
 mod seat;
 mod session;
 mod settings;
@@ -84,6 +86,7 @@ pub use provider::Provider;
 pub use record::{Missed, Record};
 pub use refusal::{Error, Refusal, Result};
 pub use saved::{Key, Unreadable};
+pub use screening::Ground;
 pub use settings::{
     AfterRemoteEnd, AuthorizationPolicy, Deadlines, Emergency, Limits, Policy, Settings, WhenBusy,
 };

@@ -66,6 +66,8 @@ impl Domain {
             left_active: false,
             held_at: 0,
             treatment: None,
+            screening: None,
+            urgent: false,
         };
         self.by_uuid.insert((uuid, id));
         self.calls.insert(id, call);
@@ -87,10 +89,14 @@ impl Domain {
         if old == new {
             return;
         }
+        let screened = call.screening.is_some();
         call.state = new;
         call.reason = reason;
         if old == CallState::Held {
             call.held_by = HeldBy::NONE;
+        }
+        if screened {
+            self.screening_is_over(id, new);
         }
         self.entered(id, Some(old), new);
         self.note_call(id);

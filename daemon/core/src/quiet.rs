@@ -1,18 +1,15 @@
-//! Do-not-disturb: who is told so, who rings all the same, and what is left of a call that may not.
+//! Do-not-disturb: who is told so, and who rings all the same.
 //!
-//! Owns the exceptions: handles that the desktop allows, and the caller who tries again at once. A call that is
-//! refused does not vanish: it appears and ends in one turn, so that whoever shows calls can say that it was
-//! missed, and its app hears why.
+//! Owns the exceptions: handles that the desktop allows, and the caller who tries again at once. What becomes of a
+//! call that may not disturb is [`crate::incoming`]'s.
 
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
 
 use crate::{
-    Call, CallId, CallState, Caller, Cause, Direction, DoNotDisturb, Domain, Error, Exception,
-    Missed, Private, ProviderId, Refusal, Reply, Result, Role, Silenced, Time, Update, handle,
-    life::Birth, memory::next_of,
+    Call, CallState, Caller, Cause, DoNotDisturb, Domain, Error, Exception, Private, ProviderId,
+    Refusal, Reply, Result, Role, Silenced, Time, handle, memory::next_of,
 };
 
 /// Suppressed calls that are remembered for who tries again: within three minutes nobody is called by so many
@@ -114,47 +111,10 @@ impl Domain {
         (self.do_not_disturb, None)
     }
 
-    /// The user does not want to hear of it now.
-    pub(crate) fn suppress(&mut self, provider: ProviderId, uuid: Uuid, update: &Update) -> Reply {
-        let why = "the user does not want to be disturbed; tell the far end `busy`";
-        let why = Refusal::new(Error::FilteredByDoNotDisturb, why);
-        let detail = "do-not-disturb is on";
-        self.turn_away(provider, uuid, update, (Missed::DoNotDisturb, detail), why)
-    }
-
-    /// Nobody is told of it while it lives: it is over before it rang.
-    pub(crate) fn turn_away(
-        &mut self,
-        provider: ProviderId,
-        uuid: Uuid,
-        update: &Update,
-        (missed, detail): (Missed, &str),
-        why: Refusal,
-    ) -> Reply {
-        let call = self.appear(provider, uuid, update);
-        match missed {
-            Missed::DoNotDisturb => {
-                self.because(call, Cause::DoNotDisturb { mode: DoNotDisturb::Refuse });
-            }
-            Missed::Busy => self.because_of(call, Cause::Limit, detail.into()),
-            _ => {}
-        }
-        self.filter_call(call, missed, detail);
-        Reply::Filtered(call, why)
-    }
-
-    /// A call that is there only to be over: whoever shows calls can say that it was missed.
-    pub(crate) fn appear(&mut self, provider: ProviderId, uuid: Uuid, update: &Update) -> CallId {
-        let birth = Birth {
-            uuid,
-            provider,
-            direction: Direction::Incoming,
-            state: CallState::Screening,
-            reason: "reported",
-        };
-        let call = self.new_call(birth, update);
-        self.was_reported(call, CallState::Ringing);
-        call
+    /// What it makes of a call that a screener let through it.
+    pub(crate) fn urgently(&self) -> (DoNotDisturb, Option<Exception>) {
+        let disturbs = self.do_not_disturb != DoNotDisturb::Off;
+        (DoNotDisturb::Off, disturbs.then_some(Exception::Allowed))
     }
 
     fn is_allowed(&self, key: &Private) -> bool {

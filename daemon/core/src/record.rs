@@ -111,7 +111,7 @@ pub enum Missed {
     AnsweredElsewhere,
     /// Another device or app of the user said no.
     DeclinedElsewhere,
-    /// The user silenced it and let it ring.
+    /// The user, a rule or a screener silenced it and let it ring.
     Silenced,
     /// It was answered, and could not be connected.
     Failed,
@@ -166,7 +166,7 @@ impl Missed {
             EndReason::Filtered => Missed::Screened,
             EndReason::RemoteEnded | EndReason::Unanswered => match silenced {
                 Silenced::DoNotDisturb => Missed::DoNotDisturb,
-                Silenced::User | Silenced::Rule => Missed::Silenced,
+                Silenced::User | Silenced::Rule | Silenced::Screening => Missed::Silenced,
                 Silenced::No | Silenced::Background if rang < SHORT_RING => Missed::ShortRing,
                 Silenced::No | Silenced::Background => Missed::Unanswered,
             },

@@ -1,14 +1,13 @@
 //! Words of providers: what happened at their end. A fact is never refused.
 //!
-//! Owns what each report means in each state. Nonsense (a dialing call that was active) is refused and
+//! Owns what each report means in each state; what a new call must pass is [`crate::incoming`]'s. Nonsense (a dialing call that was active) is refused and
 //! changes nothing; what an app did by itself is adopted.
 
 use uuid::Uuid;
 
 use crate::{
-    Ask, Call, CallId, CallState, Caller, Cause, Direction, DoNotDisturb, Domain, EndReason, Error,
-    HeldBy, Missed, Private, Provider, ProviderId, Refusal, Reply, Result, Ring, Silenced, Update,
-    Word, life::Birth, request::Verdict,
+    Ask, Call, CallId, CallState, Caller, Cause, Direction, Domain, EndReason, Error, HeldBy,
+    Private, ProviderId, Refusal, Reply, Result, Update, Word, life::Birth, request::Verdict,
 };
 
 impl Domain {
@@ -57,116 +56,6 @@ impl Domain {
             provider.responsive = true;
         }
         reply
-    }
-
-    /// `ReportIncomingCall`.
-    fn incoming(&mut self, id: ProviderId, uuid: Uuid, update: Update) -> Result<Reply> {
-        let known = self.of_uuid(uuid).find(|c| c.provider == id);
-        if let Some(call) = known {
-            if call.direction == Direction::Outgoing {
-                let why = format!("call {uuid} is live and outgoing; choose a new UUID");
-                return Err(Refusal::new(Error::UuidInUse, why));
-            }
-            let id = call.id;
-            // Of a call that was answered it is the push of long ago: `Reconcile` asks where it stands.
-            if call.orphaned && call.may_be_back_as(CallState::Ringing) {
-                self.reclaim(id, CallState::Ringing);
-            }
-            return Ok(Reply::Call(id));
-        }
-        if let Err(why) = self.may_report(id, uuid, true) {
-            return self.no_room_for(id, uuid, &update, why);
-        }
-        let handle = update.handle.clone().unwrap_or_default();
-        let treatment = self.treatment_by(id, &handle, Direction::Incoming);
-        if let Some(reply) = treatment.as_ref().and_then(|t| self.ruled_out(id, uuid, &update, t)) {
-            return Ok(reply);
-        }
-        let aloud = treatment.as_ref().is_some_and(|t| t.then.ring == Some(Ring::Aloud));
-        let (disturbance, exception) = match aloud {
-            true => (DoNotDisturb::Off, None),
-            false => self.disturbance(id, &handle),
-        };
-        if disturbance == DoNotDisturb::Refuse {
-            return Ok(self.suppress(id, uuid, &update));
-        }
-        let birth = Birth {
-            uuid,
-            provider: id,
-            direction: Direction::Incoming,
-            state: CallState::Ringing,
-            reason: "reported",
-        };
-        let call = self.new_call(birth, &update);
-        self.was_reported(call, CallState::Ringing);
-        if let Some(exception) = exception {
-            self.because(call, Cause::LetThrough { exception });
-        }
-        if disturbance == DoNotDisturb::Quiet {
-            self.because(call, Cause::DoNotDisturb { mode: disturbance });
-            if let Some(call) = self.calls.get_mut(&call) {
-                call.silenced = Silenced::DoNotDisturb;
-            }
-        }
-        self.treat(call, treatment);
-        if self.answered_sibling(call) {
-            let reason = EndReason::AnsweredElsewhere;
-            self.end_and_tell(call, reason, "the same call through another app");
-        }
-        Ok(Reply::Call(call))
-    }
-
-    /// A call for which there is no room was missed all the same, unless it would have been refused anyway.
-    fn no_room_for(
-        &mut self,
-        id: ProviderId,
-        uuid: Uuid,
-        update: &Update,
-        why: Refusal,
-    ) -> Result<Reply> {
-        let provider = self.providers.get(&id).filter(|_| why.error == Error::Busy);
-        let allowed =
-            |p: &Provider| self.is_authorized(p).is_ok() && self.is_fresh(p, uuid).is_ok();
-        if !provider.is_some_and(allowed) {
-            return Err(why);
-        }
-        let missed = (Missed::Busy, "too many calls at once");
-        Ok(self.turn_away(id, uuid, update, missed, why))
-    }
-
-    /// How its chain of causes begins.
-    pub(crate) fn was_reported(&mut self, call: CallId, state: CallState) {
-        self.because(call, Cause::Reported { state });
-        if let Some((authorization, decider)) = self.authorized_by(&self.app_of(call)) {
-            self.because(call, Cause::Authorization { authorization, decider });
-        }
-    }
-
-    /// Limits, consent, UUID: what a new call must pass.
-    fn may_report(&self, id: ProviderId, uuid: Uuid, rings: bool) -> Result<()> {
-        let Some(provider) = self.providers.get(&id) else {
-            return Err(Refusal::new(Error::UnknownProvider, "there is no such provider"));
-        };
-        let limits = &self.settings.limits;
-        if self.calls.len() >= limits.calls as usize {
-            let why =
-                format!("{} calls are live (limit `calls`); tell the far end `busy`", limits.calls);
-            return Err(Refusal::new(Error::Busy, why));
-        }
-        let (ringing, busy) = (self.calls_in(&self.index.ringing), self.calls_in(&self.index.busy));
-        let pending = |c: &&Call| c.provider == id && c.state.is_incoming_pending();
-        let ringing = ringing.chain(busy).filter(pending).count();
-        let most = limits.ringing_per_provider;
-        if rings && ringing >= most as usize {
-            let why = format!(
-                "{most} calls of {} ring already (limit `ringing-per-provider`); tell the far end \
-                 `busy`",
-                provider.app
-            );
-            return Err(Refusal::new(Error::Busy, why));
-        }
-        self.is_authorized(provider)?;
-        self.is_fresh(provider, uuid)
     }
 
     /// `ReportCall`: outgoing, or live before the arbiter knew of it.
@@ -250,6 +139,11 @@ impl Domain {
             call.encrypted = encrypted;
         }
         if let Some(rings) = update.ring_timeout
+            && call.state == CallState::Screening
+        {
+            call.will_ring(rings);
+        }
+        if let Some(rings) = update.ring_timeout
             && call.state == CallState::Ringing
         {
             let until = now.mono + rings;
@@ -301,14 +195,14 @@ impl Domain {
             _ if was == stated => {}
             // It is on its way out, or being answered: the next word is the one that counts.
             (Ending, _) | (Answering, Connecting) => {}
-            (Ringing, Connecting) => {
+            (Screening | Ringing, Connecting) => {
                 self.because(id, Cause::Told { state: stated });
                 self.transition(id, Connecting, "answered at its app");
                 if self.focus.is_none() {
                     self.focus_on_call(id);
                 }
             }
-            (Ringing | Answering, Active | Held) => {
+            (Screening | Ringing | Answering, Active | Held) => {
                 let answered = |a: &Ask| matches!(a, Ask::Answer { .. } | Ask::Transaction(_));
                 match self.asked(id, answered) {
                     Some(request) => self.conclude(request, Verdict::Fulfilled),

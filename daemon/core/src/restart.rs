@@ -171,7 +171,7 @@ impl Domain {
         };
         match (was, stated) {
             // What was asked of it is still open, and asked again.
-            (Ending, _) | (Answering, Ringing | Connecting) => return,
+            (Ending, _) | (Answering, Ringing | Connecting) | (Screening, Ringing) => return,
             _ if was == stated => return,
             _ => {}
         }

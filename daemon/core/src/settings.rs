@@ -66,6 +66,8 @@ pub struct Deadlines {
     pub look_up: Millis,
     /// The history is asked to keep a record; a disk may have to spin up, and nothing waits for it.
     pub record: Millis,
+    /// All screeners' time together: the far end hears nothing yet.
+    pub screening: Millis,
     /// Who calls again so soon after a call that do-not-disturb kept away rings: it is urgent.
     pub repeated: Millis,
 }
@@ -94,6 +96,7 @@ impl Default for Deadlines {
             consent: Millis::secs(300),
             look_up: Millis::secs(2),
             record: Millis::secs(20),
+            screening: Millis::secs(5),
             repeated: Millis::secs(180),
         }
     }

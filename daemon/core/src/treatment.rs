@@ -5,12 +5,10 @@
 
 use std::sync::Arc;
 
-use uuid::Uuid;
-
 use crate::{
     Action, Call, CallId, CallRef, CallState, Caller, Cause, Direction, DoNotDisturb, Domain,
-    Error, Missed, Notice, Origin, Peer, Private, ProviderId, Refusal, Reply, Requested, Silenced,
-    Update,
+    Error, Missed, Notice, Origin, Peer, Private, ProviderId, Refusal, Requested, Silenced,
+    incoming::TurnedAway,
     policy::{AutoAnswer, Busy, Facts, HoldFailed, Ring, Rule, Treatment, USUAL, decide},
     timers::Due,
 };
@@ -83,16 +81,15 @@ impl Domain {
         self.treatment_of(app, handle, direction, false)
     }
 
-    /// A rule does not let an incoming call through.
+    /// A rule does not let an incoming call through. `own`: how many of the calls that ring already are this one.
     pub(crate) fn ruled_out(
-        &mut self,
+        &self,
         provider: ProviderId,
-        uuid: Uuid,
-        update: &Update,
-        treatment: &Treatment,
-    ) -> Option<Reply> {
-        let rings = |c: &&Call| c.provider == provider && c.state.is_incoming_pending();
-        let full = |most| self.calls.values().filter(rings).count() >= most as usize;
+        treatment: Option<&Treatment>,
+        own: usize,
+    ) -> Option<TurnedAway> {
+        let treatment = treatment?;
+        let full = |most: u32| self.pending_of(provider) >= most as usize + own;
         let busy = || self.is_busy_for(treatment.class());
         let then = &treatment.then;
         let (error, missed, effect) = match then.ringing {
@@ -112,11 +109,8 @@ impl Domain {
         };
         let why = format!("by the administrator's rule {rule:?} the user {why}");
         let detail = format!("rule {rule}");
-        let why = Refusal::new(error, why);
-        let call = self.appear(provider, uuid, update);
-        self.because_of(call, Cause::Rule, rule.into());
-        self.filter_call(call, missed, &detail);
-        Some(Reply::Filtered(call, why))
+        let cause = (Cause::Rule, rule.into());
+        Some(TurnedAway { missed, cause, detail, why: Refusal::new(error, why) })
     }
 
     /// A call is there that is at least of this class.
@@ -134,27 +128,40 @@ impl Domain {
         self.treat(id, treatment);
     }
 
-    /// It is the call's own from now on.
     pub(crate) fn treat(&mut self, id: CallId, treatment: Option<Box<Treatment>>) {
+        self.take_treatment(id, treatment);
+        self.ring_as_treated(id);
+    }
+
+    /// It is the call's own from now on.
+    pub(crate) fn take_treatment(&mut self, id: CallId, treatment: Option<Box<Treatment>>) {
         let Some(treatment) = treatment else { return };
-        let now = self.now;
-        let rings = treatment.then.ring_time.map(|length| now.mono + length);
-        let silence = treatment.then.ring == Some(Ring::Silence);
         let Some(call) = self.call_mut(id) else { return };
-        let ringing = call.state == CallState::Ringing;
         let rules: Vec<Arc<str>> = treatment.names().cloned().collect();
         call.treatment = Some(treatment);
-        if ringing && silence && call.silenced == Silenced::No {
+        for rule in rules {
+            self.because_of(id, Cause::Rule, rule.into());
+        }
+    }
+
+    /// What was decided of its ringing, if it rings now.
+    pub(crate) fn ring_as_treated(&mut self, id: CallId) {
+        let now = self.now;
+        let Some(call) = self.calls.get(&id).filter(|c| c.state == CallState::Ringing) else {
+            return;
+        };
+        let Some(then) = call.treatment().map(|t| &t.then) else { return };
+        let rings = then.ring_time.map(|length| now.mono + length);
+        let silence = then.ring == Some(Ring::Silence);
+        let Some(call) = self.call_mut(id) else { return };
+        if silence && call.silenced == Silenced::No {
             call.silenced = Silenced::Rule;
         }
-        if let Some(until) = rings.filter(|_| ringing) {
+        if let Some(until) = rings {
             call.ring_until = until;
             call.ring_deadline = Some(until);
             call.ring_deadline_wall = now.wall_at(until);
             self.timers.arm(Due::Ring(id), until);
-        }
-        for rule in rules {
-            self.because_of(id, Cause::Rule, rule.into());
         }
         self.expect_answer(id);
     }
@@ -174,7 +181,8 @@ impl Domain {
         if call.treatment == treatment {
             return;
         }
-        let aloud = treatment.as_ref().is_some_and(|t| t.then.ring == Some(Ring::Aloud));
+        let aloud =
+            call.urgent || treatment.as_ref().is_some_and(|t| t.then.ring == Some(Ring::Aloud));
         let quiet = self.do_not_disturb != DoNotDisturb::Off && !aloud;
         self.timers.disarm(Due::AutoAnswer(id));
         if let Some(call) = self.call_mut(id) {
@@ -211,7 +219,9 @@ impl Domain {
         let heard = call.silenced == Silenced::No && !call.orphaned && !self.background;
         let authorized =
             self.providers.get(&call.provider).is_some_and(|p| self.is_authorized(p).is_ok());
-        let others = self.calls_in(&self.index.busy).any(|c| c.id != id)
+        // One that is still looked at is nobody's yet.
+        let there = |c: &Call| c.id != id && c.state != CallState::Screening;
+        let others = self.calls_in(&self.index.busy).any(there)
             || self.lane.running.is_some()
             || !self.lane.queue.is_empty();
         if !heard || !authorized || (others && !beside) {
@@ -225,8 +235,8 @@ impl Domain {
         let _refused = self.accept_as(caller, Origin::Policy, requested, None).is_err();
     }
 
-    /// It rings through do-not-disturb, says a rule.
+    /// It rings through do-not-disturb, says a rule or a screener.
     pub(crate) fn rings_aloud(&self, call: &Call) -> bool {
-        call.treatment().is_some_and(|t| t.then.ring == Some(Ring::Aloud))
+        call.urgent || call.treatment().is_some_and(|t| t.then.ring == Some(Ring::Aloud))
     }
 }

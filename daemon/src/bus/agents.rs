@@ -4,8 +4,8 @@
 //! core decides.
 
 use callarbiter_core::{
-    AgentAnswer, AgentAsk, AudioApp, AudioPicture, Authorization, Domain, Endpoint, Millis, Missed,
-    Peer, Private, Provider, ProviderId, Record, Records, Uid,
+    AgentAnswer, AgentAsk, AudioApp, AudioPicture, Authorization, CallId, Domain, Endpoint, Ground,
+    Millis, Missed, Peer, Private, Provider, ProviderId, Record, Records, Uid, Verdict,
 };
 use callarbiter_dbus::{
     self as wire, Error,
@@ -74,8 +74,34 @@ pub fn answer(given: wire::AgentAnswer) -> Result<AgentAnswer, Error> {
         name: private(given.name),
         contact: private(given.contact_id),
         enforced: given.enforced,
+        verdict: given.verdict.map(verdict).transpose()?,
+        urgent: given.urgent,
+        ground: given.reason.map(ground).transpose()?.unwrap_or_default(),
+        detail: private(given.detail).unwrap_or_default(),
         silent: given.muted.iter().map(|path| provider(path)).collect::<Result<_, _>>()?,
     })
+}
+
+fn verdict(word: words::Verdict) -> Result<Verdict, Error> {
+    match word {
+        words::Verdict::Allow => Ok(Verdict::Allow),
+        words::Verdict::Reject => Ok(Verdict::Reject),
+        words::Verdict::Silence => Ok(Verdict::Silence),
+        words::Verdict::Other(_) => {
+            Err(Error::invalid_argument("`verdict` must be one of allow, reject, silence"))
+        }
+    }
+}
+
+fn ground(word: words::Ground) -> Result<Ground, Error> {
+    match word {
+        words::Ground::List => Ok(Ground::List),
+        words::Ground::Anonymous => Ok(Ground::Anonymous),
+        words::Ground::Screening => Ok(Ground::Screening),
+        words::Ground::Other(_) => {
+            Err(Error::invalid_argument("`reason` must be one of block-list, anonymous, screening"))
+        }
+    }
 }
 
 /// A provider that an agent names.
@@ -168,6 +194,15 @@ impl Agent<'_> {
                 options(&mut body, deadline, |_| ());
                 ("Record", "sa{sv}a{sv}")
             }
+            AgentAsk::Screen { call, handle } => {
+                body.str(handle.reveal());
+                options(&mut body, deadline, |body| {
+                    body.key("call");
+                    body.a_path(&view.path_of_call(*call));
+                    about_caller(body, view, *call);
+                });
+                ("Screen", "ssa{sv}")
+            }
         };
         self.call(member, signature, &body)
     }
@@ -257,6 +292,20 @@ fn about_provider(body: &mut Body, provider: Option<&Provider>) {
     }
 }
 
+/// Who calls, and through what.
+fn about_caller(body: &mut Body, view: &View<'_>, call: CallId) {
+    let Some(domain) = view.domain else { return };
+    let Some(call) = domain.call(call) else { return };
+    body.key("provider");
+    body.a_shown_path(names::Object::Provider(call.provider.0));
+    body.key("display-name");
+    body.a_str(call.name.reveal());
+    if let Some(provider) = domain.provider(call.provider) {
+        body.key("app-id");
+        body.a_str(&provider.app);
+    }
+}
+
 /// What is left of a call; what says nothing is absent.
 fn about_call(body: &mut Body, domain: Option<&Domain>, record: &Record) {
     body.key("id");
@@ -312,7 +361,7 @@ fn about_call(body: &mut Body, domain: Option<&Domain>, record: &Record) {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use callarbiter_core::{Arbiter, CallId, ProviderId, Settings};
+    use callarbiter_core::{Arbiter, ProviderId, Settings};
     use callarbiter_dbus::xml;
     use zbus::{message::Flags, names::UniqueName};
 
@@ -341,6 +390,7 @@ mod tests {
             AgentAsk::Audio(AudioPicture { generation: 7, apps: vec![app, app] }),
             AgentAsk::SelectEndpoint { endpoint: "sink".into() },
             AgentAsk::Record { number: 0 },
+            AgentAsk::Screen { call: CallId(1), handle: "tel:1".into() },
         ];
         let methods = contract::methods_of(xml::AGENT);
         let stranger = Stranger { pid: 1, sandbox: "" };

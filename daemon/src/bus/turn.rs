@@ -83,6 +83,11 @@ impl Router {
                     self.send(turn.now, to.uid, to.peer, reply, &mut turn.freed);
                 }
             }
+            Effect::Screened { uid, call, outcome } => {
+                for (to, reply) in self.waits.screened(uid, call, &outcome) {
+                    self.send(turn.now, to.uid, to.peer, reply, &mut turn.freed);
+                }
+            }
             Effect::TimedOut { uid, peer, provider, request, uuid, action } => {
                 let request = self.requests.text(request);
                 if let Some(delegate) = self.delegate(uid, provider, peer) {

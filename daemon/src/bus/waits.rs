@@ -5,7 +5,8 @@
 use std::collections::HashMap;
 
 use callarbiter_core::{
-    Caller, Millis, Now, Outcome, Peer, Refusal, RequestId, Time, Transaction, TransactionId, Uid,
+    CallId, Caller, Millis, Now, Outcome, Peer, Refusal, RequestId, Time, Transaction,
+    TransactionId, Uid,
 };
 use callarbiter_dbus::{Error, ErrorKind, limits::REPLY_WITHIN_MS};
 use zbus::ObjectPath;
@@ -17,7 +18,7 @@ use super::{admission, fault, outgoing::Outgoing, request::Request};
 pub enum Awaited {
     /// This path, whatever the outcomes are: `RequestTransaction`.
     Transaction(ObjectPath<'static>),
-    /// This path if the call was placed or still is being: `StartCall`.
+    /// This path if the call was placed or still is being, or came in: `StartCall`, `ReportIncomingCall`.
     Call(ObjectPath<'static>),
     /// Nothing if it was done: the verbs of a call.
     Done,
@@ -30,6 +31,8 @@ pub enum On {
     Transaction(TransactionId),
     /// That of something an agent was asked.
     Agent(RequestId),
+    /// That of what screeners think of a call.
+    Screeners(CallId),
 }
 
 struct Wait {
@@ -99,11 +102,31 @@ impl Waits {
         id: RequestId,
         outcome: &Result<(), Refusal>,
     ) -> Vec<(Caller, Outgoing)> {
-        let reply = |wait: &Wait| match outcome {
-            Ok(()) => wait.request.done(),
-            Err(refusal) => wait.request.error(&fault::refused(refusal)),
+        self.decided(uid, On::Agent(id), outcome)
+    }
+
+    /// Screeners have looked at a call, or it is over; the replies of those who reported it.
+    pub fn screened(
+        &mut self,
+        uid: Uid,
+        id: CallId,
+        outcome: &Result<(), Refusal>,
+    ) -> Vec<(Caller, Outgoing)> {
+        self.decided(uid, On::Screeners(id), outcome)
+    }
+
+    fn decided(
+        &mut self,
+        uid: Uid,
+        on: On,
+        outcome: &Result<(), Refusal>,
+    ) -> Vec<(Caller, Outgoing)> {
+        let reply = |wait: &Wait| match (outcome, &wait.awaited) {
+            (Ok(()), Awaited::Transaction(path) | Awaited::Call(path)) => wait.request.path(path),
+            (Ok(()), Awaited::Done) => wait.request.done(),
+            (Err(refusal), _) => wait.request.error(&fault::refused(refusal)),
         };
-        replies(&self.over(uid, On::Agent(id)), reply)
+        replies(&self.over(uid, on), reply)
     }
 
     fn over(&mut self, uid: Uid, on: On) -> Vec<Wait> {

@@ -173,6 +173,8 @@ fn every_word_of_a_closed_set_is_explained_where_it_is_used() {
         (names::MANAGER, "RegisterProvider", Ringer::KNOWN),
         (names::MANAGER, "", Verb::NAMES),
         (names::AGENT, "Record", Missed::KNOWN),
+        (names::AGENT, "Screen", Verdict::KNOWN),
+        (names::AGENT, "Screen", Ground::KNOWN),
     ];
     for (interface, member, known) in sets {
         let doc = doc(interface, member);

@@ -10,8 +10,8 @@ use callarbiter_dbus::{
     StateDetails, TransactionOptions, Verb, errors, limits,
     names::{self, CallPath, Object},
     words::{
-        AppIdSource, Authorization, CallState, Direction, EndReason, EndpointKind, HoldModel,
-        Missed, Origin, Outcome, Records, Ringer, Silenced,
+        AppIdSource, Authorization, CallState, Direction, EndReason, EndpointKind, Ground,
+        HoldModel, Missed, Origin, Outcome, Records, Ringer, Silenced, Verdict,
     },
 };
 use zbus::OwnedVariant;
@@ -229,6 +229,10 @@ fn an_agents_answer_is_bounded() {
         contact_id: Some("1".into()),
         enforced: true,
         muted: vec![Object::Provider(1).path().into()],
+        verdict: Some(Verdict::Silence),
+        urgent: true,
+        reason: Some(Ground::Anonymous),
+        detail: Some("Ada's list".into()),
         ..AgentAnswer::failed("org.example.No", "no")
     };
     assert_eq!(AgentAnswer::from_dict(&answer.to_dict()), Ok(answer.clone()));
@@ -237,6 +241,7 @@ fn an_agents_answer_is_bounded() {
         ("name", limits::DISPLAY_NAME_BYTES),
         ("contact-id", limits::OPAQUE_ID_BYTES),
         ("message", limits::MESSAGE_BYTES),
+        ("detail", limits::MESSAGE_BYTES),
     ] {
         let error = AgentAnswer::from_dict(&dict(key, text(&"x".repeat(most + 1)))).unwrap_err();
         assert!(error.message.contains(key), "{}", error.message);

@@ -37,6 +37,9 @@ impl Harness {
         {
             self.counts.entry("Recorded").or_default()[usize::from(!kept)] += 1;
         }
+        if let (Some(uid), Ok(Reply::Screening(call))) = (of, &reply) {
+            self.laws.screening(uid, *call);
+        }
         let effects = std::mem::take(&mut self.world.effects);
         // Refused or not, a word shows that the app is there.
         let heard = |e: &Effect| {
@@ -70,6 +73,10 @@ impl Harness {
                     }
                 }
                 Effect::TimedOut { request, .. } => self.close(uid, *request),
+                Effect::Screened { outcome, .. } => {
+                    let outcome = usize::from(outcome.is_err());
+                    self.counts.entry("Screened").or_default()[outcome] += 1;
+                }
                 Effect::AskAgent { peer, request, ask, .. } => {
                     let agent =
                         Caller { uid, peer: *peer, sandboxed: false, control: true, agent: true };
@@ -125,6 +132,7 @@ fn user(effect: &Effect) -> Uid {
         Effect::Ask { uid, .. }
         | Effect::AskAgent { uid, .. }
         | Effect::AgentAnswered { uid, .. }
+        | Effect::Screened { uid, .. }
         | Effect::TimedOut { uid, .. }
         | Effect::AuthorizationSet { uid, .. }
         | Effect::Publish { uid, .. }

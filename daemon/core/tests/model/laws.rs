@@ -28,6 +28,8 @@ pub struct Laws {
     pictures: BTreeMap<Uid, (Peer, AudioPicture)>,
     /// Requests to agents for which somebody waits.
     awaited: BTreeSet<(Uid, RequestId)>,
+    /// Calls whose apps wait for what screeners say.
+    screened: BTreeSet<(Uid, CallId)>,
     accepted: BTreeSet<(Uid, TransactionId)>,
     finished: BTreeSet<(Uid, TransactionId)>,
     seats: BTreeMap<Uid, bool>,
@@ -73,6 +75,11 @@ impl Laws {
         self.accepted.insert((uid, transaction));
     }
 
+    /// A report is answered later.
+    pub fn screening(&mut self, uid: Uid, call: CallId) {
+        self.screened.insert((uid, call));
+    }
+
     pub fn effect(&mut self, effect: &Effect) {
         match effect {
             Effect::Ask { uid, peer, provider, request, ask, .. } => {
@@ -99,6 +106,9 @@ impl Laws {
                 let awaited = self.awaited.remove(&(*uid, *request));
                 // Those who waited for it may be gone with an arbiter that was before.
                 assert!(awaited || !self.asked.contains(&(*uid, *request)), "answered twice");
+            }
+            Effect::Screened { uid, call, .. } => {
+                assert!(self.screened.remove(&(*uid, *call)), "a verdict for which nobody waits");
             }
             Effect::RoleLost { uid, role: Role::Audio, .. } => {
                 self.pictures.remove(uid);
@@ -151,6 +161,9 @@ impl Laws {
 
     /// After each turn: an effect says it finished, and only then it is.
     pub fn compare(&mut self, domain: &Domain, uid: Uid) {
+        let screened = domain.calls().filter(|c| c.state == CallState::Screening);
+        let waiting = self.screened.iter().filter(|(of, _)| *of == uid);
+        assert!(screened.map(|c| (uid, c.id)).eq(waiting.copied()), "screened and waited for");
         for transaction in domain.transactions() {
             let key = (uid, transaction.id);
             if transaction.origin == Origin::Policy {
@@ -172,6 +185,7 @@ impl Laws {
     pub fn all_finished(&self) {
         self.history.has_all();
         assert!(self.awaited.is_empty(), "an agent is waited for for ever");
+        assert!(self.screened.is_empty(), "an app waits for a verdict for ever");
         assert_eq!(self.accepted, self.finished, "accepted and finished differ");
     }
 }

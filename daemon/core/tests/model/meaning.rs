@@ -103,6 +103,15 @@ pub fn errand(how: Errand) -> AgentAnswer {
         contact: known.then(|| "1".into()),
         enforced: known,
         silent: if known { vec![ProviderId(1), ProviderId(2)] } else { Vec::new() },
+        verdict: match how {
+            Errand::Done => Some(Verdict::Allow),
+            Errand::No => Some(Verdict::Reject),
+            Errand::Later => Some(Verdict::Silence),
+            Errand::Fail => None,
+        },
+        urgent: known,
+        ground: if known { Ground::List } else { Ground::Screening },
+        detail: Private::default(),
     }
 }
 

@@ -273,9 +273,10 @@ pub fn name_of_action(action: &Action) -> &'static str {
     }
 }
 
-/// All of the names above, calls that waited for their apps, and records: a test shows that histories are accepted and
-/// refused in each of them.
-pub const NAMES: [&str; 40] = [
+/// All of the names above, calls that waited for their apps or were screened, and records: a test shows that
+/// histories are accepted and refused in each of them.
+pub const NAMES: [&str; 41] = [
+    "Screened",
     "Launching",
     "Recorded",
     "Register",
@@ -319,7 +320,7 @@ pub const NAMES: [&str; 40] = [
 ];
 
 /// Every role.
-pub const ROLES: [Role; 9] = [
+pub const ROLES: [Role; 10] = [
     Role::Ui,
     Role::Dnd,
     Role::Headset,
@@ -329,6 +330,7 @@ pub const ROLES: [Role; 9] = [
     Role::Contacts,
     Role::Audio,
     Role::History,
+    Role::Screening,
 ];
 
 /// Every state, sensible or not.

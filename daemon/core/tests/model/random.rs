@@ -71,6 +71,12 @@ pub fn opening(rng: &mut Rng) -> (Theme, Vec<Op>) {
     if rng.one_in(3) {
         ops.push(Op::TakeRole { by: By::Shell, role: Role::History });
     }
+    if rng.one_in(3) {
+        ops.push(Op::TakeRole { by: By::Shell, role: Role::Screening });
+        if rng.one_in(2) {
+            ops.push(Op::TakeRole { by: By::Program, role: Role::Screening });
+        }
+    }
     if rng.one_in(4) {
         ops.push(Op::Register { app: BOBS });
         ops.extend([0, 1].map(|user| Op::Seats { user, seated: true }));

@@ -327,6 +327,7 @@ fn known_role(role: &str) -> Result<Role, Error> {
         words::Role::Contacts => Ok(Role::Contacts),
         words::Role::Audio => Ok(Role::Audio),
         words::Role::History => Ok(Role::History),
+        words::Role::Screening => Ok(Role::Screening),
         words::Role::Other(_) => Err(Error::new(
             ErrorKind::NotSupported,
             format!("this version knows the roles {}", words::Role::KNOWN.join(", ")),

@@ -1,7 +1,7 @@
 //! `Provider`: what a registered app says.
 
 use callarbiter_core::{
-    CallRef, CallState, Direction, Input, Millis, ProviderId, Reply, Uid, Word,
+    CallRef, CallState, Direction, Input, Millis, ProviderId, Reply, Role, Uid, Word,
 };
 use callarbiter_dbus::{
     Configuration, Dict, EndDetails, Error, Fields, StateDetails, limits, names,
@@ -13,6 +13,7 @@ use crate::bus::{
     request::Request,
     router::Router,
     turn::Turn,
+    waits::{Awaited, On},
 };
 
 /// What `ReportState` may say.
@@ -92,11 +93,32 @@ impl Router {
         if !self.closes(caller.uid, id, &word) {
             self.charge_report(turn, caller.uid)?;
         }
+        if self.may_be_screened(caller.uid, &word) {
+            self.waits.admit(request)?;
+        }
         match self.input(turn, Input::Provider { caller, provider: id, word })? {
+            Reply::Screening(call) => {
+                let awaited = Awaited::Call(self.view(caller.uid).path_of_call(call));
+                self.waits.add(turn.now, request.clone(), On::Screeners(call), awaited);
+                Ok(None)
+            }
             Reply::Call(call) => Ok(request.path(&self.view(caller.uid).path_of_call(call))),
             Reply::Filtered(_, why) => Err(fault::refused(&why)),
             _ => Ok(request.done()),
         }
+    }
+
+    /// Whether the reply to a word may have to wait for what screeners say.
+    fn may_be_screened(&self, uid: Uid, word: &Word) -> bool {
+        let rings = match word {
+            Word::Incoming { .. } => true,
+            Word::Live { direction, state, .. } => {
+                *direction == Direction::Incoming && *state == CallState::Ringing
+            }
+            _ => false,
+        };
+        let domain = self.arbiter.domain(uid).filter(|_| rings);
+        domain.is_some_and(|domain| domain.holder(Role::Screening).is_some())
     }
 
     /// Whether a word ends or answers something, of which there are not many: it is always heard.
