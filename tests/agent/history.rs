@@ -92,7 +92,10 @@ async fn an_agent_that_comes_late_keeps_all_and_tells_it_to_the_user_alone() -> 
     assert_eq!((mode(&folder)?, mode(&folder.join("history.sqlite"))?), (0o700, 0o600));
 
     let (_, said) = callctl(&desk, &["history"]).await?;
-    assert!(said.contains("missed: short-ring") && said.contains("talked 00:0"), "{said}");
+    assert!(
+        said.contains("missed: it rang only briefly") && said.contains("talked 00:0"),
+        "{said}"
+    );
     assert!(said.contains("from sip:ada@example.org") && said.contains("Phone"), "{said}");
     let found = json(&desk, &["history", "--missed", "--with", "tel:+49-30-123456"]).await?;
     assert_eq!(found["calls"][0]["handle"], "tel:+4930123456");
@@ -140,6 +143,7 @@ async fn while_the_disk_is_full_calls_go_on_and_are_kept_later() -> Result<()> {
     let mut calls = vec![missed(&app, "tel:1").await?];
     has(&desk, &calls).await?;
     disk.fill()?;
+    assert_eq!(kept(&desk).await, Some(calls.clone()), "it can be read all the same");
     for n in 0..40 {
         calls.push(missed(&app, &format!("tel:{n}")).await?);
     }
@@ -237,7 +241,7 @@ async fn why_a_call_was_what_it_was_is_known_for_as_long_as_the_history_has_it()
     let (done, said) = callctl(&desk, &["history", "erase", "--call", &call.uuid]).await?;
     assert!(done, "{said}");
     let (done, said) = callctl(&desk, &["why", &call.uuid]).await?;
-    assert!(!done && said.contains("the history: no call's id begins so"), "{said}");
+    assert!(!done && said.contains("in the history: no call's id begins so"), "{said}");
     let file = fs::read(desk.home().join(".local/share/callarbiter/history.sqlite"))?;
     assert!(!file.windows(6).any(|part| part == b"teapot"), "its causes are gone, too");
     Ok(())

@@ -109,6 +109,9 @@ async fn an_agent_that_comes_far_too_late_is_told_how_many_calls_are_lost() -> R
     );
     let (_, said) = callctl(&desk, &["history", "--limit", "300"]).await?;
     let oldest = said.lines().last().context("it lists them")?;
+    // Why is known of all that are left, also of those that the arbiter would not remember by now.
+    let shown = json(&desk, &["history", "show", &calls[4]]).await?;
+    assert_eq!(shown["causes"][0]["cause"], "reported", "{shown}");
     assert!(
         oldest.contains("from tel:4") && oldest.contains("4 before it are missing"),
         "{oldest}"

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, ensure};
-use harness::{FakeProvider, Options, Reply, action, options};
+use harness::{FakeProvider, Options, ROOT, Reply, action, options};
 use serde_json::Value;
 use uuid::Uuid;
+use zbus::OwnedObjectPath;
 
 use crate::desk::Desk;
 use crate::dunst::Dunst;
@@ -78,6 +79,36 @@ async fn each_reason_is_that_of_a_call() -> Result<()> {
         ensure!(record["provider_name"] == "Phone" && record["handle"] == HANDLE, "{record}");
         times(record)?;
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_outgoing_call_is_told_as_it_ended_and_is_never_missed() -> Result<()> {
+    let desk = Desk::with(CONFIG).await?;
+    let _agent = desk.agent("history").await?;
+    let phone = app(&desk, "Caller").await?;
+    let mut calls = Vec::new();
+    for (nth, reason) in ["busy", "unanswered", "remote-ended"].into_iter().enumerate() {
+        let uuid = Uuid::new_v4().to_string();
+        let app = "org.example.Caller";
+        let how = options([("provider", app.into()), ("call", uuid.clone().into())]);
+        let _: OwnedObjectPath =
+            phone.peer.call(ROOT, "Manager", "StartCall", &(HANDLE, how)).await?;
+        phone.wait_asked("PerformStart", nth + 1).await?;
+        phone.report_ended(&uuid, reason).await?;
+        calls.push(uuid);
+    }
+    has(&desk, &calls).await?;
+    let told = json(&desk, &["history"]).await?;
+    let said: Vec<[&str; 3]> = told["calls"]
+        .as_array()
+        .context("a list")?
+        .iter()
+        .map(|call| ["direction", "missed", "reason"].map(|key| call[key].as_str().unwrap()))
+        .collect();
+    let all = ["remote-ended", "unanswered", "busy"].map(|reason| ["outgoing", "", reason]);
+    assert_eq!(said, all);
+    assert_eq!(json(&desk, &["history", "--missed"]).await?["calls"], Value::Array(vec![]));
     Ok(())
 }
 

@@ -75,7 +75,7 @@ async fn of_the_history(
         Some(_) => return Err(failure),
     };
     let told = history::explain(beginning.as_deref(), global).await;
-    told.map_err(|other| failure.and(&format!("the history: {other}")))
+    told.map_err(|other| failure.and(&format!("in the history: {other}")))
 }
 
 #[derive(Serialize)]

@@ -164,3 +164,37 @@ fn calls_that_are_over_are_remembered_for_an_hour_and_only_so_many() {
     assert_eq!(over(&w), 0);
     assert!(w.domain(ALICE).why(CallId(70)).is_none());
 }
+
+#[test]
+fn a_chain_stays_until_the_history_has_the_record() {
+    let mut w = World::default();
+    let records = Configuration { records: Records::Full, ..Configuration::default() };
+    let (a, b) = (w.app_with(ALICE, "a", records), w.app(ALICE, "b"));
+    for n in 1..=300 {
+        w.incoming(a, n).unwrap();
+        w.ended(a, n, EndReason::RemoteEnded).unwrap();
+    }
+    w.pass(Millis::secs(7200));
+    let known = |w: &World| {
+        let records = w.domain(ALICE).records();
+        records.filter(|record| w.domain(ALICE).why(record.call).is_some()).count()
+    };
+    assert_eq!(known(&w), 256);
+    w.restart(&[]);
+    assert_eq!((known(&w), w.domain(ALICE).all_over().count()), (256, 0));
+    let agent = w.agent(ALICE, &[Role::History]);
+    loop {
+        let asked = w.errands(agent);
+        w.effects.clear();
+        if asked.is_empty() {
+            break;
+        }
+        for (request, _) in asked {
+            w.agent_says(agent, request, AgentAnswer::default()).unwrap();
+        }
+    }
+    w.incoming(b, 400).unwrap();
+    w.ended(b, 400, EndReason::RemoteEnded).unwrap();
+    assert!((1..=300).all(|n| w.domain(ALICE).why(CallId(n)).is_none()));
+    assert_eq!(w.domain(ALICE).all_over().count(), 1);
+}

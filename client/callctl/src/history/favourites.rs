@@ -26,10 +26,14 @@ pub async fn run(what: Option<Favourite>, global: &Global, output: &Output) -> R
             let mut options = Dict::new();
             name.into_iter().for_each(|name| put(&mut options, "display-name", name));
             provider.into_iter().for_each(|app| put(&mut options, "provider", app));
-            agent.add_favourite(&handle, &options).await.map_err(failure)
+            agent.add_favourite(&handle, &options).await.map_err(failure)?;
+            output.note(Style::Good, &format!("✓ {handle} is a favourite now"));
+            Ok(())
         }
         Some(Favourite::Remove { handle }) => {
-            agent.remove_favourite(&handle).await.map_err(failure)
+            agent.remove_favourite(&handle).await.map_err(failure)?;
+            output.note(Style::Good, &format!("✓ {handle} is no favourite any more"));
+            Ok(())
         }
         Some(Favourite::Call { who, video }) => {
             let all = liked(&agent).await?;

@@ -126,7 +126,7 @@ pub async fn explain(beginning: Option<&str>, global: &Global) -> Result<Vec<Cau
         Some(beginning) => one(&agent, beginning).await?,
         None => {
             let newest = find(&agent, Dict::new(), 1).await?.pop();
-            newest.ok_or_else(|| Failure::refused("the history has no calls"))?
+            newest.ok_or_else(|| Failure::refused("there is no call at all"))?
         }
     };
     causes(&agent, &record.id).await

@@ -5,7 +5,7 @@
 use callarbiter::Cause;
 use callarbiter_dbus::{
     Record,
-    words::{Direction, EndReason},
+    words::{Direction, EndReason, Missed},
 };
 use serde::Serialize;
 
@@ -57,7 +57,7 @@ impl PastView {
         let mut lines = match self.calls.as_slice() {
             [] => vec![Line::new().with(Style::Faint, "No calls.")],
             calls => {
-                let mut table = Table::new(&["CALL", "WHEN", "APP", "WITH", "WHAT"]);
+                let mut table = Table::new(&["CALL", "WHEN", "WHAT", "APP", "WITH"]);
                 calls.iter().for_each(|call| table.row(call.cells(now)));
                 table.lines()
             }
@@ -129,9 +129,10 @@ impl RecordView {
         vec![
             plain(self.call.get(..8).unwrap_or(&self.call)),
             plain(&age(now.saturating_sub(self.created_at))),
-            plain(app),
-            plain(&self.with_whom()),
             self.what(),
+            plain(app),
+            // May be long.
+            plain(&self.with_whom()),
         ]
     }
 
@@ -197,7 +198,7 @@ impl RecordView {
             ("", since) => {
                 Line::new().with(Style::Good, format!("talked {}", duration(self.ended_at, since)))
             }
-            (word, _) => Line::new().with(Style::Bad, format!("missed: {word}")),
+            (word, _) => Line::new().with(Style::Bad, missed(word)),
         };
         if self.emergency {
             line.push(Style::Bad, ", emergency");
@@ -213,6 +214,23 @@ impl RecordView {
             EndReason::LocalEnded if self.is_outgoing() => "cancelled",
             _ => &self.reason,
         }
+    }
+}
+
+/// Why nobody here answered, for people.
+fn missed(word: &str) -> String {
+    match Missed::from(word) {
+        Missed::Unanswered => "missed".to_owned(),
+        Missed::Blocked => "blocked".to_owned(),
+        Missed::Screened => "turned away".to_owned(),
+        Missed::Busy => "missed: there was no room for it".to_owned(),
+        Missed::ShortRing => "missed: it rang only briefly".to_owned(),
+        Missed::ProviderLost => "missed: its app went away".to_owned(),
+        Missed::AnsweredElsewhere => "answered elsewhere".to_owned(),
+        Missed::DeclinedElsewhere => "declined elsewhere".to_owned(),
+        Missed::Silenced => "missed: it was silenced".to_owned(),
+        Missed::Failed => "answered, and not connected".to_owned(),
+        other => format!("missed: {other}"),
     }
 }
 

@@ -1,4 +1,4 @@
-//! The chains of a user's calls, and for an hour those of calls that are over.
+//! The chains of a user's calls, and for an hour those of calls that are over, or until their records are taken.
 //!
 //! Owns what is kept, its bounds, and its records: a chain is written in pieces of a few steps, so that one more
 //! step never writes the whole chain again.
@@ -12,7 +12,10 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{Cause, FIRST, STEPS, Why};
-use crate::{CallId, Direction, Domain, EndReason, Millis, Private, ProviderId, Time, kept::Kept};
+use crate::{
+    CallId, Direction, Domain, EndReason, Millis, Private, ProviderId, Time, kept::Kept,
+    record::WAITING,
+};
 
 /// Calls that are over and can still be explained.
 pub(crate) const OVER: usize = 64;
@@ -69,12 +72,11 @@ struct Written {
 }
 
 impl Domain {
-    /// Why a call is what it is: one that lives, or that ended within the hour.
+    /// Why a call is what it is: one that lives, that ended within the hour, or whose record nobody has taken yet.
     pub fn why(&self, call: CallId) -> Option<&Why> {
-        self.whys
-            .chains
-            .get(&call)
-            .filter(|_| self.calls.contains_key(&call) || self.over(call).is_some())
+        let known = || self.calls.contains_key(&call) || self.over(call).is_some();
+        let waits = || self.records.values().any(|record| record.call == call);
+        self.whys.chains.get(&call).filter(|_| known() || waits())
     }
 
     /// Calls that ended within the hour, as many as are remembered.
@@ -104,7 +106,8 @@ impl Domain {
         self.whys.chains.insert(call, why);
     }
 
-    /// A call that is over is remembered for a while; the oldest, and those whose time is over, go.
+    /// A call that is over is remembered for a while; the oldest, and those whose time is over, go. Not before the
+    /// history has its record.
     pub(crate) fn remember_why(&mut self, call: CallId, reason: EndReason) {
         let Some(known) = self.calls.get(&call) else { return };
         let (uuid, provider, direction) = (known.uuid, known.provider, known.direction);
@@ -115,15 +118,19 @@ impl Domain {
         let whys = &mut self.whys;
         whys.seal(call);
         whys.over.insert(call, over);
+        // Their chains go with their records.
+        let mut waiting: Vec<CallId> = self.records.values().map(|record| record.call).collect();
+        waiting.sort_unstable();
         loop {
-            let oldest =
-                whys.over.iter().min_by_key(|(_, o)| o.until).map(|(id, o)| (*id, o.until));
-            match oldest {
-                Some((id, until)) if until <= self.now.mono || whys.over.len() > OVER => {
-                    whys.forget(id);
-                }
-                _ => return,
+            let mut rest = whys.over.iter().filter(|(id, _)| waiting.binary_search(id).is_err());
+            let Some((id, oldest)) = rest.clone().min_by_key(|(_, over)| over.until) else {
+                return;
+            };
+            let id = *id;
+            if oldest.until > self.now.mono && rest.nth(OVER).is_none() {
+                return;
             }
+            whys.forget(id);
         }
     }
 }
@@ -245,7 +252,7 @@ impl Whys {
         if !self.chains.keys().all(known) || self.over.keys().any(|id| live(*id)) {
             return Err("causes of no call, or of one that is over and lives");
         }
-        match self.over.len() <= OVER {
+        match self.over.len() <= OVER + WAITING {
             true => Ok(()),
             false => Err("more calls that are over than are remembered"),
         }
