@@ -8,9 +8,10 @@ use std::{
 };
 
 use anyhow::{Context, Result, anyhow};
+use callarbiter_lists::region::Region;
 use serde::Deserialize;
 
-use crate::{contacts::region::Region, places};
+use crate::places;
 
 /// All of it.
 #[derive(Debug, Default, Deserialize)]

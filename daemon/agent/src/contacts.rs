@@ -6,8 +6,6 @@
 mod evolution;
 mod files;
 pub mod reach;
-pub mod region;
-mod vcard;
 
 use std::{
     sync::{
@@ -21,6 +19,10 @@ use callarbiter_dbus::{
     AgentAnswer,
     limits::{DISPLAY_NAME_BYTES, OPAQUE_ID_BYTES, text_fits},
 };
+use callarbiter_lists::{
+    region::{self, Region},
+    vcard::Card,
+};
 use tokio::{
     sync::{Mutex, mpsc::UnboundedReceiver},
     task::spawn_blocking,
@@ -33,8 +35,6 @@ use self::{
     evolution::Evolution,
     files::Files,
     reach::{Likeness, Reach},
-    region::Region,
-    vcard::Card,
 };
 use crate::{
     config,

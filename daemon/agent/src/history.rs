@@ -11,6 +11,7 @@ mod store;
 use std::sync::Arc;
 
 use callarbiter_dbus::{AgentAnswer, ErrorKind, Record, names::AGENT_PATH};
+use callarbiter_lists::region::{self, Region};
 use tokio::{sync::mpsc::UnboundedReceiver, task::spawn_blocking};
 use tracing::{info, warn};
 use zbus::Connection;
@@ -21,7 +22,7 @@ use self::{
 };
 use crate::{
     config,
-    contacts::{reach::Reach, region, region::Region},
+    contacts::reach::Reach,
     orders::{Inbox, Order},
     places,
     scene::Told,

@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 
+use callarbiter_lists::{region::Region, vcard};
 use futures_util::{StreamExt, stream};
 use tracing::debug;
 use zbus::{Connection, Message, OwnedObjectPath, OwnedVariant, fdo::DBusProxy};
@@ -12,8 +13,6 @@ use zbus::{Connection, Message, OwnedObjectPath, OwnedVariant, fdo::DBusProxy};
 use super::{
     Found, files,
     reach::{Likeness, Reach},
-    region::Region,
-    vcard,
 };
 
 /// Names on the bus end with the number of an API that has been what is used here since version 3.12.

@@ -12,13 +12,15 @@ use std::{
     sync::Arc,
 };
 
+use callarbiter_lists::{
+    region::Region,
+    vcard::{self, Card},
+};
 use tracing::{info, warn};
 
 use super::{
     Found,
     reach::{Likeness, Reach},
-    region::Region,
-    vcard::{self, Card},
 };
 
 /// How deep folders lie in one another: khard and vdirsyncer make one for each account and address book.

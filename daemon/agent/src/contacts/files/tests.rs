@@ -4,7 +4,7 @@
 use std::time::Instant;
 
 use super::*;
-use crate::contacts::region::of_country;
+use callarbiter_lists::region::of_country;
 
 fn write(folder: &Path, file: &str, text: &str) {
     let file = folder.join(file);

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use super::*;
-use crate::contacts::region::of_country;
+use callarbiter_lists::region::of_country;
 
 fn like(handle: &str, written: &str, country: &str) -> Option<Likeness> {
     let region = of_country(country);

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 use super::*;
+use crate::entry::Rule;
 
 fn phone(text: &str) -> Address {
     Address::Phone(text.to_owned())
@@ -118,4 +119,41 @@ fn any_bytes_are_survived() {
             read(&bytes);
         }
     }
+}
+
+#[test]
+fn lists_are_categories() {
+    let card = |categories: &str| {
+        one(&format!("BEGIN:VCARD\nFN:A\nTEL:1\nCATEGORIES:{categories}\nEND:VCARD\n")).list
+    };
+    assert_eq!(card("Friends,Blocked"), Some(List::Block));
+    assert_eq!(card("blocked,allowed"), Some(List::Allow));
+    assert_eq!(card("Friends"), None);
+    let nameless = one("BEGIN:VCARD\nCATEGORIES:blocked\nTEL:+491\nEND:VCARD\n");
+    assert_eq!((nameless.name.as_str(), nameless.list), ("", Some(List::Block)));
+}
+
+#[test]
+fn what_is_written_is_read() {
+    let pattern = |text| Pattern::parse(text, None).unwrap();
+    for (text, address) in [
+        ("tel:+49301", phone("+49301")),
+        ("mailto:ada@example.org", uri("mailto:ada@example.org")),
+        ("sip:a;b@example.org", uri("sip:a;b@example.org")),
+        ("matrix:u/ada:example.org", uri("matrix:u/ada:example.org")),
+    ] {
+        let rule = Rule {
+            list: List::Block,
+            pattern: Pattern::Exact(text.into()),
+            app: String::new(),
+            expires: 0,
+        };
+        let entry = Entry { rule, reason: "Wine; cheap, \\o/".into() };
+        let card = one(&written(&entry).unwrap());
+        assert_eq!((card.name.as_str(), card.list), ("Wine; cheap, \\o/", Some(List::Block)));
+        assert_eq!(card.addresses, [address]);
+    }
+    let rule =
+        Rule { list: List::Block, pattern: pattern("tel:+4930*"), app: String::new(), expires: 0 };
+    assert_eq!(written(&Entry { rule, reason: String::new() }), None);
 }

@@ -7,6 +7,12 @@ use std::borrow::Cow;
 
 use thiserror::Error;
 
+use crate::{
+    entry::{Entry, List},
+    handle::is_scheme,
+    pattern::Pattern,
+};
+
 /// One person or organisation.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Card {
@@ -14,6 +20,8 @@ pub struct Card {
     pub id: String,
     /// Telephone numbers as they are written, and URIs.
     pub addresses: Vec<Address>,
+    /// Of its categories, `blocked` and `allowed` are read; one of both is allowed.
+    pub list: Option<List>,
 }
 
 /// By what somebody can be reached.
@@ -125,6 +133,7 @@ struct Draft {
     organisation: String,
     id: String,
     addresses: Vec<Address>,
+    list: Option<List>,
     agent: bool,
 }
 
@@ -162,6 +171,10 @@ impl Draft {
                 &mut self.organisation,
                 components(value).into_iter().next().unwrap_or_default(),
             ),
+            "CATEGORIES" => {
+                let named = value.split(',').filter_map(|name| List::of_name(name.trim()));
+                self.list = self.list.into_iter().chain(named).min();
+            }
             "UID" => first(&mut self.id, unescaped(value)),
             "TEL" => self.addresses.push(telephone(value)),
             "EMAIL" => self.addresses.push(uri("mailto")),
@@ -177,17 +190,20 @@ impl Draft {
     /// None for one of whom nothing could be said.
     fn card(self) -> Option<Card> {
         let names = [self.formatted, self.structured, self.nickname, self.organisation];
-        let name = names.into_iter().find(|name| !name.is_empty())?;
-        let card = Card { name, id: self.id, addresses: self.addresses };
+        let name = names.into_iter().find(|name| !name.is_empty());
+        // Whoever is on a list needs no name.
+        let name = name.or(self.list.map(|_| String::new()))?;
+        let card = Card { name, id: self.id, addresses: self.addresses, list: self.list };
         (!card.addresses.is_empty()).then_some(card)
     }
 }
 
-const READ: [&str; 12] = [
+const READ: [&str; 13] = [
     "FN",
     "N",
     "NICKNAME",
     "ORG",
+    "CATEGORIES",
     "UID",
     "TEL",
     "EMAIL",
@@ -292,10 +308,39 @@ fn telephone(value: &str) -> Address {
 }
 
 fn has_scheme(value: &str) -> bool {
-    value.split_once(':').is_some_and(|(scheme, rest)| {
-        let lower = scheme.to_ascii_lowercase();
-        !rest.is_empty() && callarbiter_dbus::limits::is_scheme(&lower)
-    })
+    value.split_once(':').is_some_and(|(scheme, rest)| !rest.is_empty() && is_scheme(scheme))
+}
+
+/// A card of somebody on a list, as [`read`] reads it. None for what no card can say: many addresses as one.
+pub fn written(entry: &Entry) -> Option<String> {
+    let Pattern::Exact(key) = &entry.rule.pattern else { return None };
+    let (scheme, rest) = key.split_once(':').unwrap_or(("", key));
+    let address = match scheme {
+        "tel" => format!("TEL;VALUE=uri:{key}"),
+        "mailto" => format!("EMAIL:{}", escaped(rest)),
+        "" => return None,
+        _ => format!("IMPP:{}", escaped(key)),
+    };
+    let category = match entry.rule.list {
+        List::Allow => "allowed",
+        List::Block => "blocked",
+    };
+    let name = if entry.reason.is_empty() { key } else { &entry.reason };
+    let name = escaped(name);
+    Some(format!(
+        "BEGIN:VCARD\r\nVERSION:4.0\r\nFN:{name}\r\nCATEGORIES:{category}\r\n{address}\r\nEND:VCARD\r\n"
+    ))
+}
+
+fn escaped(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for letter in text.chars() {
+        if matches!(letter, '\\' | ',' | ';') {
+            escaped.push('\\');
+        }
+        escaped.push(letter);
+    }
+    escaped
 }
 
 #[cfg(test)]
