@@ -238,6 +238,8 @@ async fn why_a_call_was_what_it_was_is_known_for_as_long_as_the_history_has_it()
     let (_, said) = callctl(&desk, &["history", "show", &hidden.uuid]).await?;
     assert!(said.contains("from somebody") && said.contains("only that it was"), "{said}");
 
+    let (done, said) = callctl(&desk, &["history", "call", &hidden.uuid]).await?;
+    assert!(!done && said.contains("its application keeps that to itself"), "{said}");
     let (done, said) = callctl(&desk, &["history", "erase", "--call", &call.uuid]).await?;
     assert!(done, "{said}");
     let (done, said) = callctl(&desk, &["why", &call.uuid]).await?;
@@ -252,6 +254,9 @@ async fn without_an_agent_callctl_says_how_to_start_it() -> Result<()> {
     let desk = Desk::new().await?;
     let (done, said) = callctl(&desk, &["history"]).await?;
     assert!(!done && said.contains("systemctl --user start callarbiter-agent"), "{said}");
+    let _agent = desk.agent("power").await?;
+    let (done, said) = callctl(&desk, &["history"]).await?;
+    assert!(!done && said.contains("the agent of this session does not serve"), "{said}");
     Ok(())
 }
 

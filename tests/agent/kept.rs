@@ -119,6 +119,52 @@ async fn an_agent_that_comes_far_too_late_is_told_how_many_calls_are_lost() -> R
     Ok(())
 }
 
+/// Erasing is whole or not at all, wherever the agent dies, and what was said to be erased does not come back.
+#[tokio::test]
+async fn calls_are_erased_once_and_for_all() -> Result<()> {
+    let desk = Desk::new().await?;
+    let app = open_app(&desk, "org.example.Softphone").await?;
+    for round in 0..10 {
+        let mut agent = desk.agent("history").await?;
+        let calls = [missed(&app, "tel:1").await?, missed(&app, "tel:2").await?];
+        has(&desk, &calls).await?;
+        let erase = async { callctl(&desk, &["history", "erase", "--all"]).await };
+        let kill = async {
+            // Round trips on the bus are the clock.
+            for _ in 0..round * 10 {
+                app.peer.owner(AGENT).await?;
+            }
+            agent.signal("KILL")
+        };
+        let (erased, killed) = tokio::join!(erase, kill);
+        killed?;
+        let (erased, said) = erased?;
+        agent.end().await?;
+        let _next = desk.agent("history").await?;
+        let left = eventually("it is served", async || kept(&desk).await).await?;
+        ensure!(left.is_empty() || !erased && left.len() == 2, "{erased} {said}: {left:?}");
+        let (erased, said) = callctl(&desk, &["history", "erase", "--all"]).await?;
+        ensure!(erased, "{said}");
+        ensure!(kept(&desk).await == Some(vec![]));
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_damaged_history_is_set_aside_and_said_to_be() -> Result<()> {
+    let desk = Desk::new().await?;
+    let agent = desk.agent("history").await?;
+    let app = open_app(&desk, "org.example.Softphone").await?;
+    has(&desk, &[missed(&app, "tel:1").await?]).await?;
+    let file = desk.home().join(".local/share/callarbiter/history.sqlite");
+    fs::write(&file, "this was a history once")?;
+    has(&desk, &[missed(&app, "tel:2").await?]).await?;
+    let (_, said) = callctl(&desk, &["history"]).await?;
+    assert!(said.contains("are in a file that was damaged"), "{said}");
+    assert!(agent.log().contains("the history is damaged; it is set aside"), "{}", agent.log());
+    Ok(())
+}
+
 #[tokio::test]
 async fn no_more_is_kept_than_the_app_lets_and_the_user_wants() -> Result<()> {
     let desk = Desk::new().await?;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, ensure};
-use harness::{FakeProvider, Options, ROOT, Reply, action, options};
+use harness::{FakeAgent, FakeProvider, Options, ROOT, Reply, action, options};
 use serde_json::Value;
 use uuid::Uuid;
 use zbus::OwnedObjectPath;
@@ -109,6 +109,44 @@ async fn an_outgoing_call_is_told_as_it_ended_and_is_never_missed() -> Result<()
     let all = ["remote-ended", "unanswered", "busy"].map(|reason| ["outgoing", "", reason]);
     assert_eq!(said, all);
     assert_eq!(json(&desk, &["history", "--missed"]).await?["calls"], Value::Array(vec![]));
+    Ok(())
+}
+
+/// By a program of the user's that is asked about each call.
+#[tokio::test]
+async fn what_a_screener_turned_away_is_told_by_its_ground() -> Result<()> {
+    let desk = Desk::with(CONFIG).await?;
+    let screener = FakeAgent::with(desk.bus(), &["screening"]).await?;
+    let phone = app(&desk, "Caller").await?;
+    let mut calls = Vec::new();
+    for (nth, (ground, error)) in
+        [("block-list", "FilteredByBlockList"), ("screening", "FilteredByScreening")]
+            .into_iter()
+            .enumerate()
+    {
+        let answer = async {
+            let asked = screener.asked("Screen", nth + 1).await?;
+            let answer = [
+                ("verdict", "reject".into()),
+                ("reason", ground.into()),
+                ("detail", "+49301".into()),
+            ];
+            anyhow::Ok(screener.answer(&asked, answer).await?)
+        };
+        let (uuid, answered) = tokio::join!(refused(&phone, error), answer);
+        answered?;
+        calls.push(uuid?);
+    }
+    let _agent = desk.agent("history").await?;
+    has(&desk, &calls).await?;
+    let told = json(&desk, &["history"]).await?;
+    let missed: Vec<_> =
+        told["calls"].as_array().context("a list")?.iter().map(|c| &c["missed"]).collect();
+    assert_eq!(missed, ["screened", "blocked"]);
+    let why = json(&desk, &["why", &calls[0]]).await?;
+    let entry =
+        why["causes"].as_array().context("a list")?.iter().find(|cause| cause["cause"] == "listed");
+    assert_eq!(entry.context("the list")?["said"], "+49301", "{why}");
     Ok(())
 }
 

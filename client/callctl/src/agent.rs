@@ -29,6 +29,9 @@ impl Agent {
     }
 }
 
+/// Where a part of the agent is not there.
+const UNSERVED: [&str; 3] = [".UnknownObject", ".UnknownInterface", ".UnknownMethod"];
+
 pub fn failure(error: zbus::Error) -> Failure {
     let gone = "org.freedesktop.DBus.Error.ServiceUnknown";
     match Error::from_zbus(&error) {
@@ -36,6 +39,12 @@ pub fn failure(error: zbus::Error) -> Failure {
             "the agent of this session is not running: nobody owns {AGENT_BUS_NAME} on the session bus"
         )),
         Some(error) if error.kind().is_some() => refused(&error),
+        Some(error) if UNSERVED.iter().any(|name| error.name.as_str().ends_with(name)) => {
+            Failure::refused(
+                "the agent of this session does not serve that: it was started without that part, or another \
+                 program has taken its role",
+            )
+        }
         Some(error) => Failure::refused(error.to_string()),
         None => absent(error.to_string()),
     }

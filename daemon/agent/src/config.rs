@@ -100,7 +100,7 @@ pub struct History {
 }
 
 impl Default for History {
-    /// A year, and more calls than most people have in one: a few megabytes.
+    /// A year, and more calls than most people have in one: some ten megabytes with their causes.
     fn default() -> Self {
         History { days: 365, calls: 10_000 }
     }

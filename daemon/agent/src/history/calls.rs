@@ -214,7 +214,7 @@ impl Filter {
             }
         }
         if let Some(call) = &self.call {
-            condition.push_str(" AND (substr(call, 1, length(:call)) = :call OR id = :call)");
+            condition.push_str(" AND (call >= :call AND call < :call || 'g' OR id = :call)");
             values.push((":call", call));
         }
         if self.missed {

@@ -48,6 +48,7 @@ pub(super) const STEPS: [&str; VERSION as usize] = ["
     CREATE TABLE notes (at INTEGER NOT NULL, what TEXT NOT NULL) STRICT;
 ", "
     ALTER TABLE calls ADD COLUMN why BLOB;
+    CREATE INDEX calls_by_call ON calls (call);
 "];
 
 /// Why something could not be read or written.
@@ -120,12 +121,11 @@ impl Store {
 
     fn open(&self) -> Result<Connection, StoreError> {
         DirBuilder::new().recursive(true).mode(0o700).create(&self.folder)?;
+        make_private(&self.folder, 0o700)?;
         let path = self.folder.join(FILE);
         // SQLite gives its journal the rights of the file.
-        let made = OpenOptions::new().append(true).create(true).mode(0o600).open(&path)?;
-        if made.metadata()?.permissions().mode() & 0o077 != 0 {
-            made.set_permissions(Permissions::from_mode(0o600))?;
-        }
+        OpenOptions::new().append(true).create(true).mode(0o600).open(&path)?;
+        make_private(&path, 0o600)?;
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let mut file = Connection::open_with_flags(&path, flags)?;
         file.execute_batch(
@@ -159,6 +159,14 @@ impl Store {
         }
         warn!(file = %aside.display(), "the history is damaged; it is set aside, and a new one begins");
         self.change(|file| note(file, "damaged"))
+    }
+}
+
+/// Also where somebody made it otherwise before.
+fn make_private(path: &Path, mode: u32) -> io::Result<()> {
+    match fs::metadata(path)?.permissions().mode() & 0o077 {
+        0 => Ok(()),
+        _ => fs::set_permissions(path, Permissions::from_mode(mode)),
     }
 }
 

@@ -80,8 +80,13 @@ fn a_call_is_kept_once_and_comes_back_as_it_was() {
     let found = history.store.change(|file| calls::find(file, &Filter::default(), 9)).unwrap();
     assert_eq!((found.len(), found[0].lost), (1, 4));
     let folder = top.path().join("callarbiter");
-    for (path, mode) in [(folder.clone(), 0o700), (folder.join("history.sqlite"), 0o600)] {
-        assert_eq!(fs::metadata(path).unwrap().permissions().mode() & 0o777, mode);
+    let paths = [(folder.clone(), 0o700), (folder.join("history.sqlite"), 0o600)];
+    for opened in [false, true] {
+        for (path, mode) in &paths {
+            assert_eq!(fs::metadata(path).unwrap().permissions().mode() & 0o777, *mode, "{opened}");
+            fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        all(&history);
     }
     assert_eq!(fs::read_dir(folder).unwrap().count(), 1, "no journal is left");
 }
