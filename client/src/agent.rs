@@ -86,6 +86,15 @@ impl Agent {
             .await
     }
 
+    /// Says what the user wants of their calls, all of it: for every call, and rule by rule; with
+    /// [`Role::Preferences`].
+    pub async fn set_preferences(&self, choices: &Dict, rules: &[Dict]) -> Result<()> {
+        self.tell(async |arbiter| {
+            arbiter.owner.manager().await?.set_preferences(choices, rules, &Dict::new()).await
+        })
+        .await
+    }
+
     /// Says what the user decided about an app; with [`Role::Consent`].
     pub async fn set_authorization(&self, app_id: &str, word: &Authorization) -> Result<()> {
         self.tell(async |arbiter| {

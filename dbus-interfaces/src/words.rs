@@ -332,6 +332,8 @@ words! {
         History = "history",
         /// Looks at incoming calls before the user is told; any number of agents.
         Screening = "screening",
+        /// Has the user's own rules; one.
+        Preferences = "preferences",
     }
 }
 

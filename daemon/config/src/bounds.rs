@@ -4,7 +4,7 @@
 
 use std::ops::RangeInclusive;
 
-use callarbiter_core::{Deadlines, Limits};
+use callarbiter_core::{Allowance, Deadlines, Limits};
 
 use super::Config;
 
@@ -78,6 +78,20 @@ pub const LIMITS: &[Number] = numbers! {
     // Far above what one CPU can do: no limit.
     "reports-per-second" 1..=1_000_000 => |c| &mut limits(c).reports_per_second;
 };
+
+/// `[preferences]`, beside what is left to users.
+pub const PREFERENCES: &[Number] = numbers! {
+    // Each is compared for each call of its user.
+    "rules" 0..=128 => |c| &mut allowance(c).rules;
+    "ring-ms-min" SHORTEST..=10 * MINUTE => |c| &mut allowance(c).ring_least.0;
+    "ring-ms-max" SHORTEST..=10 * MINUTE => |c| &mut allowance(c).ring_most.0;
+    "answer-after-ms-min" 0..=MINUTE => |c| &mut allowance(c).answer_least.0;
+    "priority-max" 0..=9 => |c| &mut allowance(c).priority_most;
+};
+
+fn allowance(config: &mut Config) -> &mut Allowance {
+    &mut config.settings.allowance
+}
 
 fn deadlines(config: &mut Config) -> &mut Deadlines {
     &mut config.settings.deadlines

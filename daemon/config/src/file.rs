@@ -11,16 +11,16 @@ use std::{
     sync::Arc,
 };
 
-use callarbiter_core::{AfterRemoteEnd, AuthorizationPolicy, WhenBusy};
+use callarbiter_core::{AfterRemoteEnd, Allowance, AuthorizationPolicy, WhenBusy};
 use callarbiter_dbus::limits;
 use serde::Deserialize;
 use toml::Spanned;
 
 use super::{
     Config, ConfigError,
-    bounds::{DEADLINES, LIMITS, Number},
+    bounds::{DEADLINES, LIMITS, Number, PREFERENCES},
     problem::Problem,
-    rules,
+    rules::{self, each},
 };
 
 /// Far above a file of ten thousand decisions: nothing that was written by hand.
@@ -38,7 +38,7 @@ pub fn merge(file: &Path, config: &mut Config) -> Result<(), ConfigError> {
     merge_text(&text, config).map_err(|problem| ConfigError::within(file, &text, problem))
 }
 
-fn read(file: &Path) -> io::Result<String> {
+pub(crate) fn read(file: &Path) -> io::Result<String> {
     let mut text = String::new();
     File::open(file)?.take(LONGEST + 1).read_to_string(&mut text)?;
     if text.len() as u64 > LONGEST {
@@ -68,6 +68,8 @@ struct Document {
     limits: Values,
     #[serde(default)]
     policy: Policy,
+    #[serde(default)]
+    preferences: Values,
     #[serde(default)]
     emergency: Emergency,
     #[serde(default)]
@@ -102,11 +104,12 @@ struct Agents {
 
 impl Document {
     fn merge(self, config: &mut Config) -> Result<(), Problem> {
+        merge_allowance(&self.preferences, config)?;
         for (key, value) in &self.deadlines {
-            merge_number("deadlines", DEADLINES, key, value, config)?;
+            merge_number("deadlines", &[], DEADLINES, key, value, config)?;
         }
         for (key, value) in &self.limits {
-            merge_number("limits", LIMITS, key, value, config)?;
+            merge_number("limits", &[], LIMITS, key, value, config)?;
         }
         let policy = &mut config.settings.policy;
         if let Some(value) = self.authorization {
@@ -150,8 +153,38 @@ impl Document {
     }
 }
 
+/// `[preferences]`: what users may decide, and within which bounds.
+fn merge_allowance(table: &Values, config: &mut Config) -> Result<(), Problem> {
+    for (key, value) in table {
+        if key.get_ref() == "allow" {
+            let nothing = value.get_ref().as_array().is_some_and(Vec::is_empty);
+            let choices = if nothing { Vec::new() } else { each("allow", value, choice)? };
+            config.settings.allowance.choices = choices;
+        } else {
+            merge_number("preferences", &["allow"], PREFERENCES, key, value, config)?;
+        }
+    }
+    let Allowance { ring_least: least, ring_most: most, .. } = &config.settings.allowance;
+    match table.keys().find(|key| key.get_ref().starts_with("ring")) {
+        Some(key) if least > most => {
+            let (least, most) = (least.0, most.0);
+            let message = format!("ring-ms-min ({least}) must not be above ring-ms-max ({most})");
+            Err(Problem::at(key.span(), message))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn choice(text: &str) -> Result<&'static str, &'static str> {
+    Allowance::all().find(|known| *known == text).ok_or(
+        "what users may decide is wanted: ring, ring-ms, answer-after-ms, priority, when-busy, after-remote-end, \
+         when-hold-fails, ringing, do-not-disturb",
+    )
+}
+
 fn merge_number(
     table: &str,
+    others: &[&str],
     numbers: &[Number],
     key: &Spanned<String>,
     value: &Value,
@@ -160,7 +193,8 @@ fn merge_number(
     // Both spellings are in use elsewhere; refusing one would only cost a second try.
     let name = key.get_ref().replace('_', "-");
     let Some(number) = numbers.iter().find(|number| number.key == name) else {
-        let known: Vec<&str> = numbers.iter().map(|number| number.key).collect();
+        let known = numbers.iter().map(|number| number.key);
+        let known: Vec<&str> = others.iter().copied().chain(known).collect();
         let message = format!(
             "[{table}] has no key {key:?}; it has {}",
             known.join(", "),

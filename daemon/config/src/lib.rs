@@ -5,7 +5,9 @@
 //! configuration is nobody's intention.
 
 mod bounds;
+pub mod edit;
 mod file;
+pub mod preferences;
 mod problem;
 mod rules;
 pub mod zone;

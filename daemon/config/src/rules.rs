@@ -1,4 +1,4 @@
-//! `[[rule]]`: the keys of a rule and what may stand there.
+//! `[[rule]]`: the keys of a rule and what may stand there, the administrator's or a user's.
 //!
 //! Owns their spelling and their bounds, and how the rules of several files add up. What they do is the core's.
 
@@ -70,7 +70,10 @@ fn rule(table: &Spanned<Values>) -> Result<Rule, Problem> {
     let mut beside = None;
     for (key, value) in table.get_ref() {
         let name = key.get_ref().replace('_', "-");
-        let (when, then) = (&mut rule.when, &mut rule.then);
+        if effect(&name, value, &mut rule.then)? {
+            continue;
+        }
+        let when = &mut rule.when;
         match name.as_str() {
             "name" => rule.name = title(value)?.into(),
             "apps" => when.apps = each(&name, value, app)?,
@@ -81,20 +84,7 @@ fn rule(table: &Spanned<Values>) -> Result<Rule, Problem> {
             "locked" => when.locked = Some(truth(&name, value)?),
             "do-not-disturb" => when.do_not_disturb = Some(truth(&name, value)?),
             "foreground" => when.foreground = Some(truth(&name, value)?),
-            "ring" => then.ring = Some(word(&name, value, RING)?),
-            "ring-ms" => then.ring_time = Some(Millis(number(&name, value, 100, 600_000)?)),
-            "answer-after-ms" => {
-                let after = Millis(number(&name, value, 0, 60_000)?);
-                then.answer = Some(AutoAnswer { after, beside: false });
-            }
             "answer-beside" => beside = Some((truth(&name, value)?, key.span())),
-            "priority" => {
-                then.priority = Some(u8::try_from(number(&name, value, 0, 9)?).unwrap_or_default());
-            }
-            "when-busy" => then.when_busy = Some(word(&name, value, WHEN_BUSY)?),
-            "after-remote-end" => then.after_end = Some(word(&name, value, AFTER_REMOTE_END)?),
-            "when-hold-fails" => then.hold_failed = Some(word(&name, value, HOLD_FAILED)?),
-            "ringing" => then.ringing = Some(number(&name, value, 0, 256)?),
             _ => {
                 let known = KEYS.join(", ");
                 let message = format!("a rule has no key {:?}; it has {known}", key.get_ref());
@@ -113,6 +103,27 @@ fn rule(table: &Spanned<Values>) -> Result<Rule, Problem> {
     }
     sensible(&rule).map_err(|message| Problem::at(table.span(), message))?;
     Ok(rule)
+}
+
+/// One effect; false: there is no such effect.
+pub fn effect(name: &str, value: &Value, then: &mut Then) -> Result<bool, Problem> {
+    match name {
+        "ring" => then.ring = Some(word(name, value, RING)?),
+        "ring-ms" => then.ring_time = Some(Millis(number(name, value, 100, 600_000)?)),
+        "answer-after-ms" => {
+            let after = Millis(number(name, value, 0, 60_000)?);
+            then.answer = Some(AutoAnswer { after, beside: false });
+        }
+        "priority" => {
+            then.priority = Some(u8::try_from(number(name, value, 0, 9)?).unwrap_or_default());
+        }
+        "when-busy" => then.when_busy = Some(word(name, value, WHEN_BUSY)?),
+        "after-remote-end" => then.after_end = Some(word(name, value, AFTER_REMOTE_END)?),
+        "when-hold-fails" => then.hold_failed = Some(word(name, value, HOLD_FAILED)?),
+        "ringing" => then.ringing = Some(number(name, value, 0, 256)?),
+        _ => return Ok(false),
+    }
+    Ok(true)
 }
 
 /// What each key by itself cannot tell.
@@ -175,7 +186,7 @@ fn number(key: &str, value: &Value, least: u32, most: u32) -> Result<u32, Proble
 }
 
 /// Each text of a list; what is wrong with one is told without it: it may be somebody's number.
-fn each<T>(
+pub fn each<T>(
     key: &str,
     value: &Value,
     entry: fn(&str) -> Result<T, &'static str>,

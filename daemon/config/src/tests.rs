@@ -3,11 +3,11 @@
 
 use std::{fs, sync::Arc};
 
-use callarbiter_core::{AfterRemoteEnd, AuthorizationPolicy, Millis, WhenBusy};
+use callarbiter_core::{AfterRemoteEnd, Allowance, AuthorizationPolicy, Millis, WhenBusy};
 use tempfile::TempDir;
 
 use super::{
-    bounds::{DEADLINES, LIMITS},
+    bounds::{DEADLINES, LIMITS, PREFERENCES},
     *,
 };
 
@@ -33,6 +33,9 @@ fn the_shipped_file_shows_every_key() {
     };
     assert_eq!(keys("deadlines"), known(DEADLINES));
     assert_eq!(keys("limits"), known(LIMITS));
+    let mut own = known(PREFERENCES);
+    own.insert("allow".to_owned());
+    assert_eq!(keys("preferences"), own);
     assert_eq!(keys("policy").len(), 3);
     assert_eq!(keys("emergency").len(), 2);
     assert_eq!(keys("agents").len(), 2);
@@ -42,12 +45,12 @@ fn the_shipped_file_shows_every_key() {
     let mut known = super::rules::KEYS.to_vec();
     known.sort_unstable();
     assert_eq!(keys, known);
-    assert_eq!(shown.len(), 8);
+    assert_eq!(shown.len(), 9);
 }
 
 #[test]
 fn each_default_lies_within_its_bounds() {
-    for number in DEADLINES.iter().chain(LIMITS) {
+    for number in DEADLINES.iter().chain(LIMITS).chain(PREFERENCES) {
         let value = *(number.place)(&mut Config::default());
         assert!(number.range.contains(&value), "{} {value}", number.key);
     }
@@ -74,6 +77,13 @@ fn every_key_arrives() {
         [emergency]
         handles = ["tel:112"]
         providers = ["org.x.Phone"]
+        [preferences]
+        allow = ["ring", "do-not-disturb"]
+        rules = 3
+        ring-ms-min = 10_000
+        ring-ms-max = 20_000
+        answer-after-ms-min = 0
+        priority-max = 4
         [agents]
         units = ["org.gnome.Shell@wayland.service"]
         control = ["org.x.Remote"]
@@ -93,6 +103,15 @@ fn every_key_arrives() {
     assert_eq!(settings.policy.correlated, [[Arc::from("org.x.Phone"), Arc::from("org.x.Bridge")]]);
     assert_eq!(settings.policy.emergency.handles, [Arc::from("tel:112")]);
     assert_eq!(settings.policy.emergency.providers, [Arc::from("org.x.Phone")]);
+    let allowance = Allowance {
+        choices: vec!["ring", "do-not-disturb"],
+        rules: 3,
+        ring_least: Millis(10_000),
+        ring_most: Millis(20_000),
+        answer_least: Millis(0),
+        priority_most: 4,
+    };
+    assert_eq!(settings.allowance, allowance);
     assert!(config.access.agent_units.contains("org.gnome.Shell@wayland.service"));
     assert!(config.access.controllers.contains("org.x.Remote"));
 }
@@ -118,6 +137,10 @@ fn mistakes_are_named_with_their_place() {
         ("[policy]\nwhen-busy = \"resume\"", "2:13", ["when-busy is \"resume\"", "\"refuse\" or \"end\""]),
         ("[policy]\nhold = true", "2:1", ["hold", "`when-busy`"]),
         ("[policy]\ncorrelated = [[\"a.b\", \"a.b\"]]", "2:15", ["two different", ""]),
+        ("[preferences]\nallow = [\"ring\", \"rings\"]", "2:9", ["entry 2 of allow", "ring-ms, answer-after-ms"]),
+        ("[preferences]\nring = 5", "2:1", ["has no key \"ring\"", "allow, rules, ring-ms-min"]),
+        ("[preferences]\nring-ms-max = 1000", "2:1", ["ring-ms-min (5000)", "above ring-ms-max (1000)"]),
+        ("[preferences]\npriority-max = 10", "2:16", ["priority-max is 10", "from 0 to 9"]),
         ("[emergency]\nhandles = [\"tel:1\\n\"]", "2:12", ["control characters", "tel:112"]),
         ("[agents]\nunits = [\"agent\"]", "2:10", ["\"agent\" is not a unit", "callarbiter-agent.service"]),
         ("[agents]\nunits = [\"a*.service\"]", "2:10", ["the whole name", ""]),
@@ -202,6 +225,12 @@ fn a_private_bus_is_open_unless_its_file_says_otherwise() {
     let closed = Sources::for_private_bus(Some(file)).load().unwrap();
     assert_eq!(closed.settings.policy.authorization, AuthorizationPolicy::Ask);
     assert!(!closed.access.agents_anywhere);
+}
+
+#[test]
+fn users_may_be_left_nothing() {
+    let config = loaded("[preferences]\nallow = []").unwrap();
+    assert!(config.settings.allowance.choices.is_empty());
 }
 
 /// The shipped file with its keys made live; prose has a space after its `#`.

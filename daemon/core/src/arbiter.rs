@@ -105,6 +105,9 @@ impl Arbiter {
             Input::SetDoNotDisturb { caller, mode, allow } => {
                 self.turn(now, caller.uid, effects, |d| d.set_do_not_disturb(caller, mode, &allow))
             }
+            Input::SetPreferences { caller, preferences } => {
+                self.turn(now, caller.uid, effects, |d| d.set_preferences(caller, preferences))
+            }
             Input::AgentReply { caller, request, answer } => {
                 self.turn(now, caller.uid, effects, |d| d.agent_reply(caller, request, answer))
             }

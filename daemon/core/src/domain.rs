@@ -14,8 +14,8 @@ use uuid::Uuid;
 
 use crate::{
     AudioSession, Call, CallId, CallRef, CallState, DoNotDisturb, Group, GroupId, Millis, Now,
-    Object, Peer, Provider, ProviderId, Record, RequestId, Role, Settings, Transaction,
-    TransactionId, Uid,
+    Object, Peer, Preferences, Provider, ProviderId, Record, RequestId, Role, Settings,
+    Transaction, TransactionId, Uid,
     batch::Batch,
     choice::Uses,
     consent::Decision,
@@ -67,6 +67,8 @@ pub struct Domain {
     pub(crate) roles: BTreeMap<Role, Vec<Peer>>,
     pub(crate) do_not_disturb: DoNotDisturb,
     pub(crate) allowed: Whole<Allowed>,
+    /// The user's own rules and choices.
+    pub(crate) preferences: Whole<Preferences>,
     /// Calls that were not to disturb, the oldest first.
     pub(crate) suppressed: Kept<u64, Suppressed>,
     /// What the user said about apps, the oldest first.

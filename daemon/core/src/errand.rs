@@ -274,7 +274,7 @@ impl Domain {
             Role::History => self.recording_starts(),
             // Calls that ring already have passed.
             Role::Screening => {}
-            Role::Ui | Role::Dnd | Role::Headset | Role::Identity => {}
+            Role::Ui | Role::Dnd | Role::Headset | Role::Identity | Role::Preferences => {}
         }
     }
 

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::{
     AgentAnswer, Authorization, CallId, CallState, Capabilities, Direction, EndReason, Endpoint,
-    Peer, Private, ProviderId, RequestId, Settings, TransactionId, Uid,
+    Peer, Preferences, Private, ProviderId, RequestId, Settings, TransactionId, Uid,
 };
 
 /// One thing that happened.
@@ -28,6 +28,8 @@ pub enum Input {
     TakeRoles { caller: Caller, roles: Vec<Role> },
     /// The holder of role `dnd` says what the desktop shows; these handles ring all the same.
     SetDoNotDisturb { caller: Caller, mode: DoNotDisturb, allow: Vec<Private> },
+    /// The holder of role `preferences` says what the user wants, all of it.
+    SetPreferences { caller: Caller, preferences: Preferences },
     /// An agent answers what it was asked.
     AgentReply { caller: Caller, request: RequestId, answer: AgentAnswer },
     /// The holder of role `audio` says where the sound can go, and where it goes.
@@ -334,6 +336,8 @@ pub enum Role {
     History,
     /// Looks at incoming calls before the user is told; any number of agents.
     Screening,
+    /// Has the user's own rules; one.
+    Preferences,
 }
 
 impl Role {
@@ -350,6 +354,7 @@ impl Role {
             Role::Audio => "audio",
             Role::History => "history",
             Role::Screening => "screening",
+            Role::Preferences => "preferences",
         }
     }
 

@@ -423,6 +423,8 @@ impl Domain {
         must(self.suppressed.len() <= crate::quiet::SUPPRESSED, "too many suppressed")?;
         must(self.decisions.len() <= crate::consent::DECISIONS, "too many decisions")?;
         must(self.records.len() <= crate::record::WAITING, "too many records")?;
+        let texts = self.preferences.get().texts() <= crate::preferences::TEXTS;
+        must(texts, "too many texts of preferences")?;
         must(self.uses.len() <= crate::choice::USES, "too many uses")?;
         let queue = 2 * most(own.requests_per_call, usual.requests_per_call);
         must(self.calls.values().all(|c| c.requests.len() <= queue), "too many requests")?;

@@ -34,6 +34,7 @@ mod memory;
 mod names;
 mod plan;
 mod policy;
+mod preferences;
 mod private;
 mod provider;
 mod quiet;
@@ -81,6 +82,7 @@ pub use policy::{
     AutoAnswer, Busy, Contacts, Days, Handles, HoldFailed, Hours, Moment, Pattern, Ring, Rule,
     Then, Treatment, USUAL, When, Zone,
 };
+pub use preferences::{Allowance, EVERY_CALL, Preferences};
 pub use private::Private;
 pub use provider::Provider;
 pub use record::{Missed, Record};

@@ -1,17 +1,17 @@
-//! The administrator's rules: an ordered list, each with conditions and effects.
+//! Rules: an ordered list, each with conditions and effects; the administrator's first, the user's own behind them.
 //!
 //! Owns when a rule matches and how several add up: of each effect, the first matching rule that says something
-//! about it decides. What an effect does to a call is [`crate::treatment`]'s; reading rules from a file is the
-//! shell's work.
+//! about it decides. What an effect does to a call is [`crate::treatment`]'s, what users may decide
+//! [`crate::preferences`]'; reading rules from a file is the shell's work.
 
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{AfterRemoteEnd, Direction, Millis, Private, handle};
+use crate::{AfterRemoteEnd, Allowance, Decider, Direction, Millis, Private, handle};
 
 /// One rule.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Rule {
     /// By what name a decision tells where it comes from.
     pub name: Arc<str>,
@@ -22,7 +22,7 @@ pub struct Rule {
 }
 
 /// Conditions; all that are given must hold.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct When {
     /// The app is one of these; none: any.
     pub apps: Vec<Pattern>,
@@ -43,7 +43,7 @@ pub struct When {
 }
 
 /// People, as a rule knows them.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Contacts {
     /// In the user's address book, as far as it has answered.
     Known,
@@ -56,15 +56,15 @@ pub enum Contacts {
 }
 
 /// A text in which each `*` stands for any text.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Pattern(Arc<str>);
 
 /// Handles, exactly or with `*`.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Handles(Private);
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Handles(#[serde(with = "crate::private::stored")] Private);
 
 /// From one minute of the day up to another; over midnight where that is not later.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hours {
     /// The first minute.
     pub from: u16,
@@ -73,7 +73,7 @@ pub struct Hours {
 }
 
 /// A set of days, Monday first.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Days(u8);
 
 /// What local time is: how many seconds ahead of UTC, at first and from each of these seconds on. The core has
@@ -140,6 +140,9 @@ pub enum HoldFailed {
 struct Decided {
     effect: u8,
     rule: Arc<str>,
+    /// Whose rule it is.
+    #[serde(default)]
+    by: Decider,
 }
 
 /// What rules decided of one call when it began. It is the call's own: new rules do not change it.
@@ -153,19 +156,33 @@ pub struct Treatment {
 macro_rules! effects {
     ($($(#[$about:meta])* $word:literal $field:ident: $kind:ty,)*) => {
         /// Effects; what is not given is left to later rules, and in the end to the settings.
-        #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
         pub struct Then {
             $($(#[$about])* pub $field: Option<$kind>,)*
         }
 
-        const WORDS: &[&str] = &[$($word,)*];
+        /// The effects by their names, in the order of their numbers.
+        pub(crate) const WORDS: &[&str] = &[$($word,)*];
+
+        impl Then {
+            /// The names of those that are given.
+            pub fn given(&self) -> impl Iterator<Item = &'static str> {
+                let given = [$(self.$field.is_some(),)*];
+                WORDS.iter().copied().zip(given).filter_map(|(word, given)| given.then_some(word))
+            }
+
+            /// Only those that are wanted.
+            pub(crate) fn only(self, wanted: impl Fn(&str) -> bool) -> Then {
+                Then { $($field: self.$field.filter(|_| wanted($word)),)* }
+            }
+        }
 
         impl Treatment {
-            fn add(&mut self, rule: &Rule) {
+            fn add(&mut self, name: &Arc<str>, then: &Then, by: Decider) {
                 let mut effect = 0;
-                $(if self.then.$field.is_none() && rule.then.$field.is_some() {
-                    self.then.$field = rule.then.$field;
-                    self.by.push(Decided { effect, rule: rule.name.clone() });
+                $(if self.then.$field.is_none() && then.$field.is_some() {
+                    self.then.$field = then.$field;
+                    self.by.push(Decided { effect, rule: name.clone(), by });
                 }
                 effect += 1;)*
                 debug_assert_eq!(usize::from(effect), WORDS.len());
@@ -195,27 +212,27 @@ effects! {
 }
 
 impl Treatment {
-    /// Which effects it has, and by which rules.
-    pub fn rules(&self) -> impl Iterator<Item = (&'static str, &str)> {
+    /// Which effects it has, by which rules, and whose those are.
+    pub fn rules(&self) -> impl Iterator<Item = (&'static str, &str, Decider)> {
         let word = |by: &Decided| WORDS.get(usize::from(by.effect)).copied().unwrap_or_default();
-        self.by.iter().map(move |by| (word(by), &*by.rule))
+        self.by.iter().map(move |by| (word(by), &*by.rule, by.by))
     }
 
-    /// The names of the rules, each once.
-    pub(crate) fn names(&self) -> impl Iterator<Item = &Arc<str>> {
-        let mut names: Vec<&Arc<str>> = Vec::new();
-        for by in &self.by {
-            if !names.contains(&&by.rule) {
-                names.push(&by.rule);
+    /// The names of the rules, each once, with whose it is.
+    pub(crate) fn names(&self) -> impl Iterator<Item = (&Arc<str>, Decider)> {
+        let mut names: Vec<(&Arc<str>, Decider)> = Vec::new();
+        for Decided { rule, by, .. } in &self.by {
+            if !names.contains(&(rule, *by)) {
+                names.push((rule, *by));
             }
         }
         names.into_iter()
     }
 
-    /// The rule that decided this effect.
-    pub(crate) fn rule(&self, effect: &str) -> &str {
-        let found = self.rules().find(|(word, _)| *word == effect);
-        found.map_or("", |(_, rule)| rule)
+    /// The rule that decided this effect, and whose it is.
+    pub(crate) fn rule(&self, effect: &str) -> (&str, Decider) {
+        let found = self.rules().find(|(word, ..)| *word == effect);
+        found.map_or_else(Default::default, |(_, rule, by)| (rule, by))
     }
 }
 
@@ -234,12 +251,27 @@ pub(crate) struct Facts<'a> {
     pub foreground: bool,
 }
 
-/// What these rules decide of such a call; none: nothing.
-pub(crate) fn decide(rules: &[Rule], facts: &Facts) -> Option<Box<Treatment>> {
+/// What these rules decide of such a call, and the user's own behind them; none: nothing.
+pub(crate) fn decide(
+    rules: &[Rule],
+    own: &[Rule],
+    allowance: &Allowance,
+    facts: &Facts,
+) -> Option<Box<Treatment>> {
     let key = handle::key(facts.handle);
     let mut treatment: Option<Box<Treatment>> = None;
-    for rule in rules.iter().filter(|rule| rule.when.holds(facts, &key)) {
-        treatment.get_or_insert_default().add(rule);
+    let rules = rules.iter().map(|rule| (rule, Decider::Administrator));
+    for (rule, by) in rules.chain(own.iter().map(|rule| (rule, Decider::User))) {
+        if !rule.when.holds(facts, &key) {
+            continue;
+        }
+        let then = match by {
+            Decider::Administrator => rule.then,
+            Decider::User => allowance.within(rule.then),
+        };
+        if then != Then::default() {
+            treatment.get_or_insert_default().add(&rule.name, &then, by);
+        }
     }
     treatment
 }

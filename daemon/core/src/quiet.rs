@@ -52,6 +52,7 @@ impl Domain {
         let mut keys: Vec<Private> = allow.iter().map(handle::key).collect();
         keys.retain(|key| !key.is_empty());
         self.disturb(mode, keys);
+        let mode = self.disturbs();
         if mode == DoNotDisturb::Off {
             return Ok(Reply::Done);
         }
@@ -86,15 +87,16 @@ impl Domain {
         provider: ProviderId,
         handle: &Private,
     ) -> (DoNotDisturb, Option<Exception>) {
-        if self.do_not_disturb == DoNotDisturb::Off {
+        let mode = self.disturbs();
+        if mode == DoNotDisturb::Off {
             return (DoNotDisturb::Off, None);
         }
         let key = handle::key(handle);
         if key.is_empty() {
-            return (self.do_not_disturb, None);
+            return (mode, None);
         }
         let Some(app) = self.providers.get(&provider).map(|p| p.app.clone()) else {
-            return (self.do_not_disturb, None);
+            return (mode, None);
         };
         let again = |s: &Suppressed| s.app == app && s.key == key && s.until > self.now.mono;
         if self.is_allowed(&key) {
@@ -108,12 +110,12 @@ impl Domain {
         if self.suppressed.len() > SUPPRESSED {
             self.suppressed.pop_first();
         }
-        (self.do_not_disturb, None)
+        (mode, None)
     }
 
     /// What it makes of a call that a screener let through it.
     pub(crate) fn urgently(&self) -> (DoNotDisturb, Option<Exception>) {
-        let disturbs = self.do_not_disturb != DoNotDisturb::Off;
+        let disturbs = self.disturbs() != DoNotDisturb::Off;
         (DoNotDisturb::Off, disturbs.then_some(Exception::Allowed))
     }
 

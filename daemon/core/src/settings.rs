@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Millis, Rule, Zone};
+use crate::{Allowance, Millis, Rule, Zone};
 
 /// Everything that configuration decides.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -17,6 +17,8 @@ pub struct Settings {
     pub limits: Limits,
     /// What to do where more than one thing would be right.
     pub policy: Policy,
+    /// What of that users decide for themselves.
+    pub allowance: Allowance,
     /// What local time is, for rules about the time of day.
     pub zone: Zone,
 }

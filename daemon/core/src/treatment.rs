@@ -6,8 +6,8 @@
 use std::sync::Arc;
 
 use crate::{
-    Action, Call, CallId, CallRef, CallState, Caller, Cause, Direction, DoNotDisturb, Domain,
-    Error, Missed, Notice, Origin, Peer, Private, ProviderId, Refusal, Requested, Silenced,
+    Action, Call, CallId, CallRef, CallState, Caller, Cause, Decider, Direction, DoNotDisturb,
+    Domain, Error, Missed, Notice, Origin, Peer, Private, ProviderId, Refusal, Requested, Silenced,
     incoming::TurnedAway,
     policy::{AutoAnswer, Busy, Facts, HoldFailed, Ring, Rule, Treatment, USUAL, decide},
     timers::Due,
@@ -53,8 +53,8 @@ impl Domain {
         direction: Direction,
         known: bool,
     ) -> Option<Box<Treatment>> {
-        let rules = &self.settings.policy.rules;
-        if rules.is_empty() || self.is_emergency(app, handle) {
+        let (rules, own) = (&self.settings.policy.rules, &self.preferences.get().rules);
+        if rules.is_empty() && own.is_empty() || self.is_emergency(app, handle) {
             return None;
         }
         let facts = Facts {
@@ -67,7 +67,7 @@ impl Domain {
             do_not_disturb: self.do_not_disturb != DoNotDisturb::Off,
             foreground: self.is_foreground(),
         };
-        decide(rules, &facts)
+        decide(rules, own, &self.settings.allowance, &facts)
     }
 
     /// The same by what a provider reports, or is asked to call.
@@ -102,14 +102,21 @@ impl Domain {
             Some(most) if full(most) => (Error::Busy, Missed::Busy, "ringing"),
             _ => return None,
         };
-        let rule: Arc<str> = treatment.rule(effect).into();
+        let (rule, by) = treatment.rule(effect);
+        let rule: Arc<str> = rule.into();
         let why = match error {
             Error::Busy => "is busy; tell the far end `busy`",
             _ => "does not take this call; decline it",
         };
-        let why = format!("by the administrator's rule {rule:?} the user {why}");
+        let why = match by {
+            Decider::Administrator => {
+                format!("by the administrator's rule {rule:?} the user {why}")
+            }
+            // How a user calls their own rules is not an app's business.
+            Decider::User => format!("by a rule of their own the user {why}"),
+        };
         let detail = format!("rule {rule}");
-        let cause = (Cause::Rule, rule.into());
+        let cause = (Cause::rule_of(by), rule.into());
         Some(TurnedAway { missed, cause, detail, why: Refusal::new(error, why) })
     }
 
@@ -137,10 +144,11 @@ impl Domain {
     pub(crate) fn take_treatment(&mut self, id: CallId, treatment: Option<Box<Treatment>>) {
         let Some(treatment) = treatment else { return };
         let Some(call) = self.call_mut(id) else { return };
-        let rules: Vec<Arc<str>> = treatment.names().cloned().collect();
+        let rules: Vec<(Arc<str>, Decider)> =
+            treatment.names().map(|(name, by)| (name.clone(), by)).collect();
         call.treatment = Some(treatment);
-        for rule in rules {
-            self.because_of(id, Cause::Rule, rule.into());
+        for (rule, by) in rules {
+            self.because_of(id, Cause::rule_of(by), rule.into());
         }
     }
 
@@ -169,7 +177,8 @@ impl Domain {
     /// The address book says who it is, or takes it back: rules about that look again.
     pub(crate) fn treat_again(&mut self, id: CallId) {
         let depends = |rule: &Rule| rule.when.depends_on_contacts();
-        if !self.settings.policy.rules.iter().any(depends) {
+        let own = &self.preferences.get().rules;
+        if !self.settings.policy.rules.iter().chain(&**own).any(depends) {
             return;
         }
         let Some(call) = self.calls.get(&id).filter(|c| c.state == CallState::Ringing) else {
@@ -183,7 +192,7 @@ impl Domain {
         }
         let aloud =
             call.urgent || treatment.as_ref().is_some_and(|t| t.then.ring == Some(Ring::Aloud));
-        let quiet = self.do_not_disturb != DoNotDisturb::Off && !aloud;
+        let quiet = self.disturbs() != DoNotDisturb::Off && !aloud;
         self.timers.disarm(Due::AutoAnswer(id));
         if let Some(call) = self.call_mut(id) {
             call.treatment = None;

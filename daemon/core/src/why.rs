@@ -76,7 +76,7 @@ pub enum Cause {
     Listed { verdict: Verdict },
     /// A screener; the text is what it said.
     Screened { verdict: Verdict },
-    /// A rule of the configuration applied; the text is its name.
+    /// A rule of the administrator's applied; the text is its name.
     Rule,
     /// Whether its app may provide calls, and who said so.
     Authorization { authorization: Authorization, decider: Decider },
@@ -96,6 +96,8 @@ pub enum Cause {
     Restarted,
     /// It is over; the text is the detail.
     Ended { reason: EndReason },
+    /// A rule of the user's own applied; the text is its name.
+    OwnRule,
 }
 
 /// What is done to a call.
@@ -157,10 +159,11 @@ pub enum Verdict {
     Silence,
 }
 
-/// Who decided whether an app may provide calls.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// Who decided: whether an app may provide calls, or by a rule.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "each is named by what it is")]
 pub enum Decider {
+    #[default]
     Administrator,
     User,
 }
@@ -178,6 +181,16 @@ pub enum AgentSaid {
     TimedOut,
     /// Nobody holds the role.
     Nobody,
+}
+
+impl Cause {
+    /// A rule of theirs applied.
+    pub(crate) fn rule_of(by: Decider) -> Cause {
+        match by {
+            Decider::Administrator => Cause::Rule,
+            Decider::User => Cause::OwnRule,
+        }
+    }
 }
 
 impl Verb {

@@ -37,7 +37,7 @@ fn from(handle: &str) -> Update {
 /// Which rule decided this effect of the call.
 fn by<'a>(w: &'a World, n: u128, effect: &str) -> Option<&'a str> {
     let treatment = w.find(ALICE, n)?.treatment()?;
-    treatment.rules().find(|(word, _)| *word == effect).map(|(_, rule)| rule)
+    treatment.rules().find(|(word, ..)| *word == effect).map(|(_, rule, _)| rule)
 }
 
 fn silenced(w: &World, n: u128) -> Silenced {

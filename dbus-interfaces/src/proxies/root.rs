@@ -55,6 +55,9 @@ pub trait Manager {
     /// Says what the desktop shows; for the holder of role `dnd`.
     fn set_do_not_disturb(&self, enabled: bool, options: &Dict) -> zbus::Result<()>;
 
+    /// Says what the user wants of their calls; for the holder of role `preferences`.
+    fn set_preferences(&self, choices: &Dict, rules: &[Dict], options: &Dict) -> zbus::Result<()>;
+
     /// Says what the user decided about an app; for the holder of role `consent`.
     fn set_authorization(&self, app_id: &str, authorization: &str) -> zbus::Result<()>;
 

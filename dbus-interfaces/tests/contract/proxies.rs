@@ -137,6 +137,7 @@ async fn call_every_member(client: &Connection) -> zbus::Result<()> {
     manager.explain("", &options).await?;
     manager.start_call("tel:1", &options).await?;
     manager.set_do_not_disturb(true, &options).await?;
+    manager.set_preferences(&options, &[], &options).await?;
     manager.set_authorization("a", "denied").await?;
     manager.agent_reply("r", &options).await?;
     manager.set_endpoints(&[], "").await?;

@@ -48,6 +48,10 @@ pub fn op(bytes: &mut Bytes<'_>, view: &View) -> Op {
             mode: bytes.pick(&[DoNotDisturb::Off, DoNotDisturb::Quiet, DoNotDisturb::Refuse]),
             allow: bytes.one_in(3),
         },
+        25 if bytes.one_in(4) => Op::Prefer {
+            by: bytes.pick(&[By::Shell, By::Program]),
+            what: bytes.pick(&[Prefers::Nothing, Prefers::Own, Prefers::Eager, Prefers::TooMuch]),
+        },
         22 => Op::Seats { user: bytes.byte() % 2, seated: bytes.one_in(2) },
         23 => Op::Foreground { user: bytes.pick(&[None, Some(0), Some(1)]) },
         26 => Op::AgentReply {
@@ -72,6 +76,7 @@ pub fn op(bytes: &mut Bytes<'_>, view: &View) -> Op {
                     Rules::Strict,
                     Rules::Tight,
                     Rules::Asking,
+                    Rules::Ruled,
                 ]),
             },
             _ => Op::Pass { ms: bytes.pick(&[0, 1, 100, 1000, 2500, 5000, 10_000, 60_000]) },

@@ -52,10 +52,12 @@ pub(super) enum Kind {
     Why = 20,
     /// A call that is over and can still be explained; numbered as the call.
     Over = 21,
+    /// The user's own rules and choices.
+    Preferences = 22,
 }
 
 impl Kind {
-    pub const ALL: [Kind; 22] = [
+    pub const ALL: [Kind; 23] = [
         Kind::Arbiter,
         Kind::Course,
         Kind::Desktop,
@@ -78,6 +80,7 @@ impl Kind {
         Kind::Recording,
         Kind::Why,
         Kind::Over,
+        Kind::Preferences,
     ];
 
     pub fn name(self) -> &'static str {
@@ -104,6 +107,7 @@ impl Kind {
             Kind::Recording => "the recording",
             Kind::Why => "causes",
             Kind::Over => "call that is over",
+            Kind::Preferences => "the preferences",
         }
     }
 }

@@ -66,6 +66,9 @@ impl Domain {
         if self.recording.take_changed() {
             keys.push(Key::new(uid, Kind::Recording, 0));
         }
+        if self.preferences.take_changed() {
+            keys.push(Key::new(uid, Kind::Preferences, 0));
+        }
         let contacts = self.contacts_changed.drain(..).map(|id| u64::from(id.0));
         keys.extend(contacts.map(numbered(Kind::Contact)));
         keys.extend(self.whys.drain_changed().map(numbered(Kind::Why)));
@@ -92,6 +95,7 @@ impl Domain {
         self.enforcement.take_changed();
         self.records.forget_changed();
         self.recording.take_changed();
+        self.preferences.take_changed();
         self.contacts_changed.clear();
         self.whys.forget_changed();
         self.timers.forget_changed();
@@ -140,6 +144,7 @@ impl Domain {
             Kind::Tombstone => put(self.tombstones.kept.get(&number), value),
             Kind::Token => put(self.tokens.kept.get(&number), value),
             Kind::Allowed => put(self.allowed.get().some(), value),
+            Kind::Preferences => put(self.preferences.get().some(), value),
             Kind::Suppressed => put(self.suppressed.get(&number), value),
             Kind::Decision => put(self.decisions.get(&number), value),
             Kind::Errand => {
@@ -239,6 +244,10 @@ impl Domain {
             Kind::Record => list.of(&self.records, after, |number| number),
             Kind::Recording => {
                 let some = self.recording.get().some().filter(|_| after.is_none());
+                list.add(some.map(|_| 0).into_iter());
+            }
+            Kind::Preferences => {
+                let some = self.preferences.get().some().filter(|_| after.is_none());
                 list.add(some.map(|_| 0).into_iter());
             }
             Kind::Why => list.add(self.whys.pieces_after(after)),

@@ -232,6 +232,11 @@ impl Domain {
             }
             Kind::Why => self.whys.restore(number, read::<Chunk>(value)?),
             Kind::Over => self.whys.over.insert(CallId(small()?), read::<Over>(value)?).is_none(),
+            Kind::Preferences => {
+                let fresh = self.preferences.get().some().is_none();
+                *self.preferences.get_mut() = read(value)?;
+                fresh && number == 0 && self.preferences.get().some().is_some()
+            }
             Kind::Suppressed => {
                 self.suppressed.insert(number, read::<Suppressed>(value)?).is_none()
             }

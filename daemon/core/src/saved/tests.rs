@@ -6,7 +6,7 @@ use callarbiter_records::layout::{Layout, check};
 
 use super::{Kind, shapes::*};
 use crate::{
-    Contact, Group, Record,
+    Contact, Group, Preferences, Record,
     batch::Batch,
     consent::Decision,
     memory::{Answered, Tombstone},
@@ -47,5 +47,6 @@ fn record(kind: Kind, all: &mut Layout) {
         Kind::Recording => all.record::<RecordingRecord>(name),
         Kind::Why => all.record::<Chunk>(name),
         Kind::Over => all.record::<Over>(name),
+        Kind::Preferences => all.record::<Preferences>(name),
     }
 }

@@ -51,7 +51,7 @@ impl Cause {
             Cause::LetThrough { .. } => "let-through",
             Cause::Listed { .. } => "listed",
             Cause::Screened { .. } => "screened",
-            Cause::Rule => "rule",
+            Cause::Rule | Cause::OwnRule => "rule",
             Cause::Authorization { .. } => "authorization",
             Cause::Limit => "limit",
             Cause::Agent { .. } => "agent",
@@ -67,7 +67,7 @@ impl Cause {
     /// The key under which its text is given.
     pub fn text_key(self) -> &'static str {
         match self {
-            Cause::Rule | Cause::Limit => "name",
+            Cause::Rule | Cause::OwnRule | Cause::Limit => "name",
             Cause::Listed { .. } => "entry",
             Cause::Ended { .. } | Cause::Screened { .. } => "detail",
             _ => "message",
@@ -123,11 +123,12 @@ impl Cause {
             Cause::Agent { role, said } => {
                 [Some(("role", Word(role.name()))), Some(("answer", Word(said.name()))), None]
             }
+            Cause::Rule => [Some(("by", Word(Decider::Administrator.name()))), None, None],
+            Cause::OwnRule => [Some(("by", Word(Decider::User.name()))), None, None],
             Cause::AudioGranted { enforced } => [Some(("enforced", Flag(enforced))), None, None],
             Cause::Ended { reason } => [Some(("reason", Word(reason.name()))), None, None],
             Cause::FocusBack
             | Cause::StaysHeld
-            | Cause::Rule
             | Cause::Limit
             | Cause::AudioReleased
             | Cause::ProviderLost

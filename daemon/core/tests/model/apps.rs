@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use callarbiter_core::*;
 
-use super::op::Rules;
+use super::op::{Prefers, Rules};
 use crate::world::{ALICE, BOB};
 
 /// An app that may register.
@@ -64,6 +64,7 @@ pub fn settings(rules: Rules) -> Settings {
         ..Policy::default()
     };
     let mut limits = Limits::default();
+    let mut allowance = Allowance::default();
     match rules {
         Rules::Usual => {}
         Rules::Eager => {
@@ -74,7 +75,10 @@ pub fn settings(rules: Rules) -> Settings {
             policy.rules = ruled();
             policy.after_remote_end = AfterRemoteEnd::Resume;
         }
-        Rules::Strict => policy.apps = allow(&["wide"]),
+        Rules::Strict => {
+            policy.apps = allow(&["wide"]);
+            allowance.choices = vec!["ring", "ring-ms"];
+        }
         Rules::Asking => policy.authorization = AuthorizationPolicy::Ask,
         Rules::Tight => {
             limits = Limits {
@@ -92,7 +96,32 @@ pub fn settings(rules: Rules) -> Settings {
             }
         }
     }
-    Settings { policy, limits, ..Settings::default() }
+    Settings { policy, limits, allowance, ..Settings::default() }
+}
+
+pub fn preferences(what: Prefers) -> Preferences {
+    let every = |then: Then| Rule { name: EVERY_CALL.into(), when: When::default(), then };
+    match what {
+        Prefers::Nothing => Preferences::default(),
+        Prefers::Own => Preferences { rules: ruled(), do_not_disturb: Some(DoNotDisturb::Quiet) },
+        Prefers::Eager => {
+            let then = Then {
+                ring: Some(Ring::Aloud),
+                ring_time: Some(Millis::secs(20)),
+                answer: Some(AutoAnswer { after: Millis::secs(1), beside: true }),
+                when_busy: Some(Busy::End),
+                after_end: Some(AfterRemoteEnd::Resume),
+                hold_failed: Some(HoldFailed::End),
+                ..Then::default()
+            };
+            let do_not_disturb = Some(DoNotDisturb::Off);
+            Preferences { rules: Arc::new([every(then)]), do_not_disturb }
+        }
+        Prefers::TooMuch => {
+            let then = Then { ring_time: Some(Millis::secs(3600)), ..Then::default() };
+            Preferences { rules: Arc::new([every(then)]), do_not_disturb: None }
+        }
+    }
 }
 
 /// Rules of every effect, among them some that would touch emergency calls if rules could.
@@ -118,7 +147,7 @@ fn ruled() -> Arc<[Rule]> {
         rule(
             "stiff",
             When { locked: Some(false), ..app("stiff") },
-            Then { ringing: Some(1), ring_time: Some(Millis(3000)), ..Then::default() },
+            Then { ringing: Some(1), ring_time: Some(Millis(6000)), ..Then::default() },
         ),
         rule(
             "all",

@@ -155,6 +155,12 @@ impl Harness {
                 let input = Input::SetDoNotDisturb { caller, mode: *mode, allow };
                 let _ = self.input(Some(caller.uid), input);
             }
+            Op::Prefer { by, what } => {
+                let caller = self.caller(*by);
+                let preferences = apps::preferences(*what);
+                let input = Input::SetPreferences { caller, preferences };
+                let _ = self.input(Some(caller.uid), input);
+            }
             Op::AgentReply { nth, by, how } => {
                 let back = usize::from(*nth) % self.errands.len().max(1);
                 let asked = self.errands.iter().rev().nth(back).copied();

@@ -61,6 +61,11 @@ pub enum Op {
         /// The far end of all incoming calls rings all the same.
         allow: bool,
     },
+    /// What the user wants of their calls.
+    Prefer {
+        by: By,
+        what: Prefers,
+    },
     /// An answer to the `nth` newest thing that an agent was asked, by that agent or somebody else.
     AgentReply {
         nth: u8,
@@ -218,6 +223,18 @@ pub enum Rules {
     Ruled,
 }
 
+/// Preferences of a user.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Prefers {
+    Nothing,
+    /// Every call is treated as usual, said by rules of every effect.
+    Own,
+    /// Calls answer themselves, end others, and ring through do-not-disturb.
+    Eager,
+    /// More than any administrator here allows.
+    TooMuch,
+}
+
 /// The name of each input: whoever adds one meets this match, and the test that it occurs.
 pub fn name_of_input(input: &Input) -> &'static str {
     match input {
@@ -227,6 +244,7 @@ pub fn name_of_input(input: &Input) -> &'static str {
         Input::Cancel { .. } => "Cancel",
         Input::TakeRoles { .. } => "TakeRoles",
         Input::SetDoNotDisturb { .. } => "SetDoNotDisturb",
+        Input::SetPreferences { .. } => "SetPreferences",
         Input::AgentReply { .. } => "AgentReply",
         Input::SetAuthorization { .. } => "SetAuthorization",
         Input::SetEndpoints { .. } => "SetEndpoints",
@@ -275,7 +293,7 @@ pub fn name_of_action(action: &Action) -> &'static str {
 
 /// All of the names above, calls that waited for their apps or were screened, and records: a test shows that
 /// histories are accepted and refused in each of them.
-pub const NAMES: [&str; 41] = [
+pub const NAMES: [&str; 42] = [
     "Screened",
     "Launching",
     "Recorded",
@@ -295,6 +313,7 @@ pub const NAMES: [&str; 41] = [
     "Cancel",
     "TakeRoles",
     "SetDoNotDisturb",
+    "SetPreferences",
     "AgentReply",
     "SetAuthorization",
     "SetEndpoints",
@@ -320,7 +339,7 @@ pub const NAMES: [&str; 41] = [
 ];
 
 /// Every role.
-pub const ROLES: [Role; 10] = [
+pub const ROLES: [Role; 11] = [
     Role::Ui,
     Role::Dnd,
     Role::Headset,
@@ -331,6 +350,7 @@ pub const ROLES: [Role; 10] = [
     Role::Audio,
     Role::History,
     Role::Screening,
+    Role::Preferences,
 ];
 
 /// Every state, sensible or not.

@@ -77,6 +77,10 @@ pub fn opening(rng: &mut Rng) -> (Theme, Vec<Op>) {
             ops.push(Op::TakeRole { by: By::Program, role: Role::Screening });
         }
     }
+    if rng.one_in(6) {
+        ops.push(Op::TakeRole { by: By::Shell, role: Role::Preferences });
+        ops.push(Op::Prefer { by: By::Shell, what: rng.pick(&[Prefers::Own, Prefers::Eager]) });
+    }
     if rng.one_in(4) {
         ops.push(Op::Register { app: BOBS });
         ops.extend([0, 1].map(|user| Op::Seats { user, seated: true }));
@@ -119,6 +123,16 @@ pub fn op(rng: &mut Rng, theme: Theme, view: &View) -> Op {
         80..83 => Op::ReplyLate { nth: rng.below(8) as u8, how: how(rng, theme) },
         83..86 => Op::Cancel { by: by(rng), nth: rng.below(4) as u8 },
         86 => Op::TakeRole { by: by(rng), role: rng.pick(&ROLES) },
+        87 if rng.one_in(3) => Op::Prefer {
+            by: if rng.one_in(3) { by(rng) } else { By::Shell },
+            what: rng.pick(&[
+                Prefers::Nothing,
+                Prefers::Own,
+                Prefers::Eager,
+                Prefers::Eager,
+                Prefers::TooMuch,
+            ]),
+        },
         87 => Op::Disturb {
             by: by(rng),
             mode: rng.pick(&[DoNotDisturb::Off, DoNotDisturb::Quiet, DoNotDisturb::Refuse]),

@@ -1,5 +1,6 @@
 //! `Manager` and `AudioSession`: the root object.
 
+use callarbiter_config::preferences;
 use callarbiter_core::{
     Action, DoNotDisturb, Effect, Input, Peer, Private, Registration, Reply, Requested, Role,
     TransactionId,
@@ -101,6 +102,14 @@ impl Router {
                 let allow = options.allow.iter().map(|handle| Private::from(handle.as_str()));
                 let allow = allow.collect();
                 self.input(turn, Input::SetDoNotDisturb { caller, mode, allow })?;
+                Ok(request.done())
+            }
+            "SetPreferences" => {
+                let (choices, rules, options): (Dict, Vec<Dict>, Dict) =
+                    arguments(request, member)?;
+                Fields::bounded(&options)?;
+                let (_, preferences) = preferences::from_wire(&choices, &rules)?;
+                self.input(turn, Input::SetPreferences { caller, preferences })?;
                 Ok(request.done())
             }
             "SetAuthorization" => {
@@ -328,6 +337,7 @@ fn known_role(role: &str) -> Result<Role, Error> {
         words::Role::Audio => Ok(Role::Audio),
         words::Role::History => Ok(Role::History),
         words::Role::Screening => Ok(Role::Screening),
+        words::Role::Preferences => Ok(Role::Preferences),
         words::Role::Other(_) => Err(Error::new(
             ErrorKind::NotSupported,
             format!("this version knows the roles {}", words::Role::KNOWN.join(", ")),

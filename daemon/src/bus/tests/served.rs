@@ -95,6 +95,7 @@ fn empty_body(types: &str) -> Option<Message> {
             "sss" => call.build(&("", "", "")),
             "os" => call.build(&(path, "")),
             "aa{sv}s" => call.build(&(vec![dict], "")),
+            "a{sv}aa{sv}a{sv}" => call.build(&(dict, vec![no_options()], no_options())),
             "su" => call.build(&("", 0u32)),
             other => panic!("a new signature: {other}"),
         }
