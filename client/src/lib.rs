@@ -60,7 +60,7 @@ pub use call::Call;
 pub use callarbiter_dbus::{
     Action, ActionResult, AgentAnswer, AnswerPlan, AudioApp, CallRef, CallUpdate, Cause,
     Configuration, Dict, DoNotDisturbOptions, Endpoint, ErrorKind, ErrorName, PlanStep, Record,
-    StartOptions, TransactionOptions, Verb,
+    Ringtone, StartOptions, TransactionOptions, Verb,
     names::{CallPath, Object},
     words,
 };

@@ -12,7 +12,7 @@ mod tests;
 use std::{
     future::poll_fn,
     io::{self, IoSlice},
-    mem::MaybeUninit,
+    mem::{self, MaybeUninit},
     os::{
         fd::{AsFd, BorrowedFd, OwnedFd},
         linux::net::SocketAddrExt,
@@ -116,11 +116,14 @@ impl Line {
 
     /// Sends messages, in order.
     pub async fn send(&self, mut messages: &[Outgoing]) -> io::Result<()> {
-        while !messages.is_empty() {
+        while let Some(first) = messages.first() {
+            // The receiver takes files with the first byte that they came with: a message that has some begins a write.
+            let files: Vec<_> = first.files().iter().map(AsFd::as_fd).collect();
             let mut buffers = [IoSlice::new(&[]); MESSAGES_PER_WRITE];
             let (mut count, mut bytes) = (0, 0);
             for (buffer, message) in buffers.iter_mut().zip(messages) {
-                if bytes >= BYTES_PER_WRITE {
+                let behind = count > 0 && !message.files().is_empty();
+                if bytes >= BYTES_PER_WRITE || behind {
                     break;
                 }
                 *buffer = IoSlice::new(message.as_ref());
@@ -128,8 +131,9 @@ impl Line {
                 count += 1;
             }
             let mut left = buffers.get_mut(..count).unwrap_or_default();
+            let mut files = files.as_slice();
             while !left.is_empty() {
-                let written = self.write(left, &[]).await?;
+                let written = self.write(left, mem::take(&mut files)).await?;
                 IoSlice::advance_slices(&mut left, written);
             }
             messages = messages.get(count..).unwrap_or_default();

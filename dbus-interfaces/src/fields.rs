@@ -38,7 +38,7 @@ impl<'a> Fields<'a> {
         Fields(dict)
     }
 
-    fn read<T>(
+    pub(crate) fn read<T>(
         self,
         key: &str,
         type_name: &str,
@@ -165,7 +165,7 @@ impl From<Dict> for Writer {
 
 impl Writer {
     pub fn put(mut self, key: &str, value: Option<impl Into<Variant<'static>>>) -> Self {
-        // Fails only for file descriptors that cannot be duplicated; nothing here carries one.
+        // Fails only for file descriptors that are not one's own and cannot be duplicated.
         if let Some(value) = value.and_then(|v| v.into().try_into_owned().ok()) {
             self.0.insert(key.to_owned(), value);
         }

@@ -23,6 +23,7 @@ pub mod outcomes;
 pub mod provider;
 pub mod proxies;
 pub mod record;
+pub mod ringtone;
 pub mod words;
 pub mod xml;
 
@@ -40,3 +41,4 @@ pub use provider::{
     CallUpdate, Configuration, EndDetails, PerformOptions, ReconciledCalls, StateDetails,
 };
 pub use record::Record;
+pub use ringtone::{Ringtone, SoundFile};

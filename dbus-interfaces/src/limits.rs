@@ -17,6 +17,8 @@ pub const APP_ID_BYTES: usize = 255;
 pub const INSTANCE_BYTES: usize = 64;
 /// The name of an icon or a sound of the theme: the length of a file name.
 pub const THEME_NAME_BYTES: usize = 255;
+/// A ringtone that an app brings itself: minutes of Ogg, twenty seconds as a CD has them.
+pub const RINGTONE_BYTES: u64 = 4 * 1024 * 1024;
 /// Why an app wants to provide calls: two or three sentences in a dialogue.
 pub const USAGE_DESCRIPTION_BYTES: usize = 512;
 /// `correlation-id` and `contact-id`: opaque ids, room for two UUIDs or a hash in hex.

@@ -8,7 +8,7 @@ use std::{collections::HashMap, fmt};
 use uuid::Uuid;
 
 use crate::{
-    Dict, Error, Fields,
+    Dict, Error, Fields, Ringtone,
     fields::{Writer, debug_keys},
     limits, names,
     words::{CallState, EndReason, HoldModel, Origin, Records, Ringer},
@@ -22,8 +22,8 @@ pub struct Configuration {
     pub display_name: Option<String>,
     /// An icon name of the icon theme.
     pub icon: Option<String>,
-    /// The name of a ringtone of the sound theme.
-    pub ringtone: Option<String>,
+    /// What rings for its calls.
+    pub ringtone: Option<Ringtone>,
     /// Shown when the user is asked whether it may provide calls.
     pub usage_description: Option<String>,
     /// Whether its calls may have video; default false.
@@ -49,10 +49,9 @@ pub struct Configuration {
 impl Configuration {
     /// `a{sv}`.
     pub fn to_dict(&self) -> Dict {
-        Writer::default()
+        Ringtone::write(self.ringtone.as_ref(), Writer::default())
             .text("display-name", self.display_name.as_deref())
             .text("icon", self.icon.as_deref())
-            .text("ringtone", self.ringtone.as_deref())
             .text("usage-description", self.usage_description.as_deref())
             .put("supports-video", self.supports_video)
             .put("supported-schemes", self.supported_schemes.clone())
@@ -74,7 +73,7 @@ impl Configuration {
         Ok(Configuration {
             display_name: text("display-name", limits::DISPLAY_NAME_BYTES)?,
             icon: text("icon", limits::THEME_NAME_BYTES)?,
-            ringtone: text("ringtone", limits::THEME_NAME_BYTES)?,
+            ringtone: Ringtone::read(fields)?,
             usage_description: text("usage-description", limits::USAGE_DESCRIPTION_BYTES)?,
             supports_video: fields.flag("supports-video")?,
             supported_schemes: schemes(fields)?,

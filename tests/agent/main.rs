@@ -18,6 +18,7 @@ mod manager;
 mod missed;
 mod mpris;
 mod notifications;
+mod own_ringtone;
 mod pictures;
 mod plain;
 mod players;

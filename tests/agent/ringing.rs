@@ -12,7 +12,7 @@ use crate::gnome::{dconf, gsettings};
 use crate::speakers::{Ear, Server, Speakers};
 
 /// Longer than any pause between two rings.
-const QUIET: Duration = Duration::from_millis(2_500);
+pub const QUIET: Duration = Duration::from_millis(2_500);
 
 #[tokio::test]
 async fn it_rings_over_and_over_until_the_call_is_answered() -> Result<()> {
@@ -278,7 +278,7 @@ async fn from_the_report_to_the_first_sample() -> Result<()> {
     Ok(())
 }
 
-async fn configured(desk: &Desk, app: &str, configuration: Options) -> Result<FakeProvider> {
+pub async fn configured(desk: &Desk, app: &str, configuration: Options) -> Result<FakeProvider> {
     FakeProvider::on(desk.bus().connect().await?, app, &configuration).await
 }
 
@@ -286,11 +286,16 @@ async fn silence(desk: &Desk, call: &Reported) -> Result<()> {
     Ok(desk.phone.peer.call(&call.path, "Call", "Silence", &()).await?)
 }
 
-/// A beep in a file.
+/// A short one in a file.
 fn wav(milliseconds: u32) -> Vec<u8> {
+    beep(440.0, milliseconds)
+}
+
+/// A beep in a file.
+pub fn beep(pitch: f32, milliseconds: u32) -> Vec<u8> {
     let rate = 8_000_u32;
     let samples = (0..rate * milliseconds / 1_000).flat_map(|at| {
-        let sample = (at as f32 * 440.0 * std::f32::consts::TAU / rate as f32).sin() * 12_000.0;
+        let sample = (at as f32 * pitch * std::f32::consts::TAU / rate as f32).sin() * 12_000.0;
         (sample as i16).to_le_bytes()
     });
     let samples: Vec<u8> = samples.collect();

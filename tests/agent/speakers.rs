@@ -177,6 +177,28 @@ impl Ear {
         Ok(sounds(self.samples().get(from..enough).context("the ear lost something")?))
     }
 
+    /// Waits until a tone of this many Hz is heard.
+    pub async fn wait_pitch(&self, pitch: f32) -> Result<()> {
+        let from = self.heard();
+        let heard = async || self.has_pitch(from, pitch).then_some(());
+        eventually(&format!("{pitch} Hz are heard"), heard).await
+    }
+
+    /// Whether such a tone, and nothing else, was heard for a tenth of a second after this.
+    pub fn has_pitch(&self, from: usize, pitch: f32) -> bool {
+        let samples = self.samples();
+        samples.get(from..).unwrap_or_default().chunks_exact(RATE / 10).any(|tenth| {
+            let step = pitch * std::f32::consts::TAU / RATE as f32;
+            let (mut sine, mut cosine) = (0.0, 0.0);
+            for (at, sample) in tenth.iter().enumerate() {
+                sine += sample * (at as f32 * step).sin();
+                cosine += sample * (at as f32 * step).cos();
+            }
+            let of_tone = sine.hypot(cosine) * 2_f32.sqrt() / tenth.len() as f32;
+            rms(tenth) > SILENCE && of_tone > rms(tenth) * 0.9
+        })
+    }
+
     fn samples(&self) -> Vec<f32> {
         let bytes = fs::read(&self.file).unwrap_or_default();
         bytes.chunks_exact(4).map(|bytes| f32::from_le_bytes(bytes.try_into().unwrap())).collect()

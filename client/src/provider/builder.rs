@@ -1,7 +1,9 @@
 //! What an app says about itself before it registers.
 
+use std::os::fd::OwnedFd;
+
 use callarbiter_dbus::{
-    Configuration,
+    Configuration, Ringtone,
     words::{HoldModel, Records, Ringer},
 };
 
@@ -35,7 +37,15 @@ impl ProviderBuilder {
 
     /// A ringtone of the sound theme.
     pub fn ringtone(mut self, name: impl Into<String>) -> Self {
-        self.configuration.ringtone = Some(name.into());
+        self.configuration.ringtone = Some(Ringtone::Theme(name.into()));
+        self
+    }
+
+    /// A ringtone of its own instead: Ogg Vorbis or WAV, in a memfd with the seals `F_SEAL_WRITE`,
+    /// `F_SEAL_SHRINK` and `F_SEAL_GROW`, of at most 4 MiB. An arbiter that was
+    /// started again gets it again.
+    pub fn ringtone_file(mut self, memfd: impl Into<OwnedFd>) -> Self {
+        self.configuration.ringtone = Some(Ringtone::File(memfd.into().into()));
         self
     }
 

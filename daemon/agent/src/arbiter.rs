@@ -3,11 +3,13 @@
 //!
 //! Owns taking the roles. What the arbiter shows, the crate `callarbiter` follows.
 
+use std::os::fd::OwnedFd;
+
 use anyhow::{Context, Result};
 use callarbiter::{Action, ActionResult, Authorization, TransactionOptions, words::Role};
 use callarbiter_dbus::{
     Dict, DoNotDisturbOptions, Endpoint, Entries, ErrorKind,
-    names::{BUS_NAME, MANAGER, ROOT_PATH},
+    names::{BUS_NAME, MANAGER, ROOT_PATH, provider_path},
     proxies::ManagerProxy,
     proxies::TransactionProxy,
 };
@@ -98,6 +100,12 @@ impl Desk {
         let path = manager.request_transaction(actions, options).await?;
         let transaction = TransactionProxy::builder(&self.connection).path(path).build().await?;
         Ok(ActionResult::list(&transaction.actions().await?))
+    }
+
+    /// The sound of its own that an app rings with.
+    pub async fn open_ringtone(&self, provider: u32) -> zbus::Result<OwnedFd> {
+        let manager = ManagerProxy::new(&self.connection).await?;
+        Ok(manager.open_ringtone(&provider_path(provider), &Dict::new()).await?.into())
     }
 
     /// Waits until the bus is gone.

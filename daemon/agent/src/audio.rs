@@ -45,8 +45,8 @@ const QUIET: f32 = 0.2;
 /// Streams of these are left alone, unless a calling app says so of its own.
 const SPECIAL_ROLES: &[&str] = &["Accessibility", "a11y", "DSP", "Production", "production"];
 
-/// The arbiter waits 500 ms; what is not so by then is not enforced.
-const ANSWER_WITHIN: Duration = Duration::from_millis(400);
+/// So much of the arbiter's patience is used; what is not so by then is not enforced.
+const PATIENCE: f32 = 0.8;
 
 /// How long a server may take for one turn.
 const TURN_WITHIN: Duration = Duration::from_secs(2);
@@ -311,7 +311,7 @@ impl Sound {
             return;
         }
         let now = Instant::now();
-        let by = *asked.by.get_or_insert(now + ANSWER_WITHIN);
+        let by = *asked.by.get_or_insert(now + asked.reply.within().mul_f32(PATIENCE));
         if answer.enforced || self.server.is_none() || by <= now {
             debug!(?answer, generation = self.wanted.generation, "audio priority");
             asked.by = None;

@@ -154,7 +154,8 @@ async fn serve(options: Options, config: Config) -> Result<()> {
                 Part::Ring => {
                     let (wishes, routed) = (config.ring.clone(), routed.clone());
                     tokio::spawn(post::hold(post, told, move |told| {
-                        ring::run(session.clone(), told, wishes.clone(), routed.clone())
+                        let (session, desk) = (session.clone(), desk.clone());
+                        ring::run(session, told, desk, wishes.clone(), routed.clone())
                     }))
                 }
                 Part::DoNotDisturb => {

@@ -101,6 +101,8 @@ impl fmt::Debug for LookUp {
 pub struct Reply {
     connection: Connection,
     request: String,
+    /// How long the arbiter waits for the first answer, and until when that is.
+    within: Duration,
     until: Instant,
 }
 
@@ -108,6 +110,11 @@ impl Reply {
     /// Whether nobody waits any more.
     pub fn is_late(&self) -> bool {
         self.until <= Instant::now()
+    }
+
+    /// How long the arbiter waits, from when it asked.
+    pub fn within(&self) -> Duration {
+        self.within
     }
 
     /// It was done; what came of it.
@@ -226,8 +233,9 @@ impl Orders {
         let body = message.body();
         let reply = |request: String, options: &Dict| {
             let until = Fields::trusted(options).number("deadline").ok().flatten();
-            let until = until.map_or(DEADLINE, |ms| Duration::from_millis(ms.into()));
-            Reply { connection: connection.clone(), request, until: Instant::now() + until }
+            let within = until.map_or(DEADLINE, |ms| Duration::from_millis(ms.into()));
+            let until = Instant::now() + within;
+            Reply { connection: connection.clone(), request, within, until }
         };
         match member {
             "ApplyAudio" => {

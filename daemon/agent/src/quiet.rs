@@ -4,6 +4,7 @@
 //! since not every server tells. Where a desktop keeps it is `servers`' and GNOME's settings'. What follows
 //! for calls, the arbiter decides.
 
+mod mako;
 mod servers;
 
 use std::env;

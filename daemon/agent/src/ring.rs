@@ -1,14 +1,15 @@
 //! Ringing: what a person hears of calls that ring.
 //!
 //! Owns that there is one ringer, and how long it is heard. Which call rings, waits or is silent, the arbiter
-//! says; where a sound comes from is `theme`'s and `sound`'s, how it is played `pulse`'s.
+//! says; which sound it is is `choice`'s, how it is decoded `sound`'s, how it is played `pulse`'s.
 
+mod choice;
 mod pulse;
 mod sound;
 mod theme;
 mod tone;
 
-use std::{convert::Infallible, future::pending, path::Path, time::Duration};
+use std::{convert::Infallible, future::pending, time::Duration};
 
 use callarbiter::{
     Call, CallPath, CallState, Change, Snapshot,
@@ -22,8 +23,13 @@ use tokio::{
 use tracing::{debug, info, warn};
 use zbus::Connection;
 
-use self::{pulse::Stream, sound::Sound, tone::Tone};
-use crate::{audio::Route, config, scene::Told, settings};
+use self::{
+    choice::{Choice, Wish},
+    pulse::{Broken, Stream},
+    sound::Sound,
+    tone::Tone,
+};
+use crate::{arbiter::Desk, audio::Route, config, scene::Told, settings};
 
 /// How long it rings on while the arbiter is gone: one that was restarted is back by then, and without one
 /// nobody would say when it is enough.
@@ -32,9 +38,6 @@ const ALONE: Duration = Duration::from_secs(10);
 /// How soon an audio server is looked for again.
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
 
-/// What rings where no sound theme says otherwise.
-const INCOMING: &str = "phone-incoming-call";
-
 /// The desktop's sound theme.
 const THEME: (&str, &str) = ("org.gnome.desktop.sound", "theme-name");
 
@@ -42,11 +45,12 @@ const THEME: (&str, &str) = ("org.gnome.desktop.sound", "theme-name");
 pub async fn run(
     session: Connection,
     mut told: UnboundedReceiver<Told>,
+    desk: Desk,
     wishes: config::Ring,
     route: watch::Receiver<Route>,
 ) {
     let mut theme = settings::Watched::follow(&session, THEME.0, THEME.1).await;
-    let mut ringer = Ringing { route, heard: None, playing: None, until: None };
+    let mut ringer = Ringing { desk, route, heard: None, playing: None, until: None };
     loop {
         tokio::select! {
             biased;
@@ -66,6 +70,7 @@ pub async fn run(
 }
 
 struct Ringing {
+    desk: Desk,
     route: watch::Receiver<Route>,
     heard: Option<Heard>,
     playing: Option<Playing>,
@@ -75,8 +80,8 @@ struct Ringing {
 /// What is heard; at most one thing at a time.
 #[derive(Clone, Debug, PartialEq)]
 enum Heard {
-    /// This call, aloud, with the ringtone that its app names.
-    Call(CallPath, Option<String>),
+    /// This call, aloud, as its app wishes.
+    Call(CallPath, Wish),
     /// That a call waits behind another one.
     Waiting,
 }
@@ -98,14 +103,12 @@ impl Ringing {
         }
         self.playing = heard.clone().map(|heard| {
             info!(waiting = heard == Heard::Waiting, "it rings");
-            let ringtone = match &heard {
-                Heard::Call(_, ringtone) => ringtone.clone(),
-                Heard::Waiting => None,
+            let wish = match &heard {
+                Heard::Call(_, wish) => wish.clone(),
+                Heard::Waiting => Wish::Desktop,
             };
-            let names = wishes.sound.clone().into_iter().chain(ringtone).collect();
-            let theme = theme.map(str::to_owned);
-            let route = self.route.clone();
-            Playing(tokio::spawn(for_ever(heard, names, theme, route)).abort_handle())
+            let choice = Choice::new(self.desk.clone(), wishes.sound.clone(), wish, theme);
+            Playing(tokio::spawn(for_ever(heard, choice, self.route.clone())).abort_handle())
         });
         if heard.is_none() {
             info!("it rings no more");
@@ -148,15 +151,14 @@ fn heard(now: &Snapshot) -> Option<Heard> {
     if call.waiting && now.calls.values().any(other_heard) {
         return Some(Heard::Waiting);
     }
-    let ringtone = configuration(call).and_then(|known| known.ringtone.clone());
-    Some(Heard::Call(call.object, ringtone.filter(|name| !name.is_empty())))
+    let wish = now.provider_of(call).map_or(Wish::Desktop, Wish::of);
+    Some(Heard::Call(call.object, wish))
 }
 
 /// Plays it; once more from the start for each audio server that comes, and where it is to be heard from now on.
 async fn for_ever(
     heard: Heard,
-    names: Vec<String>,
-    theme: Option<String>,
+    mut choice: Choice,
     mut route: watch::Receiver<Route>,
 ) -> Infallible {
     let mut told = false;
@@ -164,7 +166,7 @@ async fn for_ever(
         let output = heard.output(&route.borrow_and_update());
         let played = async {
             let (mut sound, role) = match heard {
-                Heard::Call(..) => (ringtone(&names, theme.as_deref()), pulse::Role::Event),
+                Heard::Call(..) => (choice.sound().await, pulse::Role::Event),
                 Heard::Waiting => (Sound::from(Tone::WAITING), pulse::Role::Phone),
             };
             let mut stream = Stream::open(sound.format(), role, output.as_deref()).await?;
@@ -175,6 +177,10 @@ async fn for_ever(
             played = played => played,
         };
         let Err(error) = played;
+        if error.is::<Broken>() {
+            choice.is_broken(&error);
+            continue;
+        }
         match told {
             true => debug!(%error, "ringing is still not heard"),
             false => warn!(%error, "ringing is not heard; the audio server is looked for again"),
@@ -182,23 +188,4 @@ async fn for_ever(
         told = true;
         tokio::time::sleep(LOOK_AGAIN).await;
     }
-}
-
-/// The first of these names that there is a sound for, else the theme's, else a tone.
-fn ringtone(names: &[String], theme: Option<&str>) -> Sound {
-    let bases = theme::bases();
-    for name in names.iter().map(String::as_str).chain([INCOMING]) {
-        let file = match Path::new(name).is_absolute() {
-            true => Some(name.into()),
-            false => theme::find(&bases, theme.unwrap_or(theme::FALLBACK), name),
-        };
-        match file.map(|file| Sound::open(&file).map_err(|error| (file, error))) {
-            Some(Ok(sound)) => return sound,
-            Some(Err((file, error))) => {
-                warn!(%error, file = %file.display(), "a ringtone cannot be played");
-            }
-            None => debug!("a ringtone is in no sound theme"),
-        }
-    }
-    Tone::RINGING.into()
 }

@@ -49,6 +49,8 @@ pub const DEADLINES: &[Number] = numbers! {
     // Meanwhile somebody is on the line and hears nothing.
     "audio-release-ms" SHORTEST..=10_000 => |c| &mut deadlines(c).audio_release.0;
     "audio-grant-ms" SHORTEST..=10_000 => |c| &mut deadlines(c).audio_grant.0;
+    // The audio is granted after it, at the latest; so long nobody hears anything after they answered.
+    "enforcement-ms" SHORTEST..=5_000 => |c| &mut deadlines(c).enforcement.0;
     // logind's InhibitDelayMaxSec is 5 s unless it was raised.
     "suspend-ms" SHORTEST..=30_000 => |c| &mut deadlines(c).suspend.0;
     "memory-ms" SHORTEST..=24 * HOUR => |c| &mut deadlines(c).memory.0;

@@ -49,6 +49,15 @@ fn the_shipped_file_shows_every_key() {
 }
 
 #[test]
+fn every_deadline_of_the_core_has_its_key() {
+    let fields = format!("{:?}", callarbiter_core::Deadlines::default());
+    let fields = fields.split(' ').filter_map(|word| word.strip_suffix(':'));
+    let fields: BTreeSet<String> = fields.map(|name| name.replace('_', "-") + "-ms").collect();
+    let keys: BTreeSet<String> = DEADLINES.iter().map(|number| number.key.to_owned()).collect();
+    assert_eq!(fields, keys);
+}
+
+#[test]
 fn each_default_lies_within_its_bounds() {
     for number in DEADLINES.iter().chain(LIMITS).chain(PREFERENCES) {
         let value = *(number.place)(&mut Config::default());
@@ -127,6 +136,7 @@ fn mistakes_are_named_with_their_place() {
         ("\n[deadlines]\nanswer-ms = 5\n", "3:13", ["answer-ms is 5", "number from 100 to 60000"]),
         ("[deadlines]\nanswer-ms = -1", "2:13", ["answer-ms is -1", "number from 100 to 60000"]),
         ("[deadlines]\nanswer-ms = \"5\"", "2:13", ["answer-ms is \"5\"", "number from 100"]),
+        ("[deadlines]\nenforcement-ms = 9000", "2:18", ["enforcement-ms is 9000", "from 100 to 5000"]),
         ("[deadlines]\nanswer = 5000", "2:1", ["has no key \"answer\"", "answer-ms"]),
         ("[deadlines]\nanswer-ms = 99999999999", "2:13", ["99999999999", "to 60000"]),
         ("[limits]\ncalls = 0", "2:9", ["calls is 0", "number from 1 to 4096"]),

@@ -73,7 +73,7 @@ impl Domain {
         }
     }
 
-    pub(crate) fn holds(&self, caller: Caller, role: Role) -> bool {
+    pub fn holds(&self, caller: Caller, role: Role) -> bool {
         self.roles.get(&role).is_some_and(|holders| holders.contains(&caller.peer))
     }
 }

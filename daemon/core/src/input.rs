@@ -126,6 +126,9 @@ pub struct Configuration {
     pub records: Records,
     /// Who rings.
     pub ringer: Ringer,
+    /// It brought a sound of its own to ring with, which the shell has; nothing of it outlives the shell.
+    #[serde(skip)]
+    pub own_ringtone: bool,
 }
 
 impl Default for Configuration {
@@ -144,6 +147,7 @@ impl Default for Configuration {
             transactions: false,
             records: Records::None,
             ringer: Ringer::Arbiter,
+            own_ringtone: false,
         }
     }
 }

@@ -75,7 +75,7 @@ pub fn malformed(member: &str) -> Error {
 
 /// Nothing here takes files; one that waited would keep them open.
 pub fn file_descriptors() -> Error {
-    standard(INVALID_ARGS, "no method takes file descriptors")
+    standard(INVALID_ARGS, "only a configuration takes a file descriptor: one, its ringtone")
 }
 
 /// A reply that could not be built: a bug.

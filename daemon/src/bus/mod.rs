@@ -30,6 +30,7 @@ mod properties;
 mod publish;
 mod rates;
 mod request;
+mod ringtones;
 mod router;
 mod saved;
 mod session;

@@ -1,28 +1,30 @@
 //! A message that is to be sent.
 //!
-//! Owns its bytes. What we put together is not read again before it leaves; zbus would, each time.
+//! Owns its bytes, and the files that go with it. What we put together is not read again before it leaves; zbus would, each time.
 #![allow(unsafe_code)]
 
 use std::num::NonZeroU32;
 
 use zbus::{
-    Message,
+    Fd, Message,
     wire::{
         Endian,
         serialized::{Context, Data},
     },
 };
 
-/// A message with its number. It never has files with it.
+/// A message with its number.
 #[derive(Clone, Debug)]
 pub struct Outgoing {
     bytes: Vec<u8>,
     serial: NonZeroU32,
+    /// The message that has files, which few have.
+    with_files: Option<Message>,
 }
 
 impl Outgoing {
     pub(super) fn new(bytes: Vec<u8>, serial: NonZeroU32) -> Self {
-        Outgoing { bytes, serial }
+        Outgoing { bytes, serial, with_files: None }
     }
 
     /// By which its reply names it.
@@ -33,6 +35,11 @@ impl Outgoing {
     /// How long it is.
     pub fn length(&self) -> usize {
         self.bytes.len()
+    }
+
+    /// What goes with it.
+    pub fn files(&self) -> &[Fd<'_>] {
+        self.with_files.as_ref().map(|message| message.data().fds()).unwrap_or_default()
     }
 
     /// As its receiver reads it.
@@ -54,6 +61,8 @@ impl AsRef<[u8]> for Outgoing {
 impl From<Message> for Outgoing {
     fn from(message: Message) -> Self {
         let serial = message.primary_header().serial_num();
-        Outgoing { bytes: message.data().bytes().to_vec(), serial }
+        let bytes = message.data().bytes().to_vec();
+        let with_files = (!message.data().fds().is_empty()).then_some(message);
+        Outgoing { bytes, serial, with_files }
     }
 }

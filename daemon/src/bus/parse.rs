@@ -9,8 +9,8 @@ use callarbiter_core::{
     Update, tones,
 };
 use callarbiter_dbus::{
-    self as wire, ActionResult, Entries, Error, PlanStep, ReconciledCalls, Verb, limits, names,
-    words,
+    self as wire, ActionResult, Entries, Error, PlanStep, ReconciledCalls, Ringtone, Verb, limits,
+    names, words,
 };
 use uuid::Uuid;
 
@@ -107,10 +107,16 @@ pub fn update(dict: &wire::Dict) -> Result<Update, Error> {
 
 /// A provider's configuration: what is given, over what it was. Words of a later version change nothing.
 pub fn configuration(given: wire::Configuration, before: Configuration) -> Configuration {
+    let (ringtone, own_ringtone) = match given.ringtone {
+        Some(Ringtone::Theme(name)) => (name.into(), false),
+        Some(Ringtone::File(_)) => ("".into(), true),
+        // Only the arbiter says it.
+        Some(Ringtone::Own) | None => (before.ringtone, before.own_ringtone),
+    };
     Configuration {
         display_name: given.display_name.map_or(before.display_name, Into::into),
         icon: given.icon.map_or(before.icon, Into::into),
-        ringtone: given.ringtone.map_or(before.ringtone, Into::into),
+        ringtone,
         usage_description: given.usage_description.map_or(before.usage_description, Into::into),
         supports_video: given.supports_video.unwrap_or(before.supports_video),
         schemes: given
@@ -135,6 +141,7 @@ pub fn configuration(given: wire::Configuration, before: Configuration) -> Confi
             Some(words::Ringer::Itself) => Ringer::Itself,
             Some(words::Ringer::Other(_)) | None => before.ringer,
         },
+        own_ringtone,
     }
 }
 

@@ -323,7 +323,10 @@ pub fn configuration(configuration: &Configuration) -> Dict {
     callarbiter_dbus::Configuration {
         display_name: some(&configuration.display_name),
         icon: some(&configuration.icon),
-        ringtone: some(&configuration.ringtone),
+        ringtone: match configuration.own_ringtone {
+            true => Some(callarbiter_dbus::Ringtone::Own),
+            false => some(&configuration.ringtone).map(callarbiter_dbus::Ringtone::Theme),
+        },
         usage_description: some(&configuration.usage_description),
         supports_video: Some(configuration.supports_video),
         supported_schemes: Some(configuration.schemes.iter().map(|s| s.as_ref().into()).collect()),

@@ -31,6 +31,7 @@ use super::{
     permission::Permissions,
     rates::Rates,
     request::{Request, error_reply},
+    ringtones::{self, Ringtones},
     saved::Continuity,
     subscribers::Subscribers,
     turn::Turn,
@@ -64,6 +65,7 @@ pub struct Router {
     pub(super) epoch: String,
     /// Where each provider is asked.
     pub(super) delegates: Kept<(Uid, ProviderId), OwnedObjectPath>,
+    pub(super) ringtones: Ringtones,
     /// Where each agent is asked.
     pub(super) agents: Kept<Peer, OwnedObjectPath>,
     pub(super) identities: Identities,
@@ -101,6 +103,7 @@ impl Router {
             requests: Requests::new(),
             epoch: Uuid::new_v4().to_string(),
             delegates: Kept::default(),
+            ringtones: Ringtones::default(),
             agents: Kept::default(),
             identities: Identities::default(),
             later: Later::default(),
@@ -204,7 +207,8 @@ impl Router {
             self.refuse(now, sender, error_reply(message, &error), out);
             return;
         }
-        if header.unix_fds().is_some_and(|count| count > 0) {
+        let files = header.unix_fds().unwrap_or_default();
+        if files > 0 && !(files == 1 && ringtones::travel_with(&header)) {
             self.refuse(now, sender, error_reply(message, &fault::file_descriptors()), out);
             return;
         }

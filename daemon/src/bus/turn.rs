@@ -59,6 +59,7 @@ impl Router {
                 self.publish(turn.now, uid, revision, &change, &mut turn.rest);
                 if let callarbiter_core::Change::Removed(Object::Provider(id)) = change {
                     self.delegates.remove(&(uid, id));
+                    self.ringtones.forget((uid, id));
                 }
             }
             Effect::Finished { uid, transaction: id } => {

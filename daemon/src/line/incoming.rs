@@ -101,6 +101,12 @@ impl Incoming {
         Ok(Some(message))
     }
 
+    /// Those that no message counted yet.
+    #[cfg(test)]
+    pub fn files(&self) -> &[OwnedFd] {
+        &self.files
+    }
+
     fn held(&self) -> &[u8] {
         self.bytes.get(self.start..self.end).unwrap_or_default()
     }

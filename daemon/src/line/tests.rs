@@ -139,3 +139,20 @@ async fn a_write_that_is_taken_at_once_is_not_watched_for_and_one_that_blocks_is
     assert!(reader.join().unwrap().ends_with(&expected));
     assert!(line.0.writing.get().is_some());
 }
+
+#[tokio::test]
+async fn what_is_sent_with_files_arrives_with_them_and_nothing_else_does() {
+    let (line, bus) = pair();
+    bus.set_nonblocking(true).unwrap();
+    let bus = Line::over(bus.into()).unwrap();
+    let file = std::fs::File::open("/dev/null").unwrap();
+    let with_file = || Message::signal("/a", "a.b", "C").build(&Fd::from(&file)).unwrap();
+    let sent = [message("one"), message("two"), with_file(), with_file(), message("three")];
+    let sent = sent.map(Outgoing::from);
+    line.send(&sent).await.unwrap();
+    for has_file in [false, false, true, true, false] {
+        let message = bus.next().await.unwrap();
+        assert_eq!(message.body().deserialize::<zbus::OwnedFd>().is_ok(), has_file);
+    }
+    assert!(bus.incoming().files().is_empty());
+}

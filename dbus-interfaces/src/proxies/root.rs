@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use zbus::{ObjectPath, OwnedObjectPath, proxy};
+use zbus::{ObjectPath, OwnedFd, OwnedObjectPath, proxy};
 
 use super::Objects;
 use crate::{Dict, Entries};
@@ -48,6 +48,9 @@ pub trait Manager {
 
     /// Why a call is what it is; see [`crate::Cause`].
     fn explain(&self, call: &str, options: &Dict) -> zbus::Result<Vec<Dict>>;
+
+    /// The sound of its own that an app rings with; for holders of role `ui`.
+    fn open_ringtone(&self, provider: &ObjectPath<'_>, options: &Dict) -> zbus::Result<OwnedFd>;
 
     /// Places a call; see [`crate::StartOptions`].
     fn start_call(&self, handle: &str, options: &Dict) -> zbus::Result<OwnedObjectPath>;

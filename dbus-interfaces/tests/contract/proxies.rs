@@ -5,7 +5,8 @@
 
 use std::{
     collections::BTreeSet,
-    os::unix::net::UnixStream,
+    fs::File,
+    os::{fd::OwnedFd, unix::net::UnixStream},
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -14,7 +15,7 @@ use crate::files::{Interface, Member, interfaces};
 use callarbiter_dbus::{Dict, Entries, names, proxies};
 use futures_util::StreamExt;
 use zbus::{
-    Array, Connection, Message, MessageStream, ObjectPath, Signature, Structure, Variant,
+    Array, Connection, Fd, Message, MessageStream, ObjectPath, Signature, Structure, Variant,
     connection::Builder, message::Type, wire::StructureBuilder,
 };
 
@@ -31,6 +32,7 @@ fn empty(signature: &Signature) -> Variant<'static> {
         Signature::U64 => 0u64.into(),
         Signature::Str => "".into(),
         Signature::ObjectPath => ObjectPath::from_static_str("/").unwrap().into(),
+        Signature::Fd => Fd::from(OwnedFd::from(File::open("/dev/null").unwrap())).into(),
         Signature::Variant => Variant::Variant(Box::new(false.into())),
         Signature::Array(element) => Array::new(element).into(),
         Signature::Dict { key, value } => zbus::Dict::new(key, value).into(),
@@ -135,6 +137,7 @@ async fn call_every_member(client: &Connection) -> zbus::Result<()> {
     manager.request_transaction(&actions, &options).await?;
     manager.plan_transaction(&actions, &options).await?;
     manager.explain("", &options).await?;
+    manager.open_ringtone(&names::provider_path(1), &options).await?;
     manager.start_call("tel:1", &options).await?;
     manager.set_do_not_disturb(true, &options).await?;
     manager.set_preferences(&options, &[], &options).await?;

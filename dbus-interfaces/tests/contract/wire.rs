@@ -6,8 +6,8 @@ use std::collections::HashMap;
 use callarbiter_dbus::{
     Action, ActionResult, AgentAnswer, AnswerPlan, AudioApp, CallRef, CallUpdate, Configuration,
     Dict, DoNotDisturbOptions, EndDetails, EndOptions, Endpoint, Error, ErrorKind, ErrorName,
-    Fields, PerformOptions, PlanStep, ReconciledCalls, Record, RegistrationState, StartOptions,
-    StateDetails, TransactionOptions, Verb, errors, limits,
+    Fields, PerformOptions, PlanStep, ReconciledCalls, Record, RegistrationState, Ringtone,
+    StartOptions, StateDetails, TransactionOptions, Verb, errors, limits,
     names::{self, CallPath, Object},
     words::{
         AppIdSource, Authorization, CallState, Direction, EndReason, EndpointKind, Ground,
@@ -17,6 +17,20 @@ use callarbiter_dbus::{
 use zbus::OwnedVariant;
 
 const ID: &str = "0b0c3a52-91f4-4b1e-8d0f-5a1f6f0f2a77";
+
+#[test]
+fn a_ringtone_is_a_name_or_a_file_and_what_is_kept_is_said() {
+    let of = |dict: &Dict| Configuration::from_dict(dict).map(|read| read.ringtone);
+    let file = || std::os::fd::OwnedFd::from(std::fs::File::open("/dev/null").unwrap());
+    let given = |ringtone| Configuration { ringtone: Some(ringtone), ..Configuration::default() };
+    let sent = given(Ringtone::File(file().into())).to_dict();
+    assert_eq!(sent.len(), 1);
+    assert!(matches!(of(&sent), Ok(Some(Ringtone::File(_)))));
+    assert_eq!(of(&given(Ringtone::Own).to_dict()), Ok(Some(Ringtone::Own)));
+    assert_eq!(of(&dict("own-ringtone", false)), Ok(None));
+    let wrong = of(&dict("ringtone", 7_u32)).unwrap_err();
+    assert!(wrong.message.contains("s or h"), "{}", wrong.message);
+}
 
 fn id() -> uuid::Uuid {
     names::uuid(ID).unwrap()
@@ -336,7 +350,7 @@ fn what_a_provider_says_comes_back() {
     let configuration = Configuration {
         display_name: Some("Phone".into()),
         icon: Some("phone".into()),
-        ringtone: Some("phone-incoming-call".into()),
+        ringtone: Some(Ringtone::Theme("phone-incoming-call".into())),
         usage_description: Some("To ring.".into()),
         supports_video: Some(false),
         supported_schemes: Some(vec!["tel".into(), "sip".into()]),

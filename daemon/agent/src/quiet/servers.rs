@@ -6,10 +6,13 @@
 use std::collections::HashMap;
 
 use futures_util::{StreamExt, stream::SelectAll};
+use tracing::debug;
 use zbus::{
     Connection, MatchRule, Message, MessageStream, OwnedVariant, fdo::DBusProxy, message::Type,
     names::BusName,
 };
+
+use super::mako::{self, Overheard};
 
 const NAME: &str = "org.freedesktop.Notifications";
 const PATH: &str = "/org/freedesktop/Notifications";
@@ -28,6 +31,8 @@ pub struct Servers {
     changes: SelectAll<MessageStream>,
     /// Modes of mako that mean it.
     modes: Vec<String>,
+    /// While it is a mako that does not tell.
+    overheard: Option<Overheard>,
 }
 
 impl Servers {
@@ -45,19 +50,29 @@ impl Servers {
         for rule in rules {
             changes.push(MessageStream::for_match_rule(rule, session, None).await?);
         }
-        Ok(Servers { session: session.clone(), changes, modes })
+        Ok(Servers { session: session.clone(), changes, modes, overheard: None })
     }
 
     /// Waits until it may be another one; for ever, once the bus is gone.
     pub async fn changed(&mut self) {
-        if self.changes.next().await.is_none() {
-            std::future::pending().await
+        let overheard = async {
+            match &mut self.overheard {
+                Some(overheard) => overheard.next().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            changed = self.changes.next() => if changed.is_none() {
+                std::future::pending().await
+            },
+            () = overheard => {}
         }
     }
 
     /// Off where nothing says that it is on.
-    pub async fn is_on(&self) -> bool {
+    pub async fn is_on(&mut self) -> bool {
         if !self.is_there().await.unwrap_or(false) {
+            self.overheard = None;
             return false;
         }
         for (interface, property) in READ {
@@ -70,13 +85,29 @@ impl Servers {
                 return true;
             }
         }
-        self.has_mode().await
+        let Some(mut modes) = self.modes_of_mako().await else {
+            self.overheard = None;
+            return false;
+        };
+        if self.overheard.is_none() && !self.mako_tells().await {
+            match Overheard::listen().await {
+                Ok(overheard) => self.overheard = Some(overheard),
+                Err(error) => debug!(%error, "mako is asked when a call comes, and not before"),
+            }
+            // What was changed before anybody listened.
+            modes = self.modes_of_mako().await.unwrap_or_default();
+        }
+        modes.iter().any(|mode| self.modes.contains(mode))
     }
 
-    async fn has_mode(&self) -> bool {
-        let modes = self.ask("/fr/emersion/Mako", "fr.emersion.Mako", "ListModes", &()).await;
-        let modes = modes.and_then(|modes| modes.body().deserialize::<Vec<String>>().ok());
-        modes.unwrap_or_default().iter().any(|mode| self.modes.contains(mode))
+    async fn modes_of_mako(&self) -> Option<Vec<String>> {
+        let modes = self.ask(mako::PATH, mako::INTERFACE, "ListModes", &()).await?;
+        modes.body().deserialize().ok()
+    }
+
+    /// Newer ones have the modes as a property, too.
+    async fn mako_tells(&self) -> bool {
+        self.ask(mako::PATH, PROPERTIES, "Get", &(mako::INTERFACE, "Modes")).await.is_some()
     }
 
     async fn is_there(&self) -> Option<bool> {

@@ -10,6 +10,7 @@ use pulseaudio::protocol::{
     ChannelMap, Command, CreatePlaybackStreamReply, PlaybackStreamParams, Prop, Request,
     SampleFormat, SampleSpec, stream::BufferAttr, stream::StreamFlags,
 };
+use thiserror::Error;
 use tokio::time::timeout;
 
 use super::sound::{Format, Sound};
@@ -33,6 +34,11 @@ pub enum Role {
     Phone,
 }
 
+/// It is the sound, and not the server.
+#[derive(Debug, Error)]
+#[error("the sound is broken: {0:#}")]
+pub struct Broken(anyhow::Error);
+
 /// A stream that plays.
 pub struct Stream {
     server: Server,
@@ -54,7 +60,7 @@ impl Stream {
         let mut samples = vec![];
         loop {
             while self.wanted > 0 {
-                sound.more(&mut samples)?;
+                sound.more(&mut samples).map_err(Broken)?;
                 let bytes: Vec<u8> = samples.drain(..).flat_map(f32::to_le_bytes).collect();
                 self.server.send(self.channel, &bytes).await?;
                 self.wanted = self.wanted.saturating_sub(bytes.len());

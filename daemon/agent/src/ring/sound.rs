@@ -1,15 +1,24 @@
 //! A sound that goes on for ever: a file (Ogg Vorbis, WAV) again and again, or a tone.
 //!
-//! Owns decoding, a little at a time: a long ringtone is as quick and as small as a short one.
+//! Owns decoding, a little at a time: a long ringtone is as quick and as small as a short one. Files come from apps,
+//! too: one that is none, or a trap, is said to be broken.
 
-use std::{fs::File, io, path::Path, path::PathBuf, time::Duration};
+use std::{
+    fs::File,
+    io::{self, Read, Seek, SeekFrom},
+    ops::RangeInclusive,
+    os::unix::fs::FileExt,
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use symphonia::core::{
     codecs::audio::AudioDecoder,
     errors::Error,
     formats::{FormatReader, TrackType, probe::Hint},
-    io::MediaSourceStream,
+    io::{MediaSource, MediaSourceStream},
 };
 
 use super::tone::{self, Tone};
@@ -19,6 +28,20 @@ const ROUND: Duration = Duration::from_secs(2);
 
 /// So much of a tone or of a pause is made at a time.
 const STEP: Duration = Duration::from_millis(50);
+
+/// Samples in a second that audio servers take.
+const RATES: RangeInclusive<u32> = 4_000..=192_000;
+
+/// So many parts of a file in a row may have nothing to hear.
+const SILENT_PARTS: usize = 1_000;
+
+/// Where a file is.
+#[derive(Clone, Debug)]
+pub enum Source {
+    Path(PathBuf),
+    /// Nobody can change it any more.
+    Sealed(Arc<File>),
+}
 
 /// Samples are interleaved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,8 +65,8 @@ impl From<Tone> for Sound {
 
 impl Sound {
     /// A file that has something to hear.
-    pub fn open(path: &Path) -> Result<Sound> {
-        Ok(Sound::File(Box::new(Recording::open(path)?)))
+    pub fn open(source: Source) -> Result<Sound> {
+        Ok(Sound::File(Box::new(Recording::open(source)?)))
     }
 
     pub fn format(&self) -> Format {
@@ -65,7 +88,7 @@ impl Sound {
 
 /// A file that is read.
 pub struct Recording {
-    path: PathBuf,
+    source: Source,
     reader: Reader,
     format: Format,
     /// Decoded and not handed out yet.
@@ -81,11 +104,16 @@ struct Reader {
 }
 
 impl Recording {
-    fn open(path: &Path) -> Result<Recording> {
-        let mut reader = Reader::open(path)?;
+    fn open(source: Source) -> Result<Recording> {
+        let mut reader = Reader::open(&source)?;
         let mut ready = vec![];
         let format = reader.decode(&mut ready)?.context("there is nothing to hear in it")?;
-        Ok(Recording { path: path.to_owned(), reader, format, ready, played: 0 })
+        ensure!(
+            RATES.contains(&format.rate),
+            "no audio server takes {} samples a second",
+            format.rate
+        );
+        Ok(Recording { source, reader, format, ready, played: 0 })
     }
 
     fn more(&mut self, samples: &mut Vec<f32>) -> Result<()> {
@@ -96,7 +124,7 @@ impl Recording {
                 let step = (STEP.as_secs_f32() * self.format.rate as f32) as usize;
                 self.ready.resize(step.max(1) * channels, 0.0);
             } else {
-                *self = Recording::open(&self.path)?;
+                *self = Recording::open(self.source.clone())?;
             }
         }
         self.played += self.ready.len() / channels.max(1);
@@ -106,10 +134,8 @@ impl Recording {
 }
 
 impl Reader {
-    fn open(path: &Path) -> Result<Reader> {
-        let file = File::open(path)?;
-        ensure!(file.metadata()?.is_file(), "it is no file");
-        let stream = MediaSourceStream::new(Box::new(file), Default::default());
+    fn open(source: &Source) -> Result<Reader> {
+        let stream = MediaSourceStream::new(source.open()?, Default::default());
         let (options, tags) = (Default::default(), Default::default());
         let format = symphonia::default::get_probe().probe(&Hint::new(), stream, options, tags)?;
         let track = format.default_track(TrackType::Audio).context("it holds no sound")?;
@@ -123,7 +149,7 @@ impl Reader {
 
     /// Adds the next samples; none at the end.
     fn decode(&mut self, samples: &mut Vec<f32>) -> Result<Option<Format>> {
-        loop {
+        for _ in 0..SILENT_PARTS {
             let packet = match self.format.next_packet() {
                 Ok(Some(packet)) if packet.track_id == self.track => packet,
                 Ok(Some(_)) => continue,
@@ -149,5 +175,59 @@ impl Reader {
             samples.extend(frames.flat_map(|frame| frame.iter().take(channels).copied()));
             return Ok(Some(Format { rate, channels: if channels == 2 { 2 } else { 1 } }));
         }
+        bail!("there is nothing to hear in it")
+    }
+}
+
+impl Source {
+    fn open(&self) -> Result<Box<dyn MediaSource>> {
+        Ok(match self {
+            Source::Path(path) => {
+                let file = File::open(path)?;
+                ensure!(file.metadata()?.is_file(), "it is no file");
+                Box::new(file)
+            }
+            Source::Sealed(file) => {
+                let length = file.metadata()?.len();
+                Box::new(Sealed { file: file.clone(), at: 0, length })
+            }
+        })
+    }
+}
+
+/// Read by position: the place of a file is one for all who have it open, the app that brought it among them.
+struct Sealed {
+    file: Arc<File>,
+    at: u64,
+    length: u64,
+}
+
+impl Read for Sealed {
+    fn read(&mut self, room: &mut [u8]) -> io::Result<usize> {
+        let read = self.file.read_at(room, self.at)?;
+        self.at += read as u64;
+        Ok(read)
+    }
+}
+
+impl Seek for Sealed {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        let at = match to {
+            SeekFrom::Start(at) => Some(at),
+            SeekFrom::Current(by) => self.at.checked_add_signed(by),
+            SeekFrom::End(by) => self.length.checked_add_signed(by),
+        };
+        self.at = at.ok_or(io::ErrorKind::InvalidInput)?;
+        Ok(self.at)
+    }
+}
+
+impl MediaSource for Sealed {
+    fn is_seekable(&self) -> bool {
+        true
+    }
+
+    fn byte_len(&self) -> Option<u64> {
+        Some(self.length)
     }
 }

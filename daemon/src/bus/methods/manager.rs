@@ -2,15 +2,15 @@
 
 use callarbiter_config::preferences;
 use callarbiter_core::{
-    Action, DoNotDisturb, Effect, Input, Peer, Private, Registration, Reply, Requested, Role,
-    TransactionId,
+    Action, DoNotDisturb, Effect, Input, Peer, Private, ProviderId, Registration, Reply, Requested,
+    Role, TransactionId,
 };
 use callarbiter_dbus::{
     AgentAnswer, Configuration, Dict, DoNotDisturbOptions, Entries, Error, ErrorKind, Fields,
     StartOptions, TransactionOptions, limits, names, words,
 };
 use uuid::Uuid;
-use zbus::OwnedObjectPath;
+use zbus::{Fd, OwnedObjectPath};
 
 use crate::bus::{
     agents, described,
@@ -89,6 +89,12 @@ impl Router {
                 let mut body = request.body();
                 explain::causes(&mut body, view.domain, call, open);
                 Ok(request.reply_with("aa{sv}", &body))
+            }
+            "OpenRingtone" => {
+                let (path, options): (OwnedObjectPath, Dict) = arguments(request, member)?;
+                Fields::bounded(&options)?;
+                let id = agents::provider(&path)?;
+                self.open_ringtone(request, id)
             }
             "StartCall" => self.start_call(turn, request, member),
             "SetDoNotDisturb" => {
@@ -191,15 +197,18 @@ impl Router {
         }
         let instance = given.instance.take().unwrap_or_default();
         let (app, source) = app_id(&request.client, &app)?;
-        let configuration = parse::configuration(given, Default::default());
-        let registration = Registration { app, source, instance: instance.into(), configuration };
         let caller = request.client.caller;
+        let ringtone = self.ringtones.offered(caller.uid, &given)?;
+        let configuration = parse::configuration(given, Default::default());
+        let own_ringtone = configuration.own_ringtone;
+        let registration = Registration { app, source, instance: instance.into(), configuration };
         self.charge_report(turn, caller.uid)?;
         let Reply::Provider(id) = self.input(turn, Input::Register { caller, registration })?
         else {
             return Err(fault::internal());
         };
         self.delegates.insert((caller.uid, id), delegate);
+        self.ringtones.keep((caller.uid, id), own_ringtone, ringtone);
         let view = self.view(caller.uid);
         let provider = view.domain.and_then(|domain| domain.provider(id));
         let authorization = provider.map(|provider| provider.authorization).unwrap_or_default();
@@ -212,6 +221,27 @@ impl Router {
             body.a_str(&self.epoch);
         });
         Ok(request.reply_with("oa{sv}", &body))
+    }
+
+    /// For whoever rings: the file itself, so that nothing of it is copied.
+    fn open_ringtone(&self, request: &Request, id: ProviderId) -> Answer {
+        let caller = request.client.caller;
+        let domain = self.arbiter.domain(caller.uid);
+        if !domain.is_some_and(|domain| domain.holds(caller, Role::Ui)) {
+            return Err(Error::new(
+                ErrorKind::AccessDenied,
+                "only who holds the role ui rings; take it with RegisterAgent",
+            ));
+        }
+        if domain.and_then(|domain| domain.provider(id)).is_none() {
+            return Err(Error::new(ErrorKind::UnknownProvider, "there is no such provider"));
+        }
+        let ringtone = self.ringtones.get((caller.uid, id)).ok_or_else(|| {
+            let message =
+                "this app has no ringtone of its own; see own-ringtone of its Configuration";
+            Error::new(ErrorKind::InvalidState, message)
+        })?;
+        Ok(request.reply(&Fd::from(ringtone)))
     }
 
     fn start_call(&mut self, turn: &mut Turn, request: &Request, member: &str) -> Answer {

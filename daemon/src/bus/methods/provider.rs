@@ -28,6 +28,7 @@ impl Router {
         id: ProviderId,
         member: &str,
     ) -> Answer {
+        let mut ringtone = None;
         let word = match member {
             "ReportIncomingCall" => {
                 let (uuid, update): (String, Dict) = arguments(request, member)?;
@@ -78,6 +79,7 @@ impl Router {
             "UpdateConfiguration" => {
                 let (given,): (Dict,) = arguments(request, member)?;
                 let given = Configuration::from_dict(&given)?;
+                ringtone = self.ringtones.offered(request.client.caller.uid, &given)?;
                 let domain = self.arbiter.domain(request.client.caller.uid);
                 let before = domain
                     .and_then(|domain| domain.provider(id))
@@ -96,7 +98,15 @@ impl Router {
         if self.may_be_screened(caller.uid, &word) {
             self.waits.admit(request)?;
         }
-        match self.input(turn, Input::Provider { caller, provider: id, word })? {
+        let own_ringtone = match &word {
+            Word::Configure(configuration) => Some(configuration.own_ringtone),
+            _ => None,
+        };
+        let reply = self.input(turn, Input::Provider { caller, provider: id, word })?;
+        if let Some(own) = own_ringtone {
+            self.ringtones.keep((caller.uid, id), own, ringtone);
+        }
+        match reply {
             Reply::Screening(call) => {
                 let awaited = Awaited::Call(self.view(caller.uid).path_of_call(call));
                 self.waits.add(turn.now, request.clone(), On::Screeners(call), awaited);

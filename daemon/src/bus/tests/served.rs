@@ -84,6 +84,7 @@ fn empty_body(types: &str) -> Option<Message> {
             "s" => call.build(&("",)),
             "b" => call.build(&(false,)),
             "o" => call.build(&(path,)),
+            "oa{sv}" => call.build(&(path, dict)),
             "soa{sv}" => call.build(&("", path, dict)),
             "oasa{sv}" => call.build(&(path, texts, dict)),
             "a(sa{sv})a{sv}" => call.build(&(entries, dict)),
