@@ -18,7 +18,7 @@ use callarbiter_dbus::{
 use tokio::{sync::mpsc, task::AbortHandle};
 use zbus::OwnedObjectPath;
 
-pub use errand::{Asked, Errand};
+pub use errand::{Asked, Errand, Screened};
 
 use crate::{Connection, Controller, Result, connection::Repeat, presence::Arbiter};
 

@@ -55,7 +55,7 @@ mod router;
 mod signals;
 mod snapshot;
 
-pub use agent::{Agent, AgentEvent, Asked, Errand};
+pub use agent::{Agent, AgentEvent, Asked, Errand, Screened};
 pub use call::Call;
 pub use callarbiter_dbus::{
     Action, ActionResult, AgentAnswer, AnswerPlan, AudioApp, CallRef, CallUpdate, Cause,

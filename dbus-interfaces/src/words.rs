@@ -396,3 +396,9 @@ words! {
         Itself = "self",
     }
 }
+
+/// `Call.EndDetail` of a call that ended `filtered` because the user does not want to be disturbed.
+pub const DISTURBS: &str = "do-not-disturb is on";
+
+/// `Call.EndDetail` of a call that ended `filtered` because there was no room for it.
+pub const NO_ROOM: &str = "too many calls at once";

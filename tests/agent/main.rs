@@ -29,6 +29,7 @@ mod recalled;
 mod replaced;
 mod ringing;
 mod screen;
+mod screened;
 mod servers;
 mod shell;
 mod speakers;

@@ -4,8 +4,8 @@
 use anyhow::{Context, Result, bail, ensure};
 use callarbiter::{
     Agent, AgentEvent, Asked, Authorization, CallState, Connection, DoNotDisturbOptions, Endpoint,
-    Errand, ErrorKind, Events, StartOptions, Uuid,
-    words::{AppIdSource, EndpointKind, Role},
+    Errand, ErrorKind, Events, Private, Screened, StartOptions, Uuid,
+    words::{AppIdSource, EndpointKind, Ground, Role},
 };
 use harness::{FakeProvider, ROOT, eventually, options};
 
@@ -35,8 +35,12 @@ async fn a_shell_gets_everything_that_the_agent_used() -> Result<()> {
     shell.agent.set_authorization(LAUNCHED, &Authorization::Authorized).await?;
 
     // Contacts; the arbiter dies before the answer, asks the same again, and it is handed out once.
-    let call = desk.phone.report_incoming("sip:ada@example.org").await?;
-    let errand = shell.errand(|asked| matches!(asked, Asked::LookUp { .. })).await?;
+    let (call, errand) = tokio::join!(desk.phone.report_incoming("sip:ada@example.org"), async {
+        let errand = shell.errand(|asked| matches!(asked, Asked::LookUp { .. })).await?;
+        shell.screens(Screened::allow()).await?;
+        anyhow::Ok(errand)
+    });
+    let (call, errand) = (call?, errand?);
     let Asked::LookUp { handle } = errand.what() else { bail!("{errand:?}") };
     assert_eq!(handle.reveal(), "sip:ada@example.org");
     assert!(!format!("{errand:?}").contains("ada"), "{errand:?}");
@@ -124,11 +128,29 @@ async fn a_shell_gets_everything_that_the_agent_used() -> Result<()> {
     assert_eq!((record.call.as_str(), record.app_id.as_str()), (&*placed, LAUNCHED));
     errand.done();
 
-    // Do-not-disturb.
+    // Do-not-disturb, and whose calls reach the user.
     let how = DoNotDisturbOptions { quiet: false, allow: vec![] };
     shell.agent.set_do_not_disturb(true, &how).await?;
-    let refused = desk.phone.report_incoming("sip:eve@example.org").await.unwrap_err();
+    let (refused, screened) = tokio::join!(
+        desk.phone.report_incoming("sip:eve@example.org"),
+        shell.screens(Screened::allow()),
+    );
+    let refused = refused.unwrap_err();
     assert!(refused.to_string().contains("FilteredByDoNotDisturb"), "{refused}");
+    assert_eq!(screened?.reveal(), "sip:eve@example.org");
+    let (urgent, screened) = tokio::join!(
+        desk.phone.report_incoming("sip:mum@example.org"),
+        shell.screens(Screened::urgent())
+    );
+    assert_eq!(desk.phone.peer.state(&urgent?.path).await?, "ringing");
+    screened?;
+    let (blocked, screened) = tokio::join!(
+        desk.phone.report_incoming("sip:spam@example.org"),
+        shell.screens(Screened::reject().about(Ground::List).because("sip:spam@*")),
+    );
+    let blocked = blocked.unwrap_err();
+    assert!(blocked.to_string().contains("FilteredByBlockList"), "{blocked}");
+    screened?;
 
     // It keeps its roles until somebody else wants them.
     let second = desk.bus().connect().await?;
@@ -158,6 +180,7 @@ impl Shell {
             Contacts,
             Audio,
             History,
+            Screening,
         ];
         Ok(Shell { agent: Agent::register(&connection, roles).await? })
     }
@@ -174,6 +197,15 @@ impl Shell {
             }
         };
         tokio::time::timeout(harness::PATIENCE, wanted).await.context("it is not asked")?
+    }
+
+    /// Says this of the next call at which it is to look; who calls.
+    async fn screens(&mut self, verdict: Screened) -> Result<Private> {
+        let errand = self.errand(|asked| matches!(asked, Asked::Screen { .. })).await?;
+        let Asked::Screen { handle, .. } = errand.what() else { bail!("{errand:?}") };
+        let handle = handle.clone();
+        errand.screened(verdict);
+        Ok(handle)
     }
 
     /// Answers whatever comes, as long as it is let.

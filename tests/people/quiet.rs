@@ -33,7 +33,7 @@ async fn a_call_that_may_not_disturb_leaves_a_trace_and_friends_ring() -> Result
         other => panic!("{name}: {other:?}"),
     };
     assert_eq!((text("State"), text("EndReason")), ("ended".into(), "filtered".into()));
-    assert_eq!(text("EndDetail"), "do-not-disturb is on");
+    assert_eq!(text("EndDetail"), callarbiter::words::DISTURBS);
     assert_eq!(text("RemoteHandle"), "sip:ada@example.org");
     let moved = observer.peer.expect("its end", |m| is(m, "Call", "Transition")).await?;
     let (old, new, reason, _): (String, String, String, u64) = moved.body().deserialize()?;

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 use callarbiter_dbus::{
     AgentAnswer, AudioApp, Dict, ErrorKind, ErrorName, Fields, Record,
-    words::{AppIdSource, Authorization},
+    names::{CallPath, Object},
+    words::{AppIdSource, Authorization, Ground, Verdict},
 };
 use tokio::sync::mpsc;
 use zbus::{Message, OwnedObjectPath};
@@ -76,6 +77,64 @@ pub enum Asked {
     },
     /// A call is over: keep it. Answer with [`Errand::done`].
     Record(Box<Record>),
+    /// May this incoming call reach the user? Answer with [`Errand::screened`], or let it pass with [`Errand::done`].
+    /// Everybody who screens is asked, again if the app corrects the address, and nothing rings before.
+    Screen {
+        /// The call, in state `screening`.
+        call: CallPath,
+        /// Who calls; empty for somebody who does not say so.
+        handle: Private,
+        /// The app through which they call.
+        app_id: String,
+        /// The name that the app claims.
+        display_name: Private,
+    },
+}
+
+/// What a screening agent says of a call.
+#[derive(Clone, Debug, PartialEq)]
+#[must_use = "only `Errand::screened` says it"]
+pub struct Screened {
+    verdict: Verdict,
+    urgent: bool,
+    about: Option<Ground>,
+    detail: Private,
+}
+
+impl Screened {
+    /// It may reach the user.
+    pub fn allow() -> Screened {
+        Screened::new(Verdict::Allow)
+    }
+
+    /// It may, and rings through do-not-disturb.
+    pub fn urgent() -> Screened {
+        Screened { urgent: true, ..Screened::allow() }
+    }
+
+    /// It is shown, and makes no sound.
+    pub fn silence() -> Screened {
+        Screened::new(Verdict::Silence)
+    }
+
+    /// It is turned away, whatever others say.
+    pub fn reject() -> Screened {
+        Screened::new(Verdict::Reject)
+    }
+
+    /// What the verdict is about; without it, the agent's own opinion.
+    pub fn about(self, ground: Ground) -> Screened {
+        Screened { about: Some(ground), ..self }
+    }
+
+    /// For the user who asks why: which entry of which list.
+    pub fn because(self, detail: impl Into<Private>) -> Screened {
+        Screened { detail: detail.into(), ..self }
+    }
+
+    fn new(verdict: Verdict) -> Screened {
+        Screened { verdict, urgent: false, about: None, detail: Private::default() }
+    }
 }
 
 impl Errand {
@@ -122,6 +181,17 @@ impl Errand {
     pub fn found(self, name: impl Into<String>, contact_id: impl Into<String>) {
         let (name, contact_id) = (Some(name.into()), Some(contact_id.into()));
         self.answer(AgentAnswer { name, contact_id, ..AgentAnswer::default() });
+    }
+
+    /// Whether a call may reach the user, and why: [`Asked::Screen`].
+    pub fn screened(self, verdict: Screened) {
+        self.answer(AgentAnswer {
+            verdict: Some(verdict.verdict),
+            urgent: verdict.urgent,
+            reason: verdict.about,
+            detail: Some(sentence(verdict.detail.reveal())),
+            ..AgentAnswer::default()
+        });
     }
 
     /// With keys that this version has no method for.
@@ -186,6 +256,11 @@ impl Call {
                     body.deserialize().map_err(unreadable)?;
                 (request, Asked::LookUp { handle: handle.into() }, options)
             }
+            "Screen" => {
+                let (request, handle, options): (_, String, _) =
+                    body.deserialize().map_err(unreadable)?;
+                (request, screen(handle, &options)?, options)
+            }
             "Record" => {
                 let (request, record, options): (_, Dict, _) =
                     body.deserialize().map_err(unreadable)?;
@@ -207,6 +282,20 @@ fn consent(app_id: String, options: &Dict) -> Result<Asked, callarbiter_dbus::Er
         display_name: text(&fields, "display-name")?,
         usage_description: text(&fields, "usage-description")?,
         icon: text(&fields, "icon")?,
+    })
+}
+
+fn screen(handle: String, options: &Dict) -> Result<Asked, callarbiter_dbus::Error> {
+    let fields = Fields::trusted(options);
+    let call = fields.path("call")?;
+    let Some(Object::Call(call)) = call.and_then(|path| Object::parse(path.as_str())) else {
+        return Err(callarbiter_dbus::Error::invalid_argument("`call` is not the path of a call"));
+    };
+    Ok(Asked::Screen {
+        call,
+        handle: handle.into(),
+        app_id: text(&fields, "app-id")?,
+        display_name: text(&fields, "display-name")?.into(),
     })
 }
 

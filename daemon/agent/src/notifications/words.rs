@@ -5,7 +5,7 @@
 
 use callarbiter::{
     Action, Call, CallRef, CallState, Direction, EndReason, NoticeKind, Snapshot, Verb,
-    words::{NameSource, Silenced},
+    words::{DISTURBS, NO_ROOM, NameSource, Silenced},
 };
 
 /// A notification, before a server's ways are known.
@@ -76,15 +76,17 @@ pub fn missed(call: &Call, now: &Snapshot, face: &Face) -> Option<Note> {
     use EndReason::{Failed, Filtered, ProviderLost, RemoteEnded, TimedOut, Unanswered};
     let reason = call.end_reason.as_ref()?;
     let filtered = *reason == Filtered;
-    let rang = matches!(reason, Failed | ProviderLost | RemoteEnded | TimedOut | Unanswered);
-    let missed = rang || filtered;
-    if call.direction != Direction::Incoming || call.connected_at != 0 || !missed {
+    let first = match (reason, call.end_detail.reveal()) {
+        (Filtered, DISTURBS) => "Missed call: you did not want to be disturbed",
+        (Filtered, NO_ROOM) => "Missed call: there were too many at once",
+        // Whom the user does not want to hear of; the history has it.
+        (Filtered, _) => return None,
+        (Failed | ProviderLost | RemoteEnded | TimedOut | Unanswered, _) => "Missed call",
+        _ => return None,
+    };
+    if call.direction != Direction::Incoming || call.connected_at != 0 {
         return None;
     }
-    let first = match filtered {
-        true => "Missed call: you did not want to be disturbed",
-        false => "Missed call",
-    };
     let about = about(call, now, face);
     let body = body(first, &about.app, [handle_line(call, &about.app)]);
     let note = Note { body, category: "call.unanswered", ..about };
