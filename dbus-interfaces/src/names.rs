@@ -42,6 +42,8 @@ pub const AGENT_PATH: &str = "/org/callarbiter/Agent1";
 pub const AGENT_HISTORY: &str = "org.callarbiter.Agent1.History";
 /// On it: which apps may provide calls.
 pub const AGENT_APPS: &str = "org.callarbiter.Agent1.Apps";
+/// On it: whose calls the user takes.
+pub const AGENT_LISTS: &str = "org.callarbiter.Agent1.Lists";
 
 /// The interfaces that the arbiter serves.
 pub const SERVED: &[&str] = &[MANAGER, AUDIO_SESSION, PROVIDER, CALL, GROUP, TRANSACTION];

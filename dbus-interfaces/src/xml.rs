@@ -32,6 +32,9 @@ pub const AGENT_APPS: &str = file!("Agent1.Apps");
 /// `org.callarbiter.Agent1.History`.
 pub const AGENT_HISTORY: &str = file!("Agent1.History");
 
+/// `org.callarbiter.Agent1.Lists`.
+pub const AGENT_LISTS: &str = file!("Agent1.Lists");
+
 /// Every interface with its file.
 pub const ALL: &[(&str, &str)] = &[
     (names::MANAGER, MANAGER),
@@ -44,6 +47,7 @@ pub const ALL: &[(&str, &str)] = &[
     (names::AGENT, AGENT),
     (names::AGENT_APPS, AGENT_APPS),
     (names::AGENT_HISTORY, AGENT_HISTORY),
+    (names::AGENT_LISTS, AGENT_LISTS),
 ];
 
 /// The file of an interface.

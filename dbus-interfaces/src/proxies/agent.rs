@@ -1,6 +1,6 @@
 //! The interfaces of the agent of a session, on the user's session bus.
 
-use zbus::proxy;
+use zbus::{Fd, OwnedFd, proxy};
 
 use crate::Dict;
 
@@ -31,6 +31,35 @@ pub trait History {
 
     /// The app through which somebody was talked to last; empty for none.
     fn last_provider(&self, handle: &str) -> zbus::Result<String>;
+}
+
+/// `org.callarbiter.Agent1.Lists`.
+#[proxy(
+    interface = "org.callarbiter.Agent1.Lists",
+    default_service = "org.callarbiter.Agent1",
+    default_path = "/org/callarbiter/Agent1"
+)]
+pub trait Lists {
+    /// What is on the lists, the newest first.
+    fn entries(&self, filter: &Dict) -> zbus::Result<(Vec<Dict>, Dict)>;
+
+    /// Puts somebody on a list, `block` or `allow`; the entry as it is kept.
+    fn add(&self, list: &str, address: &str, options: &Dict) -> zbus::Result<Dict>;
+
+    /// Takes an entry off a list.
+    fn remove(&self, list: &str, address: &str, options: &Dict) -> zbus::Result<()>;
+
+    /// Takes all entries off a list; how many.
+    fn clear(&self, list: &str) -> zbus::Result<u32>;
+
+    /// Adds all entries of a file, or none.
+    fn import(&self, file: Fd<'_>, options: &Dict) -> zbus::Result<Dict>;
+
+    /// All entries, in memory to be read from its beginning.
+    fn export(&self, options: &Dict) -> zbus::Result<(OwnedFd, Dict)>;
+
+    /// What would happen to a call from somebody, and why.
+    fn look_up(&self, handle: &str, options: &Dict) -> zbus::Result<Dict>;
 }
 
 /// `org.callarbiter.Agent1.Apps`.

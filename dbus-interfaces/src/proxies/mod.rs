@@ -95,6 +95,11 @@ pub async fn history(session: &Connection) -> zbus::Result<HistoryProxy<'static>
     of_agent(session).await
 }
 
+/// Whose calls the user takes, as the agent of this *session* bus keeps it.
+pub async fn lists(session: &Connection) -> zbus::Result<ListsProxy<'static>> {
+    of_agent(session).await
+}
+
 /// The agent's `Apps`, on the user's session bus.
 pub async fn agent_apps(session: &Connection) -> zbus::Result<AgentAppsProxy<'static>> {
     of_agent(session).await
