@@ -4,15 +4,22 @@
 //! name stands for: that needs to see the calls (`names`).
 
 mod kept;
+mod lists;
 
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
-pub use self::kept::{AppDecision, Favourite, Past, Which};
+pub use self::{
+    kept::{AppDecision, Favourite, Past, Which},
+    lists::{Format, Listing, OnList, Terms},
+};
 
-use self::kept::HISTORY;
+use self::{
+    kept::HISTORY,
+    lists::{ALLOW, BLOCK},
+};
 use crate::{
     conformance::{self, Conformance},
     names::Name,
@@ -316,6 +323,12 @@ Examples:
         #[command(subcommand)]
         what: Option<Favourite>,
     },
+    /// Block somebody, or show who is blocked
+    #[command(after_help = BLOCK)]
+    Block(Listing),
+    /// Let somebody through, do-not-disturb or not, or show who is
+    #[command(after_help = ALLOW)]
+    Allow(Listing),
     /// Check the arbiter's configuration, and try its rules out
     #[command(after_help = POLICY)]
     Policy {

@@ -59,6 +59,8 @@ pub async fn run(command: Command, session: Session, output: &Output) -> Result<
         | Command::Conformance(_)
         | Command::History { .. }
         | Command::Favourites { .. }
+        | Command::Block(_)
+        | Command::Allow(_)
         | Command::Completions { .. }
         | Command::Man { .. }
         | Command::Open(_)

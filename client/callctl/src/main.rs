@@ -12,6 +12,7 @@ mod demo;
 mod failure;
 mod history;
 mod interrupt;
+mod lists;
 mod names;
 mod open;
 mod output;
@@ -84,6 +85,8 @@ async fn talk(command: Command, global: &Global, output: &Output) -> Result<(), 
         Command::History { which, limit, what } => {
             history::run(which, limit, what, global, output).await
         }
+        Command::Block(listing) => lists::run("block", listing, global, output).await,
+        Command::Allow(listing) => lists::run("allow", listing, global, output).await,
         Command::Favourites { what } => history::favourites(what, global, output).await,
         Command::Why { call } => why::run(call.as_ref(), global, output).await,
         Command::Open(options) => open::run(options, global, output).await,

@@ -6,7 +6,10 @@
 use std::{
     collections::BTreeSet,
     fs::File,
-    os::{fd::OwnedFd, unix::net::UnixStream},
+    os::{
+        fd::{AsFd, OwnedFd},
+        unix::net::UnixStream,
+    },
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -32,12 +35,17 @@ fn empty(signature: &Signature) -> Variant<'static> {
         Signature::U64 => 0u64.into(),
         Signature::Str => "".into(),
         Signature::ObjectPath => ObjectPath::from_static_str("/").unwrap().into(),
-        Signature::Fd => Fd::from(OwnedFd::from(File::open("/dev/null").unwrap())).into(),
+        Signature::Fd => Fd::from(OwnedFd::from(nothing())).into(),
         Signature::Variant => Variant::Variant(Box::new(false.into())),
         Signature::Array(element) => Array::new(element).into(),
         Signature::Dict { key, value } => zbus::Dict::new(key, value).into(),
         other => panic!("the contract uses no {other}"),
     }
+}
+
+/// A file in which nothing is.
+fn nothing() -> File {
+    File::open("/dev/null").unwrap()
 }
 
 /// A message body of these types.
@@ -208,6 +216,13 @@ async fn call_every_member(client: &Connection) -> zbus::Result<()> {
     let _ = history.explain("1").await?;
     history.add_favourite("tel:1", &options).await?;
     history.remove_favourite("tel:1").await?;
+
+    let lists = proxies::lists(client).await?;
+    let _ = (lists.entries(&options).await?, lists.add("block", "tel:1", &options).await?);
+    lists.remove("block", "tel:1", &options).await?;
+    let _ = (lists.clear("block").await?, lists.look_up("tel:1", &options).await?);
+    lists.import(nothing().as_fd().into(), &options).await?;
+    lists.export(&options).await?;
 
     let transaction = proxies::transaction(client, path).await?;
     transaction.cancel().await?;

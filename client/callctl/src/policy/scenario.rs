@@ -3,6 +3,7 @@
 //! Owns their spelling. What they do is the stage's.
 
 use callarbiter_core::{DoNotDisturb, Private};
+use callarbiter_lists::date::days;
 
 /// One sentence.
 #[derive(Debug, PartialEq)]
@@ -112,34 +113,9 @@ fn seconds(text: &str) -> Option<i64> {
     (fits && parts.next().is_none()).then_some(hours * 3600 + minutes * 60 + seconds)
 }
 
-/// Since the epoch, by the calendar of today.
-fn days(text: &str) -> Option<i64> {
-    let mut parts = text.split('-').map(|part| part.parse::<i64>().ok());
-    let (year, month, day) = (parts.next()??, parts.next()??, parts.next()??);
-    if parts.next().is_some()
-        || !(1971..2500).contains(&year)
-        || !(1..=12).contains(&month)
-        || !(1..=31).contains(&day)
-    {
-        return None;
-    }
-    // Years begin in March: then the day that is not in every year is the last.
-    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
-    let of_year = (153 * month + 2) / 5 + day - 1;
-    Some(year * 365 + year / 4 - year / 100 + year / 400 + of_year - 719_468)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn dates_are_days_since_the_epoch() {
-        assert_eq!(days("1971-01-01"), Some(365));
-        assert_eq!(days("2024-02-29"), Some(19_782));
-        assert_eq!(days("2024-03-31"), Some(19_813));
-        assert_eq!(days("2024-13-01"), None);
-    }
 
     #[test]
     fn what_is_expected_may_name_a_rule_with_blanks() {
