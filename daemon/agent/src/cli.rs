@@ -65,6 +65,8 @@ pub enum Part {
     Contacts,
     /// Calls that are over are kept.
     History,
+    /// Callers whom the user blocked are turned away.
+    Lists,
     /// Headsets' buttons and lights.
     Headset,
 }
@@ -83,6 +85,7 @@ impl Part {
         Part::Launch,
         Part::Contacts,
         Part::History,
+        Part::Lists,
         Part::Headset,
     ];
 
@@ -109,6 +112,7 @@ impl Part {
             Part::Launch => "launch",
             Part::Contacts => "contacts",
             Part::History => "history",
+            Part::Lists => "lists",
             Part::Headset => "headset",
         }
     }
@@ -123,6 +127,7 @@ impl Part {
             Part::Launch => Some(Role::Launch),
             Part::Contacts => Some(Role::Contacts),
             Part::History => Some(Role::History),
+            Part::Lists => Some(Role::Screening),
             Part::Headset => Some(Role::Headset),
             Part::Players | Part::Notifications | Part::Ring | Part::Power => None,
         }
@@ -145,6 +150,7 @@ impl Part {
             Part::Power => {
                 "keeps the machine awake and the screen on while a call rings or is active"
             }
+            Part::Lists => "turns callers away whom the user blocked, lets others through",
             Part::Headset => "hears the buttons of headsets and sets their lights",
         }
     }

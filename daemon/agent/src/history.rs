@@ -16,13 +16,11 @@ use tokio::{sync::mpsc::UnboundedReceiver, task::spawn_blocking};
 use tracing::{info, warn};
 use zbus::Connection;
 
-use self::{
-    served::Served,
-    store::{Store, StoreError},
-};
+use self::served::Served;
 use crate::{
     config,
     contacts::reach::Reach,
+    database::{Store, StoreError},
     orders::{Inbox, Order},
     places,
     scene::Told,
@@ -40,7 +38,7 @@ pub async fn run(
         return warn!("neither XDG_DATA_HOME nor HOME is set: there is no place for a history");
     };
     let history = History {
-        store: Store::at(&data.join("callarbiter")),
+        store: Store::at(&data.join("callarbiter"), &store::FORM),
         region: region.or_else(region::of_environment),
         wishes,
     };

@@ -9,10 +9,12 @@ mod cli;
 mod config;
 mod consent;
 mod contacts;
+mod database;
 mod headset;
 mod history;
 mod identity;
 mod launch;
+mod lists;
 mod notifications;
 mod orders;
 mod places;
@@ -113,8 +115,10 @@ async fn serve(options: Options, config: Config) -> Result<()> {
     let mut stop = Stop::catch().context("signals cannot be caught")?;
     let session = Builder::session().method_timeout(ANSWER_WITHIN).build();
     let session = session.await.context("the session bus cannot be reached")?;
-    // What a button of a headset asks for is not the screen's wish: that role is on a connection of its own.
-    let role = |part: &Part| part.role().filter(|role| *role != Role::Headset);
+    // What a button of a headset asks for is not the screen's wish, and callers are looked at only while there are
+    // lists: these roles are on connections of their own.
+    let own = |role: &Role| matches!(role, Role::Headset | Role::Screening);
+    let role = |part: &Part| part.role().filter(|role| !own(role));
     let roles = options.parts.iter().filter_map(role);
     let roles = [Role::UserInterface].into_iter().chain(roles).collect();
     let desk = Desk::open(&options.bus, roles).await?;
@@ -184,6 +188,10 @@ async fn serve(options: Options, config: Config) -> Result<()> {
                 Part::Contacts => {
                     let (orders, wishes) = (orders.look_up(), config.contacts.clone());
                     tokio::spawn(contacts::run(session, told, orders, wishes))
+                }
+                Part::Lists => {
+                    let (bus, region) = (options.bus.clone(), config.contacts.region);
+                    tokio::spawn(lists::run(session, told, bus, region))
                 }
                 Part::History => {
                     let region = config.contacts.region;

@@ -84,6 +84,19 @@ pub struct LookUp {
     pub handle: String,
 }
 
+/// `Screen`: may this call reach the user?
+#[derive(Clone, PartialEq)]
+pub struct Screen {
+    pub handle: String,
+    pub app_id: String,
+}
+
+impl fmt::Debug for Screen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Screen").field("app_id", &self.app_id).finish_non_exhaustive()
+    }
+}
+
 impl fmt::Debug for LaunchProvider {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("LaunchProvider").field("app_id", &self.app_id).finish_non_exhaustive()
@@ -151,6 +164,7 @@ pub struct Orders {
     identify: Option<mpsc::Sender<Order<Identify>>>,
     look_up: Option<mpsc::Sender<Order<LookUp>>>,
     record: Option<mpsc::Sender<Order<Record>>>,
+    screen: Option<mpsc::Sender<Order<Screen>>>,
 }
 
 impl Orders {
@@ -180,6 +194,10 @@ impl Orders {
 
     pub fn record(&mut self) -> Inbox<Record> {
         inbox(&mut self.record)
+    }
+
+    pub fn screen(&mut self) -> Inbox<Screen> {
+        inbox(&mut self.screen)
     }
 
     /// Hands out the arbiter's orders until the bus is gone. `arbiter`: who gave the roles; `lose`: what happens
@@ -270,6 +288,12 @@ impl Orders {
             "LookUp" => {
                 let (request, handle, options) = body.deserialize::<(String, String, Dict)>()?;
                 put(&self.look_up, LookUp { handle }, reply(request, &options));
+            }
+            "Screen" => {
+                let (request, handle, options) = body.deserialize::<(String, String, Dict)>()?;
+                let app_id = Fields::trusted(&options).any_text("app-id").ok().flatten();
+                let app_id = app_id.unwrap_or_default().to_owned();
+                put(&self.screen, Screen { handle, app_id }, reply(request, &options));
             }
             "Record" => {
                 let (request, record, options) = body.deserialize::<(String, Dict, Dict)>()?;

@@ -66,23 +66,19 @@ impl Pattern {
     /// As a person writes it.
     pub fn parse(text: &str, region: Option<Region>) -> Result<Pattern, Wrong> {
         let text = text.trim();
-        if text.is_empty() {
-            return Err(Wrong::Empty);
-        }
-        if text.len() > LONGEST {
-            return Err(Wrong::Long);
-        }
-        if text.chars().any(char::is_control) {
-            return Err(Wrong::Control);
-        }
         if text.eq_ignore_ascii_case("anonymous") {
             return Ok(Pattern::Anonymous);
         }
         match text.matches('*').count() {
-            0 => Ok(Pattern::Exact(exact(text, region).ok_or(Wrong::Empty)?)),
-            1 => starred(text),
+            0 => Pattern::exact(text, region),
+            1 => starred(bounded(text)?),
             _ => Err(Wrong::Star),
         }
+    }
+
+    /// Of an address, whatever is in it.
+    pub fn exact(text: &str, region: Option<Region>) -> Result<Pattern, Wrong> {
+        Ok(Pattern::Exact(exact(bounded(text.trim())?, region).ok_or(Wrong::Empty)?))
     }
 
     /// Its kind.
@@ -127,6 +123,15 @@ impl fmt::Display for Pattern {
                 None => f.write_str(key),
             },
         }
+    }
+}
+
+fn bounded(text: &str) -> Result<&str, Wrong> {
+    match text {
+        "" => Err(Wrong::Empty),
+        _ if text.len() > LONGEST => Err(Wrong::Long),
+        _ if text.chars().any(char::is_control) => Err(Wrong::Control),
+        _ => Ok(text),
     }
 }
 

@@ -11,11 +11,11 @@ use rusqlite::{
     types::Type,
 };
 
-use super::{
-    chain,
-    store::{is_new, now},
+use super::{chain, store::is_new};
+use crate::{
+    config,
+    database::{now, number, time},
 };
-use crate::config;
 
 /// At most so many calls in one answer; whoever wants more asks for the next page.
 pub const PAGE: u32 = 1000;
@@ -138,13 +138,6 @@ pub fn erase(file: &Transaction<'_>, filter: &Filter) -> rusqlite::Result<usize>
     file.execute(&format!("DELETE FROM calls WHERE {condition}"), values.as_slice())
 }
 
-/// When the file was last found damaged, µs since the epoch.
-pub fn damaged_at(file: &Transaction<'_>) -> rusqlite::Result<Option<u64>> {
-    let at: Option<i64> =
-        file.query_row("SELECT max(at) FROM notes WHERE what = 'damaged'", [], |row| row.get(0))?;
-    Ok(at.map(time))
-}
-
 /// In the order in which they were added.
 pub fn favourites(file: &Transaction<'_>) -> rusqlite::Result<Vec<Favourite>> {
     let mut statement = file.prepare(
@@ -253,13 +246,4 @@ fn record(row: &Row<'_>) -> rusqlite::Result<Record> {
         lost: row.get("lost")?,
         why: Vec::new(),
     })
-}
-
-/// SQLite has no unsigned numbers; no time of a call is beyond.
-pub fn number(time: u64) -> i64 {
-    i64::try_from(time).unwrap_or(i64::MAX)
-}
-
-fn time(number: i64) -> u64 {
-    u64::try_from(number).unwrap_or_default()
 }

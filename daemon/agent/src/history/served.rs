@@ -15,9 +15,11 @@ use zbus::{Connection, Variant, interface, message::Header};
 use super::{
     History,
     calls::{self, FAVOURITES, Favourite, Filter, PAGE},
-    store::StoreError,
 };
-use crate::served::{Refused, caller};
+use crate::{
+    database::{self, StoreError},
+    served::{Refused, caller},
+};
 
 /// So many calls where nobody says how many.
 const USUAL: u32 = 50;
@@ -112,7 +114,9 @@ impl History {
         let filter = self.filter(fields)?;
         let (mut records, damaged) = self
             .store
-            .change(|file| Ok((calls::find(file, &filter, limit + 1)?, calls::damaged_at(file)?)))
+            .change(|file| {
+                Ok((calls::find(file, &filter, limit + 1)?, database::damaged_at(file)?))
+            })
             .map_err(failed)?;
         let more = records.len() > limit as usize;
         records.truncate(limit as usize);
@@ -217,7 +221,7 @@ impl History {
             app: text("app-id", APP_ID_BYTES)?,
             id: text("id", APP_ID_BYTES)?,
             call: text("call", APP_ID_BYTES)?.map(|call| call.to_ascii_lowercase()),
-            before: fields.time("before")?.map(calls::number),
+            before: fields.time("before")?.map(database::number),
             after: text("after", APP_ID_BYTES)?,
         })
     }

@@ -11,16 +11,17 @@ use tempfile::TempDir;
 use zbus::Variant;
 
 use super::{calls::Filter, *};
+use crate::database::{damaged_at, now};
 
 fn history(top: &TempDir) -> History {
     let region = region::of_country("DE");
-    let store = Store::at(&top.path().join("callarbiter"));
+    let store = Store::at(&top.path().join("callarbiter"), &store::FORM);
     History { store, region, wishes: config::History::default() }
 }
 
 /// The `n`th call, a minute after the one before.
 fn call(n: u64, handle: &str) -> Record {
-    let created_at = store::now() - 1_000_000_000 + n * 60_000_000;
+    let created_at = now() - 1_000_000_000 + n * 60_000_000;
     Record {
         id: format!("call-{n}"),
         call: format!("uuid-{n}"),
@@ -111,7 +112,7 @@ fn what_an_earlier_version_wrote_goes_on() {
     let folder = top.path().join("callarbiter");
     fs::create_dir(&folder).unwrap();
     let file = rusqlite::Connection::open(folder.join("history.sqlite")).unwrap();
-    file.execute_batch(store::STEPS[0]).unwrap();
+    file.execute_batch(store::FORM.steps[0]).unwrap();
     file.execute_batch(
         "PRAGMA user_version = 1;
          INSERT INTO calls (id, call, app, provider, direction, handle, person, name, contact, created, connected,
@@ -189,7 +190,7 @@ fn no_more_and_nothing_older_is_kept_than_is_wished() {
     let top = TempDir::new().unwrap();
     let wishes = config::History { days: 1, calls: 3 };
     let history = History { wishes, ..history(&top) };
-    let old = store::now() - 2 * 86_400_000_000;
+    let old = now() - 2 * 86_400_000_000;
     history.write(&Record { created_at: old, ..call(1, "") }).unwrap();
     assert_eq!(all(&history), [""; 0]);
     for n in 2..=6 {
@@ -214,7 +215,7 @@ fn a_damaged_file_is_set_aside_and_told_until_all_is_erased() {
     .unwrap();
     history.write(&call(2, "tel:1")).unwrap();
     assert_eq!(all(&history), ["call-2"]);
-    assert!(history.store.change(calls::damaged_at).unwrap().is_some());
+    assert!(history.store.change(damaged_at).unwrap().is_some());
     let aside = || {
         let names = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name());
         names.filter(|name| name.to_string_lossy().contains("damaged")).count()
