@@ -13,6 +13,7 @@ mod identity;
 mod kept;
 mod launch;
 mod links;
+mod lists;
 mod machine;
 mod manager;
 mod missed;
