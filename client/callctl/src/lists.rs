@@ -61,7 +61,8 @@ pub async fn run(
         OnList::Remove { address, app } => {
             let options = of_app(app);
             lists.remove(list, &address, &options).await.map_err(failure)?;
-            done(output, &format!("{address} is not on the list any more"));
+            let moved = Moved { entries: 1, left_out: 0 };
+            output.show(&moved, || vec![good(&format!("{address} is not on the list any more"))]);
             Ok(())
         }
         OnList::Clear => {
@@ -178,10 +179,6 @@ fn of_app(app: Option<String>) -> Dict {
     let mut options = Dict::new();
     app.into_iter().for_each(|app| put(&mut options, "app-id", app));
     options
-}
-
-fn done(output: &Output, what: &str) {
-    output.note(Style::Good, &format!("✓ {what}"));
 }
 
 fn good(what: &str) -> Line {
