@@ -1,7 +1,8 @@
 //! Speakerbox: a whole calling app, with a far end that is played. `speakerbox [BUS [CALLER]]` takes
-//! outgoing calls, and rings with one from CALLER. Signal USR1 makes the far end call, USR2 makes it hang up.
+//! outgoing calls, and rings with one from CALLER. Signal USR1 makes the far end call, USR2 makes it hang up, HUP
+//! makes it hold the call or take that back.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use callarbiter::{
     CallState, CallUpdate, Connection, Delegate, EndReason, Performed, Provider, Request, Uuid,
@@ -15,12 +16,19 @@ impl Delegate for Speakerbox {
         println!("{call} calling {handle}");
         let provider = request.provider().clone();
         tokio::spawn(async move {
+            // What is left to say when the user has hung up meanwhile is nobody's business.
+            let lives = || provider.calls().iter().any(|(live, _)| *live == call);
             for state in [CallState::Alerting, CallState::Active] {
                 tokio::time::sleep(Duration::from_secs(1)).await;
-                provider.report_state(call, state).await?;
+                if lives() {
+                    provider.report_state(call, state).await?;
+                }
             }
             tokio::time::sleep(Duration::from_secs(60)).await;
-            provider.report_ended(call, EndReason::RemoteEnded).await
+            match lives() {
+                true => provider.report_ended(call, EndReason::RemoteEnded).await,
+                false => Ok(()),
+            }
         });
         Ok(())
     }
@@ -35,6 +43,15 @@ impl Delegate for Speakerbox {
     }
     async fn perform_set_muted(&self, _: &Request, call: Uuid, muted: bool) -> Performed {
         say(format!("{call} {}", if muted { "muted" } else { "unmuted" }))
+    }
+    async fn perform_set_group(&self, _: &Request, call: Uuid, with: Option<Uuid>) -> Performed {
+        match with {
+            Some(with) => say(format!("{call} is in one conference with {with}")),
+            None => say(format!("{call} is split off its conference")),
+        }
+    }
+    async fn perform_set_video(&self, _: &Request, call: Uuid, video: bool) -> Performed {
+        say(format!("{call}: the camera is {}", if video { "on" } else { "off" }))
     }
     async fn perform_play_dtmf(&self, _: &Request, call: Uuid, digits: &str) -> Performed {
         say(format!("{call} plays {digits}"))
@@ -58,10 +75,11 @@ async fn main() -> anyhow::Result<()> {
     let connection = Connection::open(&arguments.next().unwrap_or("system".into())).await?;
     let mut calls = signal(SignalKind::user_defined1())?;
     let mut hangs_up = signal(SignalKind::user_defined2())?;
+    let mut holds = signal(SignalKind::hangup())?;
+    let mut on_hold = BTreeSet::new();
     let mut stop = signal(SignalKind::terminate())?;
     let builder = Provider::builder("org.callarbiter.Speakerbox").display_name("Speakerbox");
-    // It has no conferences.
-    let builder = builder.schemes(["tel", "sip"]).maximum_calls_per_group(1);
+    let builder = builder.schemes(["tel", "sip"]).supports_video(true);
     let provider = builder.register(&connection, Speakerbox).await?;
     println!("registered, {}", provider.authorization());
     if let Some(caller) = arguments.next() {
@@ -75,8 +93,16 @@ async fn main() -> anyhow::Result<()> {
                 Err(refused) => println!("{refused}"),
             },
             _ = hangs_up.recv() => {
+                for (call, state) in provider.calls() {
+                    let rang = state == CallState::Ringing;
+                    let reason = if rang { EndReason::Unanswered } else { EndReason::RemoteEnded };
+                    provider.report_ended(call, reason).await?;
+                }
+            }
+            _ = holds.recv() => {
                 for (call, _) in provider.calls() {
-                    provider.report_ended(call, EndReason::RemoteEnded).await?;
+                    let held = on_hold.insert(call) || !on_hold.remove(&call);
+                    provider.report_remote_held(call, held).await?;
                 }
             }
             _ = stop.recv() => break,

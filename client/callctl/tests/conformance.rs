@@ -38,7 +38,14 @@ fn verdicts(fault: &str, incoming: bool) -> (Vec<String>, Vec<String>, Option<i3
     command.env("PYTHONPATH", examples).env("PYTHONDONTWRITEBYTECODE", "1");
     command.args(["--json", "conformance"]);
     if incoming {
-        command.args(["--incoming", "kill -USR1 $APP_PID", "--remote-end", "kill -USR2 $APP_PID"]);
+        for (option, signal) in [
+            ("--incoming", "USR1"),
+            ("--remote-end", "USR2"),
+            ("--remote-hold", "HUP"),
+            ("--remote-resume", "HUP"),
+        ] {
+            command.args([option, &format!("kill -{signal} $APP_PID")]);
+        }
     }
     command.args(["--", PYTHON, "-c", FAULTY, fault, "--bus", "{bus}"]);
     let output = command.output().unwrap();
@@ -79,7 +86,28 @@ fn faults_in_a_call() {
         ("registers", "p.register = lambda *_: None"),
         ("starts", "refuses('PerformStart')"),
         ("mutes", "refuses('PerformSetMuted')"),
+        (
+            "ignores-strangers",
+            "D.PerformSetMuted = p.accepts_additional_arguments(
+    lambda self, r, c, muted, o, call_info: self.fulfil(r, 'mute' if muted else 'unmute'))",
+        ),
         ("plays-tones", "refuses('PerformPlayDtmf')"),
+        ("turns-video", "refuses('PerformSetVideo')"),
+        ("turns-video", "refuses('PerformSetVideo', lambda s, r, c, video, o: not video)"),
+        ("reports-remote-hold", "p.remote_hold = lambda delegate: None"),
+        (
+            "reports-remote-hold",
+            "D.on = False
+def remote_hold(delegate):
+    delegate.on = not delegate.on
+    for call in delegate.calls:
+        delegate.tell('ReportState', call, 'held' if delegate.on else 'active', {})
+p.remote_hold = remote_hold",
+        ),
+        (
+            "reports-remote-resume",
+            "h = p.remote_hold; once = [1]; p.remote_hold = lambda d: once and once.pop() and h(d)",
+        ),
         ("holds", "refuses('PerformSetHeld')"),
         ("resumes", "refuses('PerformSetHeld', lambda s, r, c, held, o: not held)"),
         (
@@ -118,13 +146,21 @@ replace('PerformEnd', lambda old, s, *a: (setattr(s, 'over', True), old(*a)))
 refuses('PerformSetHeld', lambda s, r, c, held, o: s.over and not held)",
         ),
         (
-            "joins",
-            "g = p.get_variant; p.get_variant = lambda t, v: g(t, 5 if t == 'u' else v)",
+            "swaps",
+            "refuses('PerformSetHeld', lambda s, r, c, held, o: r not in s.answered and not held
+        and any(other['state'] == 'held' for known, other in s.calls.items() if known != c))",
+        ),
+        ("joins", "refuses('PerformSetGroup')"),
+        ("leaves", "refuses('PerformSetGroup', lambda s, r, c, other, o: not other)"),
+        (
+            "holds-group",
+            "D.grouped = False
+replace('PerformSetGroup', lambda old, s, r, c, other, o: (setattr(s, 'grouped', bool(other)), old(r, c, other, o)))
+refuses('PerformSetHeld', lambda s, *_: s.grouped)",
         ),
         (
-            "leaves",
-            "g = p.get_variant; p.get_variant = lambda t, v: g(t, 5 if t == 'u' else v)
-replace('PerformSetGroup', lambda old, s, r, c, other, o: s.fulfil(r, 'join') if other else refuse(s, r))",
+            "performs-whole",
+            "import sys; sys.argv.append('--modem'); refuses('PerformTransaction')",
         ),
         ("asks-for-time", "replace('PerformPlayDtmf', lambda old, s, r, *a: ([s.tell('Progress', r, 1000) for _ in range(4)], old(r, *a)))"),
     ]);
@@ -139,12 +175,36 @@ fn faults_at_the_end() {
             "ends-ended",
             "refuses('PerformEnd', lambda s, r, c, o: c not in s.calls and r not in s.answered)",
         ),
+        (
+            "cancels",
+            "D.begun = None
+replace('PerformStart', lambda old, s, r, c, *a: (setattr(s, 'begun', c), old(r, c, *a)))
+for said in ['PerformSetMuted', 'AudioActivated']:
+    replace(said, lambda old, s, *a: (setattr(s, 'begun', None), old(*a)))
+refuses('PerformEnd', lambda s, r, c, o: s.begun == c)",
+        ),
         ("reports-remote-end", "p.remote_end = lambda delegate: None"),
+        (
+            "reports-caller-gone",
+            "e = p.remote_end
+p.remote_end = lambda d: all(call['state'] == 'ringing' for call in d.calls.values()) or e(d)",
+        ),
+        (
+            "reports-caller-gone",
+            "e = p.remote_end
+def remote_end(d):
+    for call in [call for call, known in d.calls.items() if known['state'] == 'ringing']:
+        del d.calls[call]
+        d.tell('ReportEnded', call, 'declined', {})
+    e(d)
+p.remote_end = remote_end",
+        ),
         (
             "end-reason",
             "def remote_end(delegate):
     while delegate.calls:
-        delegate.tell('ReportEnded', delegate.calls.popitem()[0], 'failed', {})
+        call, known = delegate.calls.popitem()
+        delegate.tell('ReportEnded', call, 'unanswered' if known['state'] == 'ringing' else 'failed', {})
 p.remote_end = remote_end",
         ),
         (
@@ -198,12 +258,17 @@ fn faults_when_the_arbiter_goes() {
             "replace('Reconcile', lambda old, s, r, calls: (s.calls.clear(), old(r, calls)))",
         ),
         (
+            "claims-own",
+            "replace('Reconcile', lambda old, s, r, calls: s.fulfil(r, 'reconcile',
+        {'calls': p.get_variant('a{sa{sv}}', calls)}))",
+        ),
+        (
             "registers-again",
             "r = p.register; once = [1]; p.register = lambda *a: once and once.pop() and r(*a)",
         ),
         (
             "reports-again",
-            "r = p.register; p.register = lambda b, d, a: (setattr(d, 'epoch', None), r(b, d, a))",
+            "r = p.register; p.register = lambda b, d, *a: (setattr(d, 'epoch', None), r(b, d, *a))",
         ),
         ("resets", "replace('Reset', lambda *_: None)"),
     ]);

@@ -1,6 +1,6 @@
 /* A provider of calls in C, to read from top to bottom: it registers, reports an incoming call, does what the arbiter
  * asks (here: says so and agrees) and prints when its audio may run. It has no network and no sound of its own: signal
- * USR1 plays a far end that calls, USR2 one that hangs up.
+ * USR1 plays a far end that calls, USR2 one that hangs up, HUP one that holds the call or takes that back.
  *
  *     provider --app-id org.example.Phone --bus session --incoming sip:rabbit@example.org
  *
@@ -29,6 +29,7 @@ static GMainLoop *loop;
 
 struct call {
 	const char *direction, *state;
+	gboolean remote_held;
 };
 
 static void set_state(const char *id, const char *direction, const char *state)
@@ -286,6 +287,25 @@ static gboolean remote_end(gpointer data G_GNUC_UNUSED)
 	return G_SOURCE_CONTINUE;
 }
 
+/* Without a state: held would be a hold at this end. */
+static gboolean remote_hold(gpointer data G_GNUC_UNUSED)
+{
+	GHashTableIter iter;
+	gpointer id, value;
+
+	g_hash_table_iter_init(&iter, calls);
+	while (g_hash_table_iter_next(&iter, &id, &value)) {
+		struct call *call = value;
+		GVariantDict details;
+
+		call->remote_held = !call->remote_held;
+		g_variant_dict_init(&details, NULL);
+		g_variant_dict_insert(&details, "remote-held", "b", call->remote_held);
+		calls_provider_call_report_state(provider, id, "", g_variant_dict_end(&details), NULL, NULL, NULL);
+	}
+	return G_SOURCE_CONTINUE;
+}
+
 /* Hang up; to the arbiter the calls end with the registration. */
 static gboolean leave(gpointer data G_GNUC_UNUSED)
 {
@@ -373,6 +393,7 @@ int main(int argc, char **argv)
 	loop = g_main_loop_new(NULL, FALSE);
 	g_unix_signal_add(SIGUSR1, report_incoming, "sip:rabbit@example.org");
 	g_unix_signal_add(SIGUSR2, remote_end, NULL);
+	g_unix_signal_add(SIGHUP, remote_hold, NULL);
 	g_unix_signal_add(SIGTERM, leave, NULL);
 	publish_delegate();
 	g_bus_watch_name_on_connection(connection, NAME, G_BUS_NAME_WATCHER_FLAGS_NONE, arbiter_came, NULL, NULL, NULL);

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """A provider of calls in Python, to read from top to bottom: it registers, reports an incoming call, does what the
 arbiter asks (here: says so and agrees) and prints when its audio may run. It has no network and no sound of its own: signal
-USR1 plays a far end that calls, USR2 one that hangs up.
+USR1 plays a far end that calls, USR2 one that hangs up, HUP one that holds the call or takes that back.
 
     provider.py --app-id org.example.Phone --bus session --incoming sip:rabbit@example.org
 
@@ -80,15 +80,18 @@ class Delegate:
             # It was decided without us, or the arbiter is being restarted and will ask again.
             print("not heard:", error, flush=True)
 
+    def place(self, call):
+        self.calls[call] = {"direction": "outgoing", "state": "active", "remote-held": False}
+        self.tell("ReportState", call, "active", {})  # dial here; and then report how it goes on
+
     def set_state(self, call, state):
         if call in self.calls:
             self.calls[call]["state"] = state
 
     @asked
     def PerformStart(self, request, call, handle, options):
-        if self.fulfil(request, "start"):  # dial here; and then report how it goes on
-            self.calls[call] = {"direction": "outgoing", "state": "active"}
-            self.tell("ReportState", call, "active", {})
+        if self.fulfil(request, "start"):
+            self.place(call)
 
     @asked
     def PerformAnswer(self, request, call, options):
@@ -114,6 +117,26 @@ class Delegate:
         self.fulfil(request, f"dtmf of {len(digits)}")  # a log must not tell which: it may be a PIN
 
     @asked
+    def PerformSetGroup(self, request, call, other, options):
+        self.fulfil(request, "join" if other else "leave")  # mix its sound with the other's here, or no longer
+
+    @asked
+    def PerformSetVideo(self, request, call, video, options):
+        self.fulfil(request, "video on" if video else "video off")  # start or stop the camera here
+
+    @asked
+    def PerformTransaction(self, request, steps, options):
+        # Only with --modem: what a mobile network does in one, such as hold and answer.
+        if self.fulfil(request, f"{len(steps)} steps in one"):
+            for action, step in steps:
+                call = step["call"].get_string()
+                if action == "Start":
+                    self.place(call)
+                else:
+                    held = action == "SetHeld" and step["held"].get_boolean()
+                    self.set_state(call, "held" if held else "active")
+
+    @asked
     def AudioActivated(self, request, calls, generation, options):
         self.audible |= set(calls)  # open microphone and speaker here, and then agree
         self.fulfil(request, f"audio on for {len(calls)}")
@@ -129,12 +152,6 @@ class Delegate:
         ours = {call: self.calls[call] for call in calls if call in self.calls}
         kept = {call: {"state": get_variant("s", known["state"])} for call, known in ours.items()}
         self.fulfil(request, "reconcile", {"calls": get_variant("a{sa{sv}}", kept)})
-
-    @asked
-    def refuse(self, request, *_rest):
-        self.provider.Fail(request, f"{NAME}.Error.NotSupported", "this example has neither conferences nor video")
-
-    PerformSetGroup = PerformSetVideo = PerformTransaction = refuse
 
     @asked
     def ActionTimedOut(self, request, call, action):
@@ -171,12 +188,15 @@ class Application:
         pass
 
 
-def register(bus, delegate, app_id):
+def register(bus, delegate, app_id, modem=False):
     configuration = {
         "display-name": get_variant("s", "Python example"),
         "supported-schemes": get_variant("as", ["sip", "tel"]),
-        "maximum-calls-per-group": get_variant("u", 1),  # it has no conferences
+        "supports-video": get_variant("b", True),
     }
+    if modem:
+        configuration["hold-model"] = get_variant("s", "provider-wide")
+        configuration["transactions"] = get_variant("b", True)
     manager = bus.get_proxy(NAME, ROOT, interface_name=f"{NAME}.Manager")
     path, state = manager.RegisterProvider(app_id, DELEGATE, configuration)
     delegate.provider = bus.get_proxy(NAME, path, interface_name=f"{NAME}.Provider")
@@ -195,7 +215,7 @@ def report_incoming(delegate, handle):
     except DBusError as error:
         print("refused:", error, flush=True)  # tell the network, and forget the call
         return
-    delegate.calls[call] = {"direction": "incoming", "state": "ringing"}
+    delegate.calls[call] = {"direction": "incoming", "state": "ringing", "remote-held": False}
     print("incoming:", call, flush=True)
 
 
@@ -203,6 +223,13 @@ def remote_end(delegate):
     while delegate.calls:
         call, known = delegate.calls.popitem()
         delegate.tell("ReportEnded", call, "unanswered" if known["state"] == "ringing" else "remote-ended", {})
+
+
+def remote_hold(delegate):
+    for call, known in delegate.calls.items():
+        known["remote-held"] = not known["remote-held"]
+        # Without a state: held would be a hold at this end.
+        delegate.tell("ReportState", call, "", {"remote-held": get_variant("b", known["remote-held"])})
 
 
 def leave(delegate, loop):
@@ -221,6 +248,7 @@ def main():
     options.add_argument("--app-id", default="org.example.PythonPhone")
     options.add_argument("--bus", default="system", help="system, session or an address")
     options.add_argument("--incoming", metavar="HANDLE", help="report a call from this address")
+    options.add_argument("--modem", action="store_true", help="hold all calls at once, as a mobile network does")
     options.add_argument("--activatable", action="store_true", help="own the app id on the session bus")
     options.add_argument("uris", nargs="*", help="whom to call, where a desktop started us for it")
     options = options.parse_args()
@@ -237,7 +265,7 @@ def main():
     bus.connection.set_exit_on_close(True)
     # Whenever the arbiter comes: now, later, and again when it was restarted.
     arbiter = DBusObserver(bus, NAME)
-    arbiter.service_available.connect(lambda _: register(bus, delegate, options.app_id))
+    arbiter.service_available.connect(lambda _: register(bus, delegate, options.app_id, options.modem))
     if options.incoming:
         first = iter([options.incoming])
         arbiter.service_available.connect(lambda _: [report_incoming(delegate, handle) for handle in first])
@@ -245,6 +273,7 @@ def main():
     loop = EventLoop()
     on_signal(signal.SIGUSR1, report_incoming, delegate, "sip:rabbit@example.org")
     on_signal(signal.SIGUSR2, remote_end, delegate)
+    on_signal(signal.SIGHUP, remote_hold, delegate)
     on_signal(signal.SIGTERM, leave, delegate, loop)
     loop.run()
 

@@ -1,4 +1,4 @@
-//! Calls that come in: answered, hung up by the far end, declined, and refused.
+//! Calls that come in: answered, declined, and refused.
 //!
 //! Owns how these rules are tried; each call is made by the command that the author gave.
 
@@ -11,12 +11,9 @@ const REFUSALS: [&str; 2] = ["Busy", "FilteredByDoNotDisturb"];
 impl Trial<'_> {
     pub async fn incoming(&mut self) -> Result<(), Failure> {
         let Some(command) = self.options.incoming.clone() else {
-            for rule in rules::INCOMING {
-                self.report.skip(rule, "--incoming COMMAND would let it be tried");
-            }
+            self.skip_all(&rules::INCOMING, "--incoming COMMAND would let it be tried");
             return Ok(());
         };
-        self.suspend_live().await;
         if let Some(caller) = self.answered(&command).await? {
             caller.stop().await;
             self.clear().await;
@@ -24,18 +21,14 @@ impl Trial<'_> {
                 self.declined(&command).await?;
                 self.new_uuids();
             }
+            if self.report.may_try(&rules::CALLER_GONE) {
+                self.caller_gone(&command).await?;
+            }
             if self.report.may_try(&rules::DROPS) {
                 self.refused(&command).await?;
             }
         }
         Ok(())
-    }
-
-    /// A live call would only be in the way.
-    async fn suspend_live(&mut self) {
-        if let Some(call) = self.live.take() {
-            self.end(&call).await;
-        }
     }
 
     async fn answered(&mut self, command: &str) -> Result<Option<App>, Failure> {
@@ -68,35 +61,6 @@ impl Trial<'_> {
             n => Err(format!("one call of the far end was reported as {n} calls")),
         };
         self.report.note(&rules::REPORTS_ONCE, seen);
-    }
-
-    async fn remote_end(&mut self, call: &str) -> Result<(), Failure> {
-        let Some(command) = self.options.remote_end.clone() else {
-            for rule in [&rules::REMOTE_ENDS, &rules::END_REASON] {
-                self.report.skip(rule, "--remote-end COMMAND would let it be tried");
-            }
-            self.end(call).await;
-            return Ok(());
-        };
-        let since = self.relay.said.mark();
-        let ender = App::shell(&command, &self.relay.address, &self.app)?;
-        let reported = self
-            .word(since, |word| word.from_app && word.name == "ReportEnded" && word.text(0) == call)
-            .await
-            .map_err(|why| format!("ReportEnded was not said {why}"));
-        ender.stop().await;
-        if let Some(word) = self.found(&rules::REMOTE_ENDS, reported) {
-            let seen = match word.text(1) {
-                "remote-ended" => Ok(()),
-                other => Err(format!("the reason was {other}")),
-            };
-            self.report.note(&rules::END_REASON, seen);
-            // The next call is not to meet this one.
-            let _ = self
-                .until("the end", |board| board.call_with_id(call).is_none().then_some(()))
-                .await;
-        }
-        Ok(())
     }
 
     async fn declined(&mut self, command: &str) -> Result<(), Failure> {

@@ -1,6 +1,10 @@
-//! What every live call is asked: audio, mute, tones, hold and resume, each also once more.
+//! What every live call is asked: audio, mute, tones, video, hold and resume, each also once more.
 //!
 //! Owns how these rules are tried.
+
+use std::collections::HashMap;
+
+use zbus::Variant;
 
 use super::{
     rules::{self, Rule},
@@ -18,20 +22,18 @@ impl Trial<'_> {
             self.repeat("AudioActivated", call).await;
         }
         let muted = self.mutes(call).await;
+        if self.report.may_try(&rules::STRANGERS) {
+            let ignored = self.ignores_strangers(call).await;
+            self.report.note(&rules::STRANGERS, ignored);
+        }
         self.tones(call).await;
+        self.video(call).await;
+        self.remote_hold(call).await;
         if !self.can(call, "hold") {
-            for rule in [
-                &rules::HOLDS,
-                &rules::CLOSES,
-                &rules::RESUMES,
-                &rules::REOPENS,
-                &rules::SAME_STATE,
-                &rules::TIME_OUT,
-                &rules::TWO_CALLS,
-            ] {
-                self.report.skip(rule, "the call says that it cannot be held");
-            }
-            return;
+            let rules = [&rules::HOLDS, &rules::CLOSES, &rules::RESUMES, &rules::REOPENS];
+            let rules = rules.iter().chain(&[&rules::SAME_STATE, &rules::TIME_OUT]);
+            return self
+                .skip_all(rules.chain(&rules::PAIR), "the call says that it cannot be held");
         }
         let held = self.holds(call).await;
         if self.report.may_try(&rules::SAME_STATE) {
@@ -40,6 +42,15 @@ impl Trial<'_> {
         }
         if self.report.may_try(&rules::TIME_OUT) {
             self.takes_time_out(call).await;
+        }
+    }
+
+    /// Where there was no such call.
+    pub fn not_live(&mut self) {
+        if !self.lived {
+            let why = "no call was connected: --handle HANDLE of somebody who answers, or --incoming \
+                       COMMAND, would let it be tried";
+            self.skip_all(&rules::LIVE, why);
         }
     }
 
@@ -58,6 +69,22 @@ impl Trial<'_> {
         same.map_err(|why| format!("mute of a call that is muted {why}"))
     }
 
+    /// Somebody else on the bus asks, and then the arbiter: requests for one call are answered in order.
+    async fn ignores_strangers(&mut self, call: &str) -> Result<(), String> {
+        let since = self.relay.said.mark();
+        let options: HashMap<&str, Variant> = HashMap::new();
+        let asked =
+            self.relay.ask_as_stranger("PerformSetMuted", |request| (request, call, true, options));
+        let strange = asked.await?;
+        self.ask_again("PerformSetMuted", call, Some(false))
+            .await
+            .map_err(|why| format!("after a request of a stranger that of the arbiter {why}"))?;
+        match self.relay.said.find(since, |word| word.is_answer_to(&strange)) {
+            None => Ok(()),
+            Some(_) => Err("it muted a call for a program that is not the arbiter".to_owned()),
+        }
+    }
+
     async fn tones(&mut self, call: &str) {
         match self.can(call, "dtmf") {
             true => {
@@ -68,6 +95,20 @@ impl Trial<'_> {
             }
             false => self.report.skip(&rules::TONES, "the call says that it has no dtmf"),
         }
+    }
+
+    async fn video(&mut self, call: &str) {
+        if self.configured("supports-video") != Some(true) {
+            return self.report.skip(&rules::VIDEO, "the app says that it has no video");
+        }
+        let turned = match self.ask(&format!("video:{call}")).await {
+            Ok(()) => {
+                self.repeat("PerformSetVideo", call).await;
+                self.ask(&format!("novideo:{call}")).await
+            }
+            failed => failed,
+        };
+        self.report.note(&rules::VIDEO, turned);
     }
 
     /// What came of asking to hold what is held and to resume what is active.

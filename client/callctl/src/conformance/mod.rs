@@ -6,10 +6,12 @@
 
 mod app;
 mod ends;
+mod far_end;
 mod incoming;
 mod live;
 mod options;
 mod outgoing;
+mod pair;
 mod passive;
 mod relay;
 mod report;
@@ -53,6 +55,7 @@ async fn whole(trial: &mut Trial<'_>) -> Result<(), Failure> {
     if trial.registers().await {
         trial.outgoing().await;
         trial.incoming().await?;
+        trial.not_live();
         trial.restart().await?;
         trial.leaves().await;
         trial.passive();

@@ -14,6 +14,11 @@ pub struct Conformance {
     /// A shell command that makes the far end hang up
     #[arg(long, value_name = "COMMAND")]
     pub remote_end: Option<String>,
+    /// A shell command that makes the far end hold the call, and one that makes it resume
+    #[arg(long, value_name = "COMMAND", requires = "remote_resume")]
+    pub remote_hold: Option<String>,
+    #[arg(long, value_name = "COMMAND", requires = "remote_hold", hide_short_help = true)]
+    pub remote_resume: Option<String>,
     /// Whom the app is asked to call: somebody who answers at once
     #[arg(long, value_name = "HANDLE", default_value = "sip:conformance@example.org")]
     pub handle: String,

@@ -72,19 +72,14 @@ impl Trial<'_> {
                 continue;
             }
             let after = words.iter().skip(repeated.since);
-            let mut asked_since = false;
+            let mut held_since = false;
             for word in after {
-                let state = match word.name.as_str() {
-                    "ReportState" if word.is_report_of(&repeated.call) => word.text(1),
-                    name if name.starts_with("PerformSetHeld") => {
-                        asked_since = true;
-                        continue;
-                    }
-                    _ => continue,
-                };
+                let state = word.text(1);
+                let reports = word.name == "ReportState" && word.is_report_of(&repeated.call);
+                held_since |= word.name == "PerformSetHeld" || reports && state == "held";
                 let began =
-                    matches!(state, "alerting" | "connecting") || state == "active" && !asked_since;
-                if began {
+                    matches!(state, "alerting" | "connecting") || state == "active" && !held_since;
+                if reports && began {
                     return Err(format!(
                         "{} came once more, and it reported the call as {state} once more",
                         repeated.member

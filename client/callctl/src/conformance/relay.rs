@@ -86,7 +86,7 @@ impl Relay {
     /// Says a request of the arbiter once more, exactly as it was.
     pub async fn repeat(&self, word: &Word) -> Result<(), String> {
         let app = self.app()?;
-        app.send(&word.message).await.map_err(|error| format!("the app cannot be asked: {error}"))
+        app.send(&word.message).await.map_err(unasked)
     }
 
     /// Asks as the arbiter would, in the way in which it last asked; the name of the request.
@@ -98,8 +98,23 @@ impl Relay {
     where
         B: Serialize + DynamicType,
     {
-        let request = format!("{MADE_UP}{}", self.shared.asked.fetch_add(1, Ordering::Relaxed));
+        let request = self.name();
         self.tell(member, &body(request.clone())).await?;
+        Ok(request)
+    }
+
+    /// Asks as somebody who is on the bus, too, and has nothing to ask.
+    pub async fn ask_as_stranger<B>(
+        &self,
+        member: &'static str,
+        body: impl FnOnce(String) -> B,
+    ) -> Result<String, String>
+    where
+        B: Serialize + DynamicType,
+    {
+        let stranger = self.bus.unique_name().map(ToString::to_string).unwrap_or_default();
+        let request = self.name();
+        self.say(stranger, member, &body(request.clone())).await?;
         Ok(request)
     }
 
@@ -108,11 +123,6 @@ impl Relay {
     where
         B: Serialize + DynamicType,
     {
-        let asked = |word: &Word| !word.from_app && word.answers == 0;
-        let Some(like) = self.said.last(asked) else {
-            return Err("the arbiter never asked this app for anything".to_owned());
-        };
-        let failed = |error: zbus::Error| format!("the app cannot be asked: {error}");
         let reply = self
             .bus
             .call_method(
@@ -123,10 +133,25 @@ impl Relay {
                 &"org.callarbiter.Calls1",
             )
             .await
-            .map_err(failed)?;
-        let arbiter: String = reply.body().deserialize().map_err(failed)?;
-        let message = made_up(&like.message, arbiter, member, body).map_err(failed)?;
-        self.app()?.send(&message).await.map_err(failed)
+            .map_err(unasked)?;
+        let arbiter = reply.body().deserialize().map_err(unasked)?;
+        self.say(arbiter, member, body).await
+    }
+
+    async fn say<B>(&self, sender: String, member: &'static str, body: &B) -> Result<(), String>
+    where
+        B: Serialize + DynamicType,
+    {
+        let asked = |word: &Word| !word.from_app && word.answers == 0;
+        let Some(like) = self.said.last(asked) else {
+            return Err("the arbiter never asked this app for anything".to_owned());
+        };
+        let message = made_up(&like.message, sender, member, body).map_err(unasked)?;
+        self.app()?.send(&message).await.map_err(unasked)
+    }
+
+    fn name(&self) -> String {
+        format!("{MADE_UP}{}", self.shared.asked.fetch_add(1, Ordering::Relaxed))
     }
 
     /// The next incoming call that the app reports is refused with this error.
@@ -257,7 +282,7 @@ async fn carry(stream: UnixStream, line: usize, shared: &Shared) -> zbus::Result
 /// A request to the same object.
 fn made_up<B>(
     like: &Message,
-    arbiter: String,
+    sender: String,
     member: &'static str,
     body: &B,
 ) -> zbus::Result<Message>
@@ -268,12 +293,16 @@ where
     let path = header.path().cloned().ok_or(zbus::Error::MissingField)?;
     let mut message = Message::method_call(path, member)
         .interface("org.callarbiter.Calls1.ProviderDelegate")
-        .sender(arbiter)
+        .sender(sender)
         .with_flags(Flags::NO_REPLY_EXPECTED);
     if let Some(app) = header.destination() {
         message = message.destination(app.clone());
     }
     message.build(body)
+}
+
+fn unasked(error: zbus::Error) -> String {
+    format!("the app cannot be asked: {error}")
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -4,6 +4,7 @@
 
 use std::{collections::HashMap, time::Duration};
 
+use callarbiter::Uuid;
 use tokio::time::{Instant, sleep};
 use zbus::Variant;
 
@@ -21,9 +22,8 @@ const NO_CALL: &str =
 impl Trial<'_> {
     pub async fn restart(&mut self) -> Result<(), Failure> {
         let Some(call) = self.some_call().await? else {
-            for rule in [&rules::RECONCILES, &rules::KEEPS, &rules::REPORTS_AGAIN, &rules::RESETS] {
-                self.report.skip(rule, NO_CALL);
-            }
+            let rules = [&rules::RECONCILES, &rules::KEEPS, &rules::CLAIMS];
+            self.skip_all(rules.iter().chain(&[&rules::REPORTS_AGAIN, &rules::RESETS]), NO_CALL);
             self.registers_again().await?;
             return Ok(());
         };
@@ -43,9 +43,6 @@ impl Trial<'_> {
 
     /// A call that is active.
     async fn some_call(&mut self) -> Result<Option<String>, Failure> {
-        if let Some(call) = self.live.take() {
-            return Ok(Some(call));
-        }
         if self.report.kept(&rules::STARTS)
             && let Ok(call) = self.start().await
         {
@@ -85,6 +82,8 @@ impl Trial<'_> {
                 format!("it was active before; {why}, so that Reconcile did not list it as active")
             });
             self.report.note(&rules::KEEPS, there);
+            let claims = self.claims_own().await;
+            self.report.note(&rules::CLAIMS, claims);
         }
         Ok(())
     }
@@ -128,12 +127,20 @@ impl Trial<'_> {
         }
     }
 
+    /// Asked about a call that nobody ever reported.
+    async fn claims_own(&mut self) -> Result<(), String> {
+        match self.still_lists(&Uuid::new_v4().to_string()).await? {
+            true => Err("it listed a call that it never had".to_owned()),
+            false => Ok(()),
+        }
+    }
+
     async fn still_lists(&mut self, call: &str) -> Result<bool, String> {
         let since = self.relay.said.mark();
         let calls = HashMap::from([(call, HashMap::from([("state", Variant::from("active"))]))]);
         let request = self.relay.ask("Reconcile", |request| (request, calls)).await?;
         let answer = self.word(since, |word| word.is_answer_to(&request)).await;
-        let answer = answer.map_err(|why| format!("Reconcile was not answered {why} of Reset"))?;
+        let answer = answer.map_err(|why| format!("Reconcile was not answered {why}"))?;
         Ok(answer.listed().iter().any(|listed| listed == call))
     }
 }

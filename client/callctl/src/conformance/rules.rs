@@ -45,9 +45,24 @@ OPENS "opens-audio" "ProviderDelegate.AudioActivated" needs ["registers"]
 MUTES "mutes" "ProviderDelegate.PerformSetMuted" needs ["registers"]
     "Mute and unmute are fulfilled within 5 s."
     change "mute the microphone for this call, then Fulfil the request"
+STRANGERS "ignores-strangers" "ProviderDelegate" needs ["mutes"]
+    "Only the owner of org.callarbiter.Calls1 may ask; what anybody else says is not done and not answered."
+    change "compare the sender of each call of the delegate with the owner of org.callarbiter.Calls1 \
+            (GetNameOwner), and drop what comes from others"
 TONES "plays-tones" "ProviderDelegate.PerformPlayDtmf" needs ["registers"]
     "Tones are fulfilled when they were played, within 5 s and their playing time."
     change "play the tones, then Fulfil the request; where the call has none, report can-dtmf false"
+VIDEO "turns-video" "ProviderDelegate.PerformSetVideo" needs ["registers"]
+    "Video is turned on and off within 5 s, where the app says supports-video."
+    change "turn the camera of this call on or off, then Fulfil the request; where the app has no \
+            video, leave supports-video out of its configuration"
+REMOTE_HOLDS "reports-remote-hold" "Provider.ReportState" needs ["registers"]
+    "A hold by the far end is reported, and the call stays active."
+    change "call ReportState with an empty state and remote-held true; held is for a hold at this \
+            end, and takes the audio from the call"
+REMOTE_RESUMES "reports-remote-resume" "Provider.ReportState" needs ["reports-remote-hold"]
+    "That the far end no longer holds the call is reported."
+    change "call ReportState with an empty state and remote-held false"
 HOLDS "holds" "ProviderDelegate.PerformSetHeld" needs ["registers"]
     "A hold is fulfilled when the call is held, within 5 s."
     change "hold the call in the network, then Fulfil the request; where the call cannot be held, \
@@ -75,15 +90,28 @@ TIME_OUT "takes-time-out" "ProviderDelegate.ActionTimedOut" needs ["holds", "res
     "A hold whose time is over is undone: the app is told and asked to resume, and resumes."
     change "ActionTimedOut wants no answer and is no reason to change the call by itself; the \
             PerformSetHeld that follows is performed and fulfilled"
-TWO_CALLS "two-calls" "Manager.StartCall" needs ["starts", "resumes", "takes-time-out"]
+WHOLE "performs-whole" "ProviderDelegate.PerformTransaction" needs ["starts", "resumes", "takes-time-out"]
+    "An app with hold-model provider-wide and transactions is asked for the steps of a plan at once, and \
+     answers once for all."
+    change "do the steps in their order, as the network does them in one, then Fulfil the request once; \
+            where the app does not do that, leave transactions out of its configuration"
+TWO_CALLS "two-calls" "Manager.StartCall" needs ["starts", "resumes", "takes-time-out", "performs-whole"]
     "A second call holds the first; when it has ended, the first is resumed."
     change "keep calls apart by their UUIDs; an app that carries one call only says \
             maximum-call-groups 1 in its configuration"
-JOINS "joins" "ProviderDelegate.PerformSetGroup" needs ["two-calls"]
+SWAPS "swaps" "Manager.RequestTransaction" needs ["two-calls"]
+    "Two calls are swapped: the active one is held, the held one resumed."
+    change "fulfil the hold when the call is held, and resume the other although there is a call that \
+            is held; nothing else is to be done for a swap"
+JOINS "joins" "ProviderDelegate.PerformSetGroup" needs ["two-calls", "swaps"]
     "A call that says that it can be grouped is joined with another within 5 s."
     change "make a conference of both, then Fulfil the request; where the app has none, say \
             maximum-calls-per-group 1 in its configuration or can-group false for the call"
-LEAVES "leaves" "ProviderDelegate.PerformSetGroup" needs ["joins"]
+HOLDS_GROUP "holds-group" "ProviderDelegate.PerformSetHeld" needs ["joins"]
+    "The calls of a group are held and resumed together: each is asked for, and fulfilled within 5 s."
+    change "hold or resume the whole conference at the first of these requests, and Fulfil those for \
+            the other calls as well"
+LEAVES "leaves" "ProviderDelegate.PerformSetGroup" needs ["joins", "holds-group"]
     "A call leaves its group within 5 s."
     change "split the call off when the other call is empty, then Fulfil the request"
 ENDS "ends" "ProviderDelegate.PerformEnd" needs ["registers"]
@@ -92,6 +120,9 @@ ENDS "ends" "ProviderDelegate.PerformEnd" needs ["registers"]
 ENDS_ENDED "ends-ended" "ProviderDelegate.PerformEnd" needs ["ends"]
     "An end of a call that is over already is success."
     change "Fulfil an end of a call that the app does not have any more"
+CANCELS "cancels" "ProviderDelegate.PerformEnd" needs ["starts", "ends"]
+    "A call that was only just begun is cancelled within 5 s: an end overtakes what is under way."
+    change "stop placing the call, Fulfil the end, and drop what the network still says about the call"
 REPORTS "reports-incoming" "Provider.ReportIncomingCall" needs ["registers"]
     "An incoming call is reported before the app rings."
     change "report the call as soon as the network announces it"
@@ -111,6 +142,10 @@ REMOTE_ENDS "reports-remote-end" "Provider.ReportEnded" needs ["answers"]
 END_REASON "end-reason" "Provider.ReportEnded" needs ["reports-remote-end"]
     "A call that the far end hung up has ended as remote-ended."
     change "say remote-ended when the far end hung up a connected call"
+CALLER_GONE "reports-caller-gone" "Provider.ReportEnded" needs ["reports-incoming", "reports-remote-end"]
+    "A caller who gives up before the answer is reported: the call has ended as unanswered or remote-ended."
+    change "call ReportEnded with unanswered when the network cancels a ringing call; with local-ended \
+            or declined it would not count as missed"
 DECLINES "declines" "ProviderDelegate.PerformEnd" needs ["reports-incoming", "ends"]
     "A ringing call is declined within 5 s."
     change "PerformEnd comes for ringing calls, too: decline in the network, then Fulfil the request"
@@ -129,6 +164,9 @@ KEEPS "keeps-calls" "ProviderDelegate.Reconcile" needs ["reconciles"]
     "Calls go on while the arbiter is restarted, in the state in which they were."
     change "leave calls alone while the arbiter is away, and list in Reconcile all that are there, \
             each with the state in which it is"
+CLAIMS "claims-own" "ProviderDelegate.Reconcile" needs ["reconciles"]
+    "Only calls that are there are claimed: one that the app does not have is over."
+    change "list in the answer to Reconcile what the app has, not what it is asked about"
 AGAIN "registers-again" "Manager.RegisterProvider" needs ["registers"]
     "An app registers again with an arbiter that has lost its state."
     change "call RegisterProvider whenever org.callarbiter.Calls1 has a new owner"
@@ -136,7 +174,7 @@ REPORTS_AGAIN "reports-again" "Provider.ReportCall" needs ["registers-again", "k
     "Live calls that the arbiter does not know are reported to it."
     change "when RegisterProvider returns another epoch than before, call ReportCall for each live \
             call, with the same UUID"
-RESETS "resets" "ProviderDelegate.Reset" needs ["reconciles"]
+RESETS "resets" "ProviderDelegate.Reset" needs ["reconciles", "claims-own"]
     "Reset ends all calls, without further reports."
     change "hang up and forget all calls when Reset comes, and report nothing about them"
 UNREGISTERS "unregisters" "Provider.Unregister" needs ["registers"]
@@ -157,16 +195,32 @@ TIME "asks-for-time" "Provider.Progress" needs []
 }
 
 /// What only a call that is connected can show.
-pub const LIVE: [&Rule; 8] =
-    [&OPENS, &MUTES, &TONES, &HOLDS, &CLOSES, &RESUMES, &REOPENS, &SAME_STATE];
+pub const LIVE: [&Rule; 13] = [
+    &OPENS,
+    &MUTES,
+    &STRANGERS,
+    &TONES,
+    &VIDEO,
+    &REMOTE_HOLDS,
+    &REMOTE_RESUMES,
+    &HOLDS,
+    &CLOSES,
+    &RESUMES,
+    &REOPENS,
+    &SAME_STATE,
+    &TIME_OUT,
+];
+/// What only two calls at once can show.
+pub const PAIR: [&Rule; 6] = [&WHOLE, &TWO_CALLS, &SWAPS, &JOINS, &HOLDS_GROUP, &LEAVES];
 /// What only an incoming call can show.
-pub const INCOMING: [&Rule; 9] = [
+pub const INCOMING: [&Rule; 10] = [
     &REPORTS,
     &NAMES_CALLER,
     &REPORTS_ONCE,
     &ANSWERS,
     &REMOTE_ENDS,
     &END_REASON,
+    &CALLER_GONE,
     &DECLINES,
     &NEW_UUID,
     &DROPS,

@@ -6,7 +6,7 @@ use std::{collections::HashMap, time::Duration};
 
 use callarbiter::{Connection, Events};
 use tokio::time::{Instant, timeout, timeout_at};
-use zbus::Variant;
+use zbus::{OwnedVariant, Variant};
 
 use super::{
     Conformance,
@@ -42,8 +42,6 @@ pub struct Trial<'a> {
     pub repeated: Vec<Repeated>,
     /// Whether a live call was tried already.
     pub lived: bool,
-    /// A call that goes on.
-    pub live: Option<String>,
     /// Where the record was when the far end was made to call.
     pub rings: Vec<usize>,
     /// The calls that were refused, and since when.
@@ -85,7 +83,6 @@ impl<'a> Trial<'a> {
             app_id: None,
             repeated: Vec::new(),
             lived: false,
-            live: None,
             rings: Vec::new(),
             refused: Vec::new(),
         }
@@ -97,12 +94,11 @@ impl<'a> Trial<'a> {
         self.report.note(&rules::REGISTERS, registered.and_then(|provider| named(&provider)))
     }
 
-    /// One action, and that the app fulfilled it.
+    /// Actions as one transaction, and that the app fulfilled them.
     pub async fn ask(&mut self, words: &str) -> Result<(), String> {
-        let word: Word = words.parse()?;
+        let words: Vec<Word> = words.split(' ').map(str::parse).collect::<Result<_, _>>()?;
         let board = self.board();
-        let done =
-            self.session.perform(&board, &[word]).await.map_err(|error| error.to_string())?;
+        let done = self.session.perform(&board, &words).await.map_err(|error| error.to_string())?;
         match done.iter().find(|step| !step.fulfilled()) {
             None => Ok(()),
             Some(step) => Err(format!("{} {}: {}", step.action, step.outcome, step.message)),
@@ -114,11 +110,25 @@ impl<'a> Trial<'a> {
         board(self.events.snapshot())
     }
 
-    /// A number of the app's configuration.
-    pub fn configured(&self, key: &str) -> Option<u32> {
-        let registered = |word: &Said| word.from_app && word.name == "RegisterProvider";
-        let value = self.relay.said.last(registered)?.entry(2, key)?;
-        u32::try_from(value).ok()
+    /// What the app said about itself, last.
+    pub fn configured<T: TryFrom<OwnedVariant>>(&self, key: &str) -> Option<T> {
+        let words = self.relay.said.all();
+        let told = words.iter().filter(|word| word.from_app);
+        let value = told.fold(None, |known, word| match word.name.as_str() {
+            "RegisterProvider" => word.entry(2, key),
+            "UpdateConfiguration" => word.entry(0, key).or(known),
+            _ => known,
+        });
+        T::try_from(value?).ok()
+    }
+
+    /// None of these can be tried.
+    pub fn skip_all<'r>(&mut self, rules: impl IntoIterator<Item = &'r &'static Rule>, why: &str) {
+        for rule in rules {
+            if !self.report.has(rule) {
+                self.report.skip(rule, why);
+            }
+        }
     }
 
     pub fn can(&self, call: &str, what: &str) -> bool {
