@@ -228,6 +228,10 @@ impl Phone {
             return Ok(Some(News::Ringing(uuid, event.peer.clone())));
         }
         let Some((uuid, line)) = of_event(&mut lines, event) else { return Ok(None) };
+        if line.ending && event.kind != "CALL_CLOSED" {
+            // It was hung up here: the arbiter wants to hear no more of it.
+            return Ok(None);
+        }
         match event.kind.as_str() {
             "CALL_RINGING" | "CALL_PROGRESS" => {
                 self.settle(&mut lines).await?;
