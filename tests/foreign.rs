@@ -17,7 +17,7 @@ const CALLER: &str = "sip:rabbit@example.org";
 async fn the_python_example_carries_a_call() -> Result<()> {
     let program = source("client/examples/python/provider.py");
     run("/usr/bin/python3", &["-c", "import dasbus.connection"], "python3-dasbus and python3-gi")?;
-    carries_a_call(Launch::new("/usr/bin/python3").arg(program)).await
+    carries_a_call(Launch::new("/usr/bin/python3").arg(program), true).await
 }
 
 #[tokio::test]
@@ -30,10 +30,10 @@ async fn the_c_example_carries_a_call() -> Result<()> {
     let build = format!("BUILD={}", directory.path().display());
     let sources: PathBuf = source("client/examples/c");
     run("make", &[OsStr::new("-C"), sources.as_os_str(), OsStr::new(&build)], "make")?;
-    carries_a_call(Launch::new(directory.path().join("provider"))).await
+    carries_a_call(Launch::new(directory.path().join("provider")), false).await
 }
 
-async fn carries_a_call(program: Launch) -> Result<()> {
+async fn carries_a_call(program: Launch, with_video: bool) -> Result<()> {
     let mut arbiter = Arbiter::on_session_bus().await?;
     let user = arbiter.bus.connect().await?;
     let address = arbiter.bus.address();
@@ -71,8 +71,12 @@ async fn carries_a_call(program: Launch) -> Result<()> {
     }
     user.call::<_, ()>(&call, "Call", "SendDtmf", &"42#").await?;
     provider.says("dtmf of 3").await?;
-    let refused = user.call::<_, ()>(&call, "Call", "SetVideo", &true).await.unwrap_err();
-    assert_eq!(refused.short(), "NotSupported");
+    match user.call::<_, ()>(&call, "Call", "SetVideo", &true).await {
+        Ok(()) => provider.says("video on").await?,
+        Err(refused) => assert_eq!(refused.short(), "NotSupported"),
+    }
+    let shown = user.property(&call, "Call", "HasVideo").await?;
+    assert_eq!(shown, OwnedVariant::from(with_video));
     pretend_to_be_the_arbiter(&user).await?;
     user.end(&call).await?;
     provider.says("end").await?;

@@ -14,10 +14,11 @@ pub struct Conformance {
     /// A shell command that makes the far end hang up
     #[arg(long, value_name = "COMMAND")]
     pub remote_end: Option<String>,
-    /// A shell command that makes the far end hold the call, and one that makes it resume
+    /// A shell command that makes the far end hold the call; with --remote-resume
     #[arg(long, value_name = "COMMAND", requires = "remote_resume")]
     pub remote_hold: Option<String>,
-    #[arg(long, value_name = "COMMAND", requires = "remote_hold", hide_short_help = true)]
+    /// A shell command that makes the far end resume the call that it holds
+    #[arg(long, value_name = "COMMAND", requires = "remote_hold")]
     pub remote_resume: Option<String>,
     /// Whom the app is asked to call: somebody who answers at once
     #[arg(long, value_name = "HANDLE", default_value = "sip:conformance@example.org")]
@@ -46,6 +47,7 @@ Exit status: 0 no rule failed, 1 some did, 2 the command line is wrong.
 Examples:
   callctl conformance -- my-phone
   callctl conformance --handle sip:echo@example.org -- my-phone --bus {bus}
-  callctl conformance --incoming 'my-far-end call' --remote-end 'my-far-end hang-up' -- my-phone
+  callctl conformance --incoming 'my-far-end call' --remote-end 'my-far-end hang-up' \\
+    --remote-hold 'my-far-end hold' --remote-resume 'my-far-end resume' -- my-phone
   callctl conformance --incoming 'kill -USR1 $APP_PID' --json -- ./provider.py --bus {bus}
   callctl conformance --list";
