@@ -65,7 +65,7 @@ pub fn from_wire(choices: &Dict, rules: &[Dict]) -> Result<(Written, Preferences
             let value = plain(value).ok_or_else(|| {
                 let help = "it must be a text, a truth, a whole number or a list of texts";
                 Error::invalid_argument(format!(
-                    "`{key}` has a type that no preference has; {help}"
+                    "{key:?} has a type that no preference has; {help}"
                 ))
             })?;
             Ok((Spanned::new(0..0, key.clone()), Spanned::new(0..0, value)))
@@ -251,12 +251,12 @@ mod tests {
         let none = Dict::new();
         for (choices, rules, words) in [
             (one("when-busy", 1u32.into()), vec![], "when-busy is 1"),
-            (one("ring-ms", 1.5.into()), vec![], "`ring-ms` has a type"),
-            (one("ring-ms", u64::MAX.into()), vec![], "`ring-ms` has a type"),
+            (one("ring-ms", 1.5.into()), vec![], "\"ring-ms\" has a type"),
+            (one("ring-ms", u64::MAX.into()), vec![], "\"ring-ms\" has a type"),
             (one("ring-ms", (-5i32).into()), vec![], "ring-ms is -5"),
             (one("rule", "x".into()), vec![], "there is no \"rule\""),
             (none.clone(), vec![none.clone()], "needs a name"),
-            (none.clone(), vec![one("name", vec![1u8].into())], "`name` has a type"),
+            (none.clone(), vec![one("name", vec![1u8].into())], "\"name\" has a type"),
         ] {
             let refused = from_wire(&choices, &rules).unwrap_err();
             assert!(refused.message.contains(words), "{}", refused.message);
