@@ -23,7 +23,7 @@ use pipewire::{
     link::Link as PwLink,
     main_loop::MainLoopRc,
     metadata::{Metadata, MetadataListener},
-    node::{Node as PwNode, NodeChangeMask, NodeListener, NodeState},
+    node::{Node as PwNode, NodeChangeMask, NodeListener},
     properties::{PropertiesBox, properties},
     proxy::{ProxyListener, ProxyT},
     registry::{GlobalObject, RegistryRc},
@@ -264,7 +264,8 @@ impl Session {
         let Ok(node) = self.registry.bind::<PwNode, _>(global) else { return };
         let (id, events) = (global.id, self.events.clone());
         let listener = node.add_listener_local().info(move |info| {
-            let running = matches!(info.state(), NodeState::Running);
+            // Not by `state()`: a node in the state `error` need not have a text, and that reads it all the same.
+            let running = info.as_raw().state == pw::sys::pw_node_state_PW_NODE_STATE_RUNNING;
             let props = info.props().filter(|_| info.change_mask().contains(NodeChangeMask::PROPS));
             let event = match props {
                 Some(props) => Event::Node { id, node: node_in(props, running) },
