@@ -23,7 +23,10 @@ Options:
                        embedded  a private bus of its own; its address is the one line on stdout,
                                  every app may provide calls, /etc is not read
                        ADDRESS   a D-Bus address, unix:path=/run/example/bus for example
-      --config FILE  Read this file (and FILE.d/*.toml) instead of /etc/callarbiter/callarbiter.toml
+      --config FILE  Read this file (and FILE.d/*.toml, apps.d/*.toml beside it) instead of
+                     /etc/callarbiter/callarbiter.toml
+      --apps DIR     Where packages say what their apps may do [default: /usr/lib/callarbiter/apps.d, with
+                     --config nowhere]
       --state DIR    Where calls survive a crash or restart of the daemon, a private directory that a
                      reboot empties; none keeps nothing [default: the service's runtime directory, else
                      /run/callarbiter on the system bus, $XDG_RUNTIME_DIR/callarbiter on a session bus,
@@ -62,6 +65,8 @@ pub struct Options {
     pub bus: Bus,
     /// The one configuration file, if not the installed ones.
     pub config: Option<PathBuf>,
+    /// Where packages say what their apps may do, if not where they are installed.
+    pub apps: Option<PathBuf>,
     /// Where calls survive the process.
     pub state: State,
     /// What to log.
@@ -140,12 +145,13 @@ pub enum UsageError {
 pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, UsageError> {
     use lexopt::prelude::*;
 
-    let (mut bus, mut config, mut state, mut log) = (None, None, None, None);
+    let (mut bus, mut config, mut apps, mut state, mut log) = (None, None, None, None, None);
     let mut parser = lexopt::Parser::from_args(arguments);
     while let Some(argument) = parser.next()? {
         match argument {
             Long("bus") => once(&mut bus, "--bus", parse_bus(parser.value()?.string()?)?)?,
             Long("config") => once(&mut config, "--config", PathBuf::from(parser.value()?))?,
+            Long("apps") => once(&mut apps, "--apps", PathBuf::from(parser.value()?))?,
             Long("state") => once(&mut state, "--state", parse_state(parser.value()?))?,
             Long("log") => once(&mut log, "--log", parse_log(parser.value()?.string()?)?)?,
             Long("version") => return Ok(Command::Version),
@@ -156,6 +162,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, U
     Ok(Command::Serve(Options {
         bus: bus.unwrap_or(Bus::System),
         config,
+        apps,
         state: state.unwrap_or_default(),
         log: log.unwrap_or_default(),
     }))
@@ -220,12 +227,14 @@ mod tests {
             "--bus=unix:path=/run/x",
             "--config",
             "/c.toml",
+            "--apps=/lib/apps.d",
             "--state=/run/y",
             "--log=warn,callarbiterd=debug",
         ])
         .unwrap();
         assert!(matches!(options.bus, Bus::At(_)), "{:?}", options.bus);
         assert_eq!(options.config, Some("/c.toml".into()));
+        assert_eq!(options.apps, Some("/lib/apps.d".into()));
         assert_eq!(options.state, State::At("/run/y".into()));
         assert!(matches!(parse(["--help".into()]), Ok(Command::Help)));
         assert!(matches!(parse(["-h".into()]), Ok(Command::Help)));
@@ -249,7 +258,7 @@ mod tests {
 
     #[test]
     fn the_help_names_every_option() {
-        for option in ["--bus", "--config", "--state", "--log", "--version", "--help"] {
+        for option in ["--bus", "--config", "--apps", "--state", "--log", "--version", "--help"] {
             assert!(HELP.contains(option), "{option}");
         }
         assert!(HELP.lines().all(|line| line.len() <= 110));

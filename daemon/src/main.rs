@@ -117,6 +117,10 @@ fn sources(options: &Options) -> Sources {
         (_, Some(file)) => Sources::only(file),
         (_, None) => Sources::installed(),
     };
+    let sources = match options.apps.clone() {
+        Some(directory) => sources.with_packages(directory),
+        None => sources,
+    };
     sources.in_local_time()
 }
 

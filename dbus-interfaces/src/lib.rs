@@ -12,6 +12,7 @@
 
 pub mod actions;
 pub mod agent;
+pub mod apps;
 pub mod cause;
 pub mod endpoint;
 pub mod errors;
@@ -29,6 +30,7 @@ pub mod xml;
 
 pub use actions::{Action, CallRef, Verb};
 pub use agent::{AgentAnswer, AudioApp};
+pub use apps::{App, AppWord};
 pub use cause::Cause;
 pub use endpoint::Endpoint;
 pub use errors::{Error, ErrorKind, ErrorName};

@@ -29,6 +29,8 @@ pub const SCHEMES: usize = 16;
 pub const SCHEME_BYTES: usize = 32;
 /// Handles that ring in spite of do-not-disturb: favourites, and not a whole address book.
 pub const ALLOWED_HANDLES: usize = 256;
+/// Apps of which the user said something: nobody has so many that call.
+pub const APP_WORDS: usize = 256;
 /// Places where the sound can go: a studio has a dozen.
 pub const ENDPOINTS: usize = 64;
 /// The id of one: the name of a node of the sound server.

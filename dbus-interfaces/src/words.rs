@@ -220,6 +220,20 @@ words! {
 }
 
 words! {
+    /// Who decided what an app may do: `Manager.ListApps`.
+    AppSource {
+        /// The user.
+        User = "user",
+        /// The administrator's configuration.
+        Administrator = "administrator",
+        /// The package that brought the app.
+        Packaged = "packaged",
+        /// A rule of polkit.
+        Polkit = "polkit",
+    }
+}
+
+words! {
     /// Where the hand-over of the audio stands: `AudioSession.Phase`.
     AudioPhase {
         /// Nobody has it.

@@ -122,8 +122,14 @@ struct World {
     open: Vec<RequestId>,
 }
 
-const PROVIDER: Caller =
-    Caller { uid: Uid(1000), peer: Peer(1), sandboxed: false, control: true, agent: false };
+const PROVIDER: Caller = Caller {
+    uid: Uid(1000),
+    peer: Peer(1),
+    sandboxed: false,
+    control: true,
+    place_call: true,
+    agent: false,
+};
 const CONTROLLER: Caller = Caller { peer: Peer(2), ..PROVIDER };
 
 impl World {

@@ -1,7 +1,7 @@
 //! One configuration file: reading it, and laying it over what is already decided.
 //!
-//! Owns the keys and their types. A list replaces the list below it; `[apps]` is merged app by app, and what
-//! becomes of rules is in [`rules`].
+//! Owns the keys and their types. A list replaces the list below it; what is said of apps is in [`apps`], what becomes
+//! of rules in [`rules`].
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -18,6 +18,7 @@ use toml::Spanned;
 
 use super::{
     Config, ConfigError,
+    apps::{self, Apps, By},
     bounds::{DEADLINES, LIMITS, Number, PREFERENCES},
     problem::Problem,
     rules::{self, each},
@@ -36,6 +37,14 @@ const LONGEST_UNIT: usize = 255;
 pub fn merge(file: &Path, config: &mut Config) -> Result<(), ConfigError> {
     let text = read(file).map_err(|error| ConfigError::unreadable(file, error))?;
     merge_text(&text, config).map_err(|problem| ConfigError::within(file, &text, problem))
+}
+
+/// The same for a file of `apps.d`.
+pub fn merge_apps(file: &Path, by: By, config: &mut Config) -> Result<(), ConfigError> {
+    let text = read(file).map_err(|error| ConfigError::unreadable(file, error))?;
+    let merged = toml::from_str(&text).map_err(Problem::from);
+    let merged = merged.and_then(|OnlyApps { apps }| apps::merge(apps, by, config));
+    merged.map_err(|problem| ConfigError::within(file, &text, problem))
 }
 
 pub(crate) fn read(file: &Path) -> io::Result<String> {
@@ -61,7 +70,7 @@ pub(crate) type Values = BTreeMap<Spanned<String>, Value>;
 struct Document {
     authorization: Option<Value>,
     #[serde(default)]
-    apps: Values,
+    apps: Apps,
     #[serde(default)]
     deadlines: Values,
     #[serde(default)]
@@ -76,6 +85,13 @@ struct Document {
     agents: Agents,
     #[serde(default)]
     rule: Vec<Spanned<Values>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OnlyApps {
+    #[serde(default)]
+    apps: Apps,
 }
 
 #[derive(Default, Deserialize)]
@@ -111,17 +127,10 @@ impl Document {
         for (key, value) in &self.limits {
             merge_number("limits", &[], LIMITS, key, value, config)?;
         }
+        apps::merge(self.apps, By::Administrator, config)?;
         let policy = &mut config.settings.policy;
         if let Some(value) = self.authorization {
             policy.authorization = word("authorization", &value, AUTHORIZATION)?;
-        }
-        for (app, decision) in self.apps {
-            if decision.get_ref().is_table() {
-                let message = "an app id in [apps] needs quotes: \"org.example.App\" = \"allow\"";
-                return Err(Problem::at(app.span(), message.to_owned()));
-            }
-            let allowed = word(app.get_ref(), &decision, ALLOWED)?;
-            policy.apps.insert(app_id(&app)?, allowed);
         }
         if let Some(value) = self.policy.after_remote_end {
             policy.after_remote_end = word("after-remote-end", &value, AFTER_REMOTE_END)?;
@@ -220,7 +229,6 @@ pub(crate) type Words<T> = &'static [(&'static str, T)];
 
 const AUTHORIZATION: Words<AuthorizationPolicy> =
     &[("ask", AuthorizationPolicy::Ask), ("allow", AuthorizationPolicy::Allow)];
-const ALLOWED: Words<bool> = &[("allow", true), ("deny", false)];
 pub(crate) const AFTER_REMOTE_END: Words<AfterRemoteEnd> =
     &[("keep", AfterRemoteEnd::Keep), ("resume", AfterRemoteEnd::Resume)];
 const WHEN_BUSY: Words<WhenBusy> = &[("refuse", WhenBusy::Refuse), ("end", WhenBusy::End)];
@@ -257,7 +265,7 @@ fn list<T>(
     entries.iter().map(entry).collect()
 }
 
-fn app_id(text: &Spanned<String>) -> Result<Arc<str>, Problem> {
+pub(crate) fn app_id(text: &Spanned<String>) -> Result<Arc<str>, Problem> {
     if limits::is_app_id(text.get_ref()) {
         return Ok(text.get_ref().as_str().into());
     }

@@ -4,6 +4,7 @@
 //! for what the core does not know, in [`Access`]. A file with a mistake is refused whole: a half-read
 //! configuration is nobody's intention.
 
+mod apps;
 mod bounds;
 pub mod edit;
 mod file;
@@ -21,6 +22,8 @@ use std::{
 
 use callarbiter_core::Settings;
 
+use self::apps::By;
+
 pub use problem::{ConfigError, Problem};
 
 /// What the administrator allows beyond the rules for everybody.
@@ -32,6 +35,19 @@ pub struct Access {
     pub agents_anywhere: bool,
     /// App ids of sandboxed apps that may control other apps' calls.
     pub controllers: BTreeSet<String>,
+    /// What the administrator decided about single apps behind a wall.
+    pub apps: BTreeMap<String, Permits>,
+    /// What packages say of theirs; the user's own word wins over it.
+    pub packaged: BTreeMap<String, Permits>,
+}
+
+/// What an app behind a wall may do beyond its own calls; none where nothing is decided.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Permits {
+    /// See and control other apps' calls.
+    pub control: Option<bool>,
+    /// Place calls through other apps.
+    pub place_call: Option<bool>,
 }
 
 /// What the administrator decided.
@@ -48,6 +64,8 @@ pub struct Config {
 pub struct Sources {
     defaults: Config,
     layers: Vec<Layer>,
+    /// Directories of files about apps, and whose word they are.
+    apps: Vec<(By, PathBuf)>,
     local_time: bool,
 }
 
@@ -60,6 +78,10 @@ struct Layer {
 
 const VENDOR: &str = "/usr/lib/callarbiter/callarbiter.toml";
 const ADMINISTRATOR: &str = "/etc/callarbiter/callarbiter.toml";
+/// Where packages say of their apps what they may do.
+const PACKAGES: &str = "/usr/lib/callarbiter/apps.d";
+/// Beside the administrator's file.
+const APPS: &str = "apps.d";
 
 impl Default for Config {
     fn default() -> Self {
@@ -89,20 +111,34 @@ impl Sources {
         Sources {
             defaults: Config::default(),
             layers: vec![layer(VENDOR), layer(ADMINISTRATOR)],
+            apps: vec![
+                (By::Package, PACKAGES.into()),
+                (By::Administrator, Path::new(ADMINISTRATOR).with_file_name(APPS)),
+            ],
             local_time: false,
         }
     }
 
-    /// This file alone.
+    /// This file, its drop-ins and the `apps.d` beside it.
     pub fn only(file: PathBuf) -> Sources {
+        let apps = vec![(By::Administrator, file.with_file_name(APPS))];
         let layers = vec![Layer { file, required: true }];
-        Sources { defaults: Config::default(), layers, local_time: false }
+        Sources { defaults: Config::default(), layers, apps, local_time: false }
     }
 
     /// This file, if there is one, over what suits a private bus.
     pub fn for_private_bus(file: Option<PathBuf>) -> Sources {
         let layers = file.map(|file| Layer { file, required: true }).into_iter().collect();
-        Sources { defaults: Config::for_private_bus(), layers, local_time: false }
+        let apps = Vec::new();
+        Sources { defaults: Config::for_private_bus(), layers, apps, local_time: false }
+    }
+
+    /// Packages say of their apps in this directory what they may do, and nowhere else.
+    #[must_use]
+    pub fn with_packages(mut self, directory: PathBuf) -> Sources {
+        self.apps.retain(|(by, _)| *by != By::Package);
+        self.apps.insert(0, (By::Package, directory));
+        self
     }
 
     /// Rules about the time of day mean the time of this machine, as its zone file has it at each reading.
@@ -118,6 +154,9 @@ impl Sources {
             if layer.required || exists(&layer.file)? {
                 file::merge(&layer.file, &mut config)?;
             }
+        }
+        for (by, file) in self.files_about_apps()? {
+            file::merge_apps(&file, by, &mut config)?;
         }
         for file in self.drop_ins()? {
             file::merge(&file, &mut config)?;
@@ -135,34 +174,58 @@ impl Sources {
         for layer in &self.layers {
             let mut directory = layer.file.clone().into_os_string();
             directory.push(".d");
-            let directory = PathBuf::from(directory);
-            for file in
-                toml_files(&directory).map_err(|e| ConfigError::unreadable(&directory, e))?
-            {
-                files.insert(file.file_name().unwrap_or_default().to_owned(), file);
+            for (name, file) in toml_files(Path::new(&directory))? {
+                files.insert(name, file);
             }
         }
         Ok(files.into_values())
     }
+
+    /// Those of packages first; the administrator's masks a package's of the same name.
+    fn files_about_apps(&self) -> Result<Vec<(By, PathBuf)>, ConfigError> {
+        let mut files: BTreeMap<OsString, (By, PathBuf)> = BTreeMap::new();
+        for (by, directory) in &self.apps {
+            for (name, file) in toml_files(directory)? {
+                files.insert(name, (*by, file));
+            }
+        }
+        let mut files: Vec<_> = files.into_values().collect();
+        files.sort_by_key(|(by, _)| *by == By::Administrator);
+        Ok(files)
+    }
+}
+
+/// Reads a file by itself, as the daemon would: one in a directory `apps.d` is about apps and nothing else, any other
+/// is a configuration, with its drop-ins and the `apps.d` beside it.
+pub fn check(file: &Path) -> Result<(), ConfigError> {
+    let directory = file.parent().and_then(Path::file_name);
+    if directory.is_some_and(|name| name == APPS) {
+        return file::merge_apps(file, By::Administrator, &mut Config::default());
+    }
+    Sources::only(file.into()).load().map(drop)
 }
 
 fn exists(file: &Path) -> Result<bool, ConfigError> {
     file.try_exists().map_err(|error| ConfigError::unreadable(file, error))
 }
 
-fn toml_files(directory: &Path) -> io::Result<Vec<PathBuf>> {
-    let entries = match std::fs::read_dir(directory) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        entries => entries?,
-    };
-    let mut files = Vec::new();
-    for entry in entries {
-        let file = entry?.path();
-        if file.extension().is_some_and(|extension| extension == "toml") {
-            files.push(file);
+/// By name; there may be no such directory.
+fn toml_files(directory: &Path) -> Result<BTreeMap<OsString, PathBuf>, ConfigError> {
+    let list = || -> io::Result<_> {
+        let entries = match std::fs::read_dir(directory) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(BTreeMap::new()),
+            entries => entries?,
+        };
+        let mut files = BTreeMap::new();
+        for entry in entries {
+            let file = entry?.path();
+            if file.extension().is_some_and(|extension| extension == "toml") {
+                files.insert(file.file_name().unwrap_or_default().to_owned(), file);
+            }
         }
-    }
-    Ok(files)
+        Ok(files)
+    };
+    list().map_err(|error| ConfigError::unreadable(directory, error))
 }
 
 #[cfg(test)]

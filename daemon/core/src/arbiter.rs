@@ -11,8 +11,9 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{
-    CallId, Caller, Domain, Due, Effect, Input, Now, Peer, Phase, PlannedStep, ProviderId, Refusal,
-    RequestId, Requested, Result, Settings, Time, TransactionId, Uid,
+    Authorization, CallId, Caller, Decider, Domain, Due, Effect, Input, Now, Peer, Phase,
+    PlannedStep, ProviderId, Refusal, RequestId, Requested, Result, Settings, Time, TransactionId,
+    Uid,
 };
 
 /// What an accepted input gives back to its sender.
@@ -190,6 +191,14 @@ impl Arbiter {
     /// What a domain looks like; none if it never had anything.
     pub fn domain(&self, uid: Uid) -> Option<&Domain> {
         self.domains.get(&uid)
+    }
+
+    /// Whether an app of a user may provide calls, and whose word that is; none: nobody has decided.
+    pub fn authorized_by(&self, uid: Uid, app: &str) -> Option<(Authorization, Decider)> {
+        match self.domains.get(&uid) {
+            Some(domain) => domain.authorized_by(app),
+            None => Domain::new(uid, self.settings.clone()).authorized_by(app),
+        }
     }
 
     /// Every domain that ever had anything.

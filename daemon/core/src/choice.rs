@@ -78,7 +78,7 @@ impl Domain {
             Through::Launched(_) => None,
         };
         if provider.is_none_or(|p| p.peer != Some(caller.peer)) {
-            self.may_act_for_others(caller)?;
+            self.may_place_calls(caller)?;
         }
         match provider.filter(|p| !takes(p, handle)) {
             Some(provider) => Err(not_taken(provider, handle)),
@@ -108,6 +108,9 @@ impl Domain {
         if let Some(own) = fitting().find(|p| p.peer == Some(caller.peer)) {
             return Ok(Through::Here(own.id));
         }
+        if let Some(way) = self.emergency_app(handle) {
+            return Ok(way);
+        }
         let key = handle::key(handle);
         for app in self.uses.of(&key) {
             let here = self.attached().any(|p| p.app == *app);
@@ -126,6 +129,20 @@ impl Domain {
              is to be started"
         );
         Err(Refusal::new(Error::UnknownProvider, why))
+    }
+
+    /// An emergency goes through an app through which it is one: the first of the list that is there, else the
+    /// first that can be started.
+    fn emergency_app(&self, handle: &Private) -> Option<Through> {
+        let listed = &self.settings.policy.emergency.providers;
+        let through = || listed.iter().filter(|app| self.is_emergency(app, handle));
+        let here = |app: &Arc<str>| self.attached().find(|p| p.app == *app && takes(p, handle));
+        let here = through().filter(|app| !self.is_restricted(app)).find_map(here);
+        here.map(|p| Through::Here(p.id)).or_else(|| {
+            let is_there = |app: &Arc<str>| self.attached().any(|p| p.app == *app);
+            let away = through().find(|app| !is_there(app) && self.may_launch(app));
+            away.map(|app| Through::Launched(app.clone()))
+        })
     }
 
     fn attached(&self) -> impl Iterator<Item = &Provider> {
@@ -174,7 +191,7 @@ impl Domain {
         match way {
             Through::Here(id) => {
                 let Some(provider) = self.providers.get(id) else { return Ok(()) };
-                self.is_authorized(provider)?;
+                self.may_place(provider, emergency)?;
                 self.is_fresh(provider, uuid)?;
                 can_video(provider, video)?;
             }

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AgentAsk, Authorization, Caller, Decider, Domain, Error, ProviderId, Refusal, Reply, Result,
-    Role, errand::AgentAnswer, memory::next_of,
+    AgentAsk, Authorization, Caller, Decider, Domain, Error, Provider, ProviderId, Refusal, Reply,
+    Result, Role, errand::AgentAnswer, memory::next_of,
 };
 
 /// Apps about which the user's word is kept: nobody has so many that call. Beyond it the oldest is asked about
@@ -26,22 +26,47 @@ pub(crate) struct Decision {
 impl Domain {
     /// Whether an app may provide calls, as far as anybody has decided.
     pub(crate) fn authorization_of(&self, app: &str) -> Authorization {
-        let decided = || self.decisions.values().find(|d| &*d.app == app).map(|d| d.allowed);
-        match (self.administrators_word(app), decided()) {
-            (Some(word), _) => word,
-            (None, Some(true)) => Authorization::Authorized,
-            (None, Some(false)) => Authorization::Denied,
-            (None, None) => Authorization::NotDetermined,
-        }
+        self.authorized_by(app).map_or(Authorization::NotDetermined, |(word, _)| word)
     }
 
     /// The word that counts, and whose it is; none: nobody has decided.
     pub(crate) fn authorized_by(&self, app: &str) -> Option<(Authorization, Decider)> {
+        let said = |allowed| match allowed {
+            true => Authorization::Authorized,
+            false => Authorization::Denied,
+        };
         if let Some(word) = self.administrators_word(app) {
             return Some((word, Decider::Administrator));
         }
-        let word = self.authorization_of(app);
-        (word != Authorization::NotDetermined).then_some((word, Decider::User))
+        if let Some(allowed) = self.users_word(app) {
+            return Some((said(allowed), Decider::User));
+        }
+        let packaged = self.settings.policy.packaged.get(app)?;
+        Some((said(*packaged), Decider::Packaged))
+    }
+
+    /// The administrator decided against it.
+    pub(crate) fn is_restricted(&self, app: &str) -> bool {
+        self.administrators_word(app) == Some(Authorization::Restricted)
+    }
+
+    /// Whether a call may be placed through an app. Whether somebody gets help is no question of consent: of an app that
+    /// the administrator lists for emergencies, only the administrator's own refusal counts.
+    pub(crate) fn may_place(&self, provider: &Provider, emergency: bool) -> Result<()> {
+        if emergency && !self.is_restricted(&provider.app) {
+            return Ok(());
+        }
+        self.is_authorized(provider)
+    }
+
+    /// The apps of which the user said something.
+    pub fn apps_decided(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.decisions.values().map(|decision| &decision.app)
+    }
+
+    /// What the user said of an app.
+    pub fn users_word(&self, app: &str) -> Option<bool> {
+        self.decisions.values().find(|d| &*d.app == app).map(|d| d.allowed)
     }
 
     fn administrators_word(&self, app: &str) -> Option<Authorization> {

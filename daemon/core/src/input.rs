@@ -69,8 +69,10 @@ pub struct Caller {
     pub peer: Peer,
     /// It runs in a sandbox.
     pub sandboxed: bool,
-    /// The administrator lets it control other apps' calls (unsandboxed ones always may).
+    /// It may see and control other apps' calls (unsandboxed ones always may).
     pub control: bool,
+    /// It may place calls through other apps (unsandboxed ones always may).
+    pub place_call: bool,
     /// It may take agent roles.
     pub agent: bool,
 }

@@ -99,7 +99,7 @@ impl Domain {
         let Some((provider, call)) = self.providers.get(&id).zip(self.calls.get(&call)) else {
             return Ok(());
         };
-        self.is_authorized(provider)?;
+        self.may_place(provider, call.emergency)?;
         choice::can_video(provider, call.video)?;
         if !choice::takes(provider, &call.handle) {
             return Err(choice::not_taken(provider, &call.handle));

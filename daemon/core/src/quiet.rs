@@ -58,7 +58,9 @@ impl Domain {
         }
         let aloud = |c: &&Call| {
             let rings = c.state == CallState::Ringing && c.silenced != Silenced::User;
-            rings && !self.rings_aloud(c) && !self.is_allowed(&handle::key(&c.handle))
+            let passes = || self.is_emergency(&self.app_of(c.id), &c.handle);
+            let allowed = || self.is_allowed(&handle::key(&c.handle));
+            rings && !self.rings_aloud(c) && !allowed() && !passes()
         };
         for id in self.calls.values().filter(aloud).map(|c| c.id).collect::<Vec<_>>() {
             if let Some(call) = self.call_mut(id) {
@@ -99,6 +101,10 @@ impl Domain {
             return (mode, None);
         };
         let again = |s: &Suppressed| s.app == app && s.key == key && s.until > self.now.mono;
+        if self.is_emergency(&app, handle) {
+            // They call back.
+            return (DoNotDisturb::Off, Some(Exception::Emergency));
+        }
         if self.is_allowed(&key) {
             return (DoNotDisturb::Off, Some(Exception::Allowed));
         }

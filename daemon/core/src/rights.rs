@@ -155,14 +155,27 @@ impl Domain {
     /// Whether a caller may act on a call.
     pub(crate) fn may_control(&self, caller: Caller, call: &Call) -> Result<()> {
         let own = self.providers.get(&call.provider).is_some_and(|p| p.peer == Some(caller.peer));
-        if own { Ok(()) } else { self.may_act_for_others(caller) }
+        if own {
+            return Ok(());
+        }
+        let why = "a sandboxed program acts on its own calls only, until the user \
+             (`callctl apps allow APP --control`), the administrator (`control` under [apps]) or a \
+             polkit rule lets it control others";
+        self.may_act_for_others(caller, caller.control, why)
+    }
+
+    /// Whether a caller may place calls through an app that it is not.
+    pub(crate) fn may_place_calls(&self, caller: Caller) -> Result<()> {
+        let why = "a sandboxed program places calls through itself only, until the user \
+             (`callctl apps allow APP --place-call`), the administrator (`place-call` under [apps]) \
+             or a polkit rule lets it place them through other apps";
+        self.may_act_for_others(caller, caller.place_call, why)
     }
 
     /// Whether a caller's word counts beyond the provider that it registered.
-    pub(crate) fn may_act_for_others(&self, caller: Caller) -> Result<()> {
-        let why = if !caller.control {
-            "a sandboxed program acts on its own calls, and places calls through itself, only, \
-             unless the administrator lists it under `control` or grants it by polkit"
+    fn may_act_for_others(&self, caller: Caller, permitted: bool, walled: &str) -> Result<()> {
+        let why = if !permitted {
+            walled
         } else if self.origin(caller) == Origin::App {
             "an app acts on its own calls only, and places calls through itself; a second \
              connection acts as a controller"

@@ -157,6 +157,8 @@ pub struct Policy {
     pub authorization: AuthorizationPolicy,
     /// Decisions for single apps, by app id; they win over `authorization`.
     pub apps: BTreeMap<Arc<str>, bool>,
+    /// What packages say of their apps; the user's own word wins over it.
+    pub packaged: BTreeMap<Arc<str>, bool>,
     /// What becomes of calls held by arbitration when the active one is ended by the far end.
     pub after_remote_end: AfterRemoteEnd,
     /// Answer or start while the active call cannot be held.

@@ -236,8 +236,14 @@ impl Domain {
         if !heard || !authorized || (others && !beside) {
             return;
         }
-        let caller =
-            Caller { uid: self.uid, peer: NOBODY, sandboxed: false, control: true, agent: false };
+        let caller = Caller {
+            uid: self.uid,
+            peer: NOBODY,
+            sandboxed: false,
+            control: true,
+            place_call: true,
+            agent: false,
+        };
         let action = Action::Answer { call: CallRef::Id(id) };
         let requested = vec![Requested { action, expected: Some(CallState::Ringing) }];
         // It may be refused, for want of room: then it rings on for the user to decide.

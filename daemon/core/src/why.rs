@@ -166,6 +166,7 @@ pub enum Decider {
     #[default]
     Administrator,
     User,
+    Packaged,
 }
 
 /// What came of a question to an agent.

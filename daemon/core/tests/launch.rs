@@ -150,7 +150,13 @@ fn only_apps_that_may_provide_calls_are_started_and_by_somebody() {
     w.handle(Input::PeerLost { peer: agent.peer }).unwrap();
     w.refused_request(vec![start_on(1, "a")], Error::UnknownProvider, "role `launch`");
     let (mut w, _) = world(&["a"]);
-    let sandboxed = Caller { sandboxed: true, control: false, agent: false, ..w.caller(ALICE) };
+    let sandboxed = Caller {
+        sandboxed: true,
+        control: false,
+        place_call: false,
+        agent: false,
+        ..w.caller(ALICE)
+    };
     let actions = vec![Requested { action: start_on(1, "a"), expected: None }];
     let input = Input::Request { caller: sandboxed, actions, token: None };
     w.refused(input, Error::AccessDenied, "sandboxed");

@@ -75,7 +75,13 @@ fn access_denied_says_whose_call_it_is() {
     w.talking(a, 1);
     w.refused(by(b.caller, end(1)), Error::AccessDenied, "its own calls only");
     w.refused(by(b.caller, start_on(2, "a")), Error::AccessDenied, "through itself");
-    let sandboxed = Caller { sandboxed: true, control: false, agent: false, ..w.caller(ALICE) };
+    let sandboxed = Caller {
+        sandboxed: true,
+        control: false,
+        place_call: false,
+        agent: false,
+        ..w.caller(ALICE)
+    };
     w.refused(by(sandboxed, end(1)), Error::AccessDenied, "`control` or grants it by polkit");
     w.refused(by(sandboxed, start_on(2, "a")), Error::AccessDenied, "sandboxed");
     let roles = vec![Role::Ui];

@@ -326,6 +326,7 @@ fn goes_on(rng: &mut Rng, arbiter: Arbiter) {
                     peer: peer.unwrap_or(Peer(0)),
                     sandboxed: false,
                     control: true,
+                    place_call: true,
                     agent: true,
                 };
                 let app = App { id: asked.provider, caller };

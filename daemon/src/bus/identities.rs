@@ -167,7 +167,7 @@ impl Router {
     }
 
     fn identified(&mut self, waiting: Waiting, app: Option<(Arc<str>, AppIdSource)>) {
-        let Some(client) = self.peers.learn(waiting.peer, app) else { return };
+        let Some(client) = self.peers.learn(waiting.peer, app, &self.permits) else { return };
         self.later.learn(&client);
         let parked = waiting.parked.into_iter();
         self.identities.ready.extend(parked.map(|r| Request { client: client.clone(), ..r }));

@@ -26,6 +26,7 @@ mod parked;
 mod parse;
 mod peers;
 mod permission;
+mod permits;
 mod properties;
 mod publish;
 mod rates;

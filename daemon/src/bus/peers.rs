@@ -23,7 +23,13 @@ use zbus::{
     names::{OwnedUniqueName, UniqueName},
 };
 
-use super::{admission, identities::Stranger, kept::Kept, parked::Accounts};
+use super::{
+    admission,
+    identities::Stranger,
+    kept::Kept,
+    parked::Accounts,
+    permits::{Granted, Permission, Permits},
+};
 
 /// An identified connection.
 #[derive(Debug)]
@@ -39,8 +45,8 @@ pub struct Client {
     /// Its process, as far as the bus knows.
     pub pid: Option<u32>,
     unit: Option<String>,
-    /// polkit let it control other apps' calls.
-    granted: bool,
+    /// What polkit lets it do.
+    pub granted: Granted,
 }
 
 /// A connection as it is written down: what is known of it. What follows from that for its rights, the
@@ -52,14 +58,38 @@ pub struct SavedPeer {
     unit: Option<String>,
     sandboxed: bool,
     app: Option<String>,
+    /// polkit lets it control other apps' calls.
     granted: bool,
     pid: Option<u32>,
+    /// polkit lets it place calls through other apps.
+    #[serde(default)]
+    places: bool,
 }
 
 impl Client {
+    /// The same, to be changed.
+    fn again(&self) -> Client {
+        let Client { name, caller, app, stranger, pid, unit, granted } = self;
+        Client {
+            name: name.clone(),
+            caller: *caller,
+            app: app.clone(),
+            stranger: stranger.clone(),
+            pid: *pid,
+            unit: unit.clone(),
+            granted: *granted,
+        }
+    }
+
     /// Its user unit.
     pub fn unit(&self) -> Option<&str> {
         self.unit.as_deref()
+    }
+
+    /// What it may do, as it is decided now.
+    fn judge(&mut self, permits: &Permits) {
+        self.caller.control = permits.allows(self, Permission::Control);
+        self.caller.place_call = permits.allows(self, Permission::PlaceCall);
     }
 
     /// It sees everything of its user.
@@ -85,9 +115,9 @@ pub enum Identified {
     /// Nothing more is to be learnt of it: [`Peers::let_in`] is next. Also where so much of its user waits
     /// for answers already that there is no room for one more.
     Known(OwnedUniqueName),
-    /// It is behind a wall. Whether it may control other apps' calls is not decided here; what it sends
-    /// stays parked until [`Peers::let_in`].
-    Walled(OwnedUniqueName),
+    /// It is behind a wall, around this app if that is known. What it may do beyond its own calls is not decided here;
+    /// what it sends stays parked until [`Peers::let_in`].
+    Walled(OwnedUniqueName, Option<Arc<str>>),
     /// It has left, or the bus knows no user behind it.
     Nobody,
 }
@@ -161,19 +191,21 @@ impl Peers {
         &mut self,
         question: NonZeroU32,
         answer: &Message,
-        access: &Access,
+        permits: &Permits,
     ) -> Option<Identified> {
         let name = self.questions.remove(&question)?;
         let Some(Standing::Waiting(waiting)) = self.standing.get_mut(&name) else {
             // It left before the bus answered.
             return Some(Identified::Nobody);
         };
-        let Some(client) = identified(Peer(self.numbered), name.clone(), answer, access) else {
+        let Some(client) = identified(Peer(self.numbered), name.clone(), answer, &permits.access)
+        else {
             self.left(&name);
             return Some(Identified::Nobody);
         };
         self.numbered += 1;
-        let walled = client.caller.sandboxed && !client.caller.control;
+        let walled = permits.asks_polkit(&client);
+        let app = client.app.as_ref().map(|(app, _)| app.clone());
         let user = Some(client.caller.uid);
         waiting.client = Some(client);
         let (messages, bytes) = (waiting.parked.len(), waiting.bytes);
@@ -182,22 +214,23 @@ impl Peers {
         }
         self.parked.release(None, messages, bytes);
         waiting.payer = user;
-        Some(Identified::Walled(name))
+        Some(Identified::Walled(name, app))
     }
 
-    /// Hears an identified connection from now on, `control` if polkit granted it: what waited may go on,
-    /// in its order. `None` if it has left or is heard already.
+    /// Hears an identified connection from now on, with what polkit granted it: what waited may go on, in its order.
+    /// `None` if it has left or is heard already.
     pub fn let_in(
         &mut self,
         name: &OwnedUniqueName,
-        control: bool,
+        granted: Granted,
+        permits: &Permits,
     ) -> Option<(Arc<Client>, VecDeque<Message>)> {
         let Some(Standing::Waiting(waiting)) = self.standing.get_mut(name) else { return None };
         let mut client = waiting.client.take()?;
         let (parked, bytes) = (std::mem::take(&mut waiting.parked), waiting.bytes);
         self.parked.release(waiting.payer, parked.len(), bytes);
-        client.caller.control |= control;
-        client.granted = control;
+        client.granted = granted;
+        client.judge(permits);
         let client = Arc::new(client);
         self.names.insert(client.caller.peer, name.clone());
         self.standing.insert(name.clone(), Standing::Known(client.clone()));
@@ -209,17 +242,44 @@ impl Peers {
         &mut self,
         peer: Peer,
         app: Option<(Arc<str>, AppIdSource)>,
+        permits: &Permits,
     ) -> Option<Arc<Client>> {
         let name = self.names.get(&peer)?.clone();
         let Some(Standing::Known(client)) = self.standing.get_mut(&name) else { return None };
-        let Client { name: own, caller, pid, unit, granted, .. } = &**client;
-        let (own, caller, pid, unit) = (own.clone(), *caller, *pid, unit.clone());
-        let learnt =
-            Client { name: own, caller, app, pid, stranger: None, unit, granted: *granted };
+        let mut learnt = Client { app, stranger: None, ..client.again() };
+        learnt.judge(permits);
         let learnt = Arc::new(learnt);
         *client = learnt.clone();
         self.names.insert(peer, name);
         Some(learnt)
+    }
+
+    /// What is decided about apps has changed: those whom it concerns, as they are now.
+    pub fn judge_again(&mut self, permits: &Permits) -> Vec<Arc<Client>> {
+        let mut changed = Vec::new();
+        for standing in self.standing.values_mut() {
+            let Standing::Known(client) = standing else { continue };
+            if !client.caller.sandboxed {
+                continue;
+            }
+            let mut judged = client.again();
+            judged.judge(permits);
+            if judged.caller != client.caller {
+                *client = Arc::new(judged);
+                changed.push(client.clone());
+            }
+        }
+        changed.sort_by_key(|client| client.caller.peer);
+        changed
+    }
+
+    /// This user's identified connections behind walls.
+    pub fn walled(&self, uid: Uid) -> impl Iterator<Item = &Arc<Client>> {
+        let known = self.standing.values().filter_map(|standing| match standing {
+            Standing::Known(client) => Some(client),
+            Standing::Waiting(_) => None,
+        });
+        known.filter(move |client| client.caller.uid == uid && client.caller.sandboxed)
     }
 
     /// A connection left the bus; who it was, if it was heard.
@@ -270,19 +330,20 @@ impl Peers {
             unit: client.unit.clone(),
             sandboxed: client.caller.sandboxed,
             app: client.app.as_ref().map(|(app, _)| app.to_string()),
-            granted: client.granted,
+            granted: client.granted.control,
             pid: client.pid,
+            places: client.granted.place_call,
         })
     }
 
-    /// A connection that was identified before the daemon was started again; it keeps its number.
+    /// A connection that was identified before the daemon was started again; it keeps its number. What it may do is
+    /// judged when everything is there.
     pub fn restore(&mut self, peer: Peer, saved: SavedPeer, access: &Access) -> Option<()> {
         let name: OwnedUniqueName = UniqueName::try_from(saved.name).ok()?.into();
         let sandbox = saved.sandboxed.then_some(Sandbox::Unknown);
         let identity = Identity { unit: saved.unit, sandbox, app: saved.app };
         let mut client = client(peer, saved.uid, name.clone(), &identity, access);
-        client.caller.control |= saved.granted;
-        client.granted = saved.granted;
+        client.granted = Granted { control: saved.granted, place_call: saved.places };
         client.pid = saved.pid;
         self.names.restore(peer, name.clone());
         self.standing.insert(name, Standing::Known(Arc::new(client)));
@@ -365,16 +426,16 @@ fn client(
     let source = if sandboxed { AppIdSource::Sandbox } else { AppIdSource::Unit };
     let app = identity.app.as_deref().map(|app| (Arc::from(app), source));
     let listed = identity.unit.as_ref().is_some_and(|unit| access.agent_units.contains(unit));
-    let permitted = identity.app.as_ref().is_some_and(|app| access.controllers.contains(app));
     let caller = Caller {
         uid,
         peer,
         sandboxed,
-        control: !sandboxed || permitted,
+        control: !sandboxed,
+        place_call: !sandboxed,
         agent: !sandboxed && (listed || access.agents_anywhere),
     };
     let unit = identity.unit.clone();
-    Client { name, caller, app, pid: None, stranger: None, unit, granted: false }
+    Client { name, caller, app, pid: None, stranger: None, unit, granted: Granted::default() }
 }
 
 /// Whether a body has these types.

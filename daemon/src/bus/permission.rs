@@ -1,5 +1,5 @@
-//! Whether an app behind a wall may control the calls of other apps, where the configuration does not say
-//! so: the administrator's polkit rules do.
+//! What an app behind a wall may do beyond its own calls, where the configuration does not say so: the
+//! administrator's polkit rules do.
 //!
 //! Owns the questions to polkit: each connection is asked about once, and no person is (polkit would show
 //! a dialog). An error, an absent and a silent polkit all mean no. What the connection sent meanwhile
@@ -9,16 +9,25 @@
 use std::{
     collections::{HashMap, VecDeque},
     num::NonZeroU32,
+    sync::Arc,
 };
 
 use callarbiter_core::{Millis, Time};
 use tracing::{debug, error, warn};
 use zbus::{Message, Variant, message::Type, names::OwnedUniqueName};
 
-use super::admission;
+use super::{
+    admission,
+    permits::{Granted, Permission},
+};
 
 /// What `systemd/org.callarbiter.policy` declares.
-const ACTION: &str = "org.callarbiter.control";
+fn action(what: Permission) -> &'static str {
+    match what {
+        Permission::Control => "org.callarbiter.control",
+        Permission::PlaceCall => "org.callarbiter.place-call",
+    }
+}
 
 /// `CheckAuthorization` without `AllowUserInteraction`.
 const NO_INTERACTION: u32 = 0;
@@ -32,24 +41,42 @@ const PATIENCE: Millis = Millis::secs(5);
 pub struct Decision {
     /// The connection.
     pub name: OwnedUniqueName,
-    /// It may control the calls of its user's other apps.
-    pub granted: bool,
+    /// What it may do.
+    pub granted: Granted,
+}
+
+/// What comes of an answer.
+#[derive(Debug)]
+pub enum Answered {
+    /// The next question about the same connection, to be sent.
+    More(Message),
+    /// Nothing more is asked about it.
+    Decided(Decision),
+}
+
+/// A connection that is asked about.
+struct Subject {
+    name: OwnedUniqueName,
+    app: Option<Arc<str>>,
+    granted: Granted,
+    asked: Permission,
 }
 
 /// The questions that are not answered yet.
 #[derive(Default)]
 pub struct Permissions {
-    open: HashMap<NonZeroU32, OwnedUniqueName>,
-    queued: VecDeque<OwnedUniqueName>,
+    open: HashMap<NonZeroU32, Subject>,
+    queued: VecDeque<Subject>,
     /// Who waits, queued or open, and until when: the first one first.
     waiting: VecDeque<(Time, OwnedUniqueName)>,
 }
 
 impl Permissions {
     /// A connection is to be asked about.
-    pub fn ask(&mut self, now: Time, name: OwnedUniqueName) {
+    pub fn ask(&mut self, now: Time, name: OwnedUniqueName, app: Option<Arc<str>>) {
         self.waiting.push_back((now + PATIENCE, name.clone()));
-        self.queued.push_back(name);
+        let granted = Granted::default();
+        self.queued.push_back(Subject { name, app, granted, asked: Permission::Control });
     }
 
     /// The next question, if one may be sent now.
@@ -57,19 +84,35 @@ impl Permissions {
         if self.open.len() >= admission::PERMISSION_QUESTIONS {
             return None;
         }
-        let name = self.queued.pop_front()?;
-        let question = may_control(&name)
+        let subject = self.queued.pop_front()?;
+        self.question(subject)
+    }
+
+    fn question(&mut self, subject: Subject) -> Option<Message> {
+        let question = may(&subject)
             .inspect_err(|error| error!(%error, "polkit cannot be asked about a connection"))
             .ok()?;
-        self.open.insert(question.primary_header().serial_num(), name);
+        self.open.insert(question.primary_header().serial_num(), subject);
         Some(question)
     }
 
     /// A reply or an error; `None` if it was not to one of these questions.
-    pub fn answered(&mut self, question: NonZeroU32, answer: &Message) -> Option<Decision> {
-        let name = self.open.remove(&question)?;
+    pub fn answered(&mut self, question: NonZeroU32, answer: &Message) -> Option<Answered> {
+        let mut subject = self.open.remove(&question)?;
+        if granted(answer) {
+            subject.granted.add(subject.asked);
+        }
+        let next = Permission::ALL.iter().skip_while(|what| **what != subject.asked).nth(1);
+        let waits = self.waiting.iter().any(|(_, waiting)| *waiting == subject.name);
+        let (name, granted) = (subject.name.clone(), subject.granted);
+        if let Some(next) = next.filter(|_| waits) {
+            subject.asked = *next;
+            if let Some(question) = self.question(subject) {
+                return Some(Answered::More(question));
+            }
+        }
         self.waiting.retain(|(_, waiting)| *waiting != name);
-        Some(Decision { name, granted: granted(answer) })
+        Some(Answered::Decided(Decision { name, granted }))
     }
 
     /// Those who have waited long enough.
@@ -79,7 +122,7 @@ impl Permissions {
             late.extend(self.waiting.pop_front().map(|(_, name)| name));
         }
         if !late.is_empty() {
-            self.queued.retain(|name| !late.contains(name));
+            self.queued.retain(|queued| !late.contains(&queued.name));
             warn!(connections = late.len(), "polkit does not answer, so it grants nothing");
         }
         late
@@ -92,19 +135,26 @@ impl Permissions {
 
     /// A connection left. A question that is open stays so for the bus, too.
     pub fn left(&mut self, name: &str) {
-        self.queued.retain(|queued| queued.as_str() != name);
+        self.queued.retain(|queued| queued.name.as_str() != name);
         self.waiting.retain(|(_, waiting)| waiting.as_str() != name);
     }
 }
 
-fn may_control(name: &OwnedUniqueName) -> zbus::Result<Message> {
-    let subject = ("system-bus-name", HashMap::from([("name", Variant::from(name.as_str()))]));
-    let details: HashMap<&str, &str> = HashMap::new();
+fn may(subject: &Subject) -> zbus::Result<Message> {
+    let name = HashMap::from([("name", Variant::from(subject.name.as_str()))]);
+    // For rules about single apps.
+    let details: HashMap<&str, &str> = subject.app.iter().map(|app| ("app-id", &**app)).collect();
     let never_cancelled = "";
     Message::method_call("/org/freedesktop/PolicyKit1/Authority", "CheckAuthorization")
         .destination("org.freedesktop.PolicyKit1")
         .interface("org.freedesktop.PolicyKit1.Authority")
-        .build(&(subject, ACTION, details, NO_INTERACTION, never_cancelled))
+        .build(&(
+            ("system-bus-name", name),
+            action(subject.asked),
+            details,
+            NO_INTERACTION,
+            never_cancelled,
+        ))
 }
 
 fn granted(answer: &Message) -> bool {

@@ -28,7 +28,8 @@ use super::{
     later::{Later, Order},
     outgoing::Outgoing,
     peers::{Access, Admission, Client, Identified, Peers},
-    permission::Permissions,
+    permission::{Answered, Permissions},
+    permits::{Granted, Permits},
     rates::Rates,
     request::{Request, error_reply},
     ringtones::{self, Ringtones},
@@ -74,7 +75,7 @@ pub struct Router {
     pub(super) requesters: Kept<(Uid, TransactionId), Peer>,
     pub(super) continuity: Continuity,
     pub(super) machine_id: Option<String>,
-    pub(super) access: Access,
+    pub(super) permits: Permits,
     /// Where polkit says what those behind a wall may; nobody does on a bus of one user.
     permissions: Option<Permissions>,
     /// Who is in front of the machine; nobody says so on a bus of one user.
@@ -110,7 +111,7 @@ impl Router {
             requesters: Kept::default(),
             continuity: Continuity::default(),
             machine_id,
-            access,
+            permits: Permits::new(access),
             permissions,
             logind: None,
             resyncs: Vec::new(),
@@ -137,7 +138,7 @@ impl Router {
     pub fn tick(&mut self, now: Now, out: &mut Vec<Outgoing>) {
         let late = self.permissions.as_mut().map(|permissions| permissions.expired(now.mono));
         for name in late.unwrap_or_default() {
-            self.let_in(now, &name, false, out);
+            self.let_in(now, &name, Granted::default(), out);
         }
         self.stop_waiting_for_identities(now, out);
         self.hear_logind(now, out, |logind| logind.expired(now.mono));
@@ -170,7 +171,8 @@ impl Router {
         [core, waits, resyncs, permissions, logind, identities].into_iter().flatten().min()
     }
 
-    /// New rules; calls are not touched. Who may do what is read anew for connections from now on.
+    /// New rules; calls are not touched. What apps behind walls may do counts at once, which units act for the session
+    /// for connections from now on.
     pub fn configure(
         &mut self,
         now: Now,
@@ -178,9 +180,10 @@ impl Router {
         access: Access,
         out: &mut Vec<Outgoing>,
     ) {
-        self.access = access;
+        self.permits.access = access;
         let mut turn = Turn::new(now);
         self.tell(&mut turn, Input::Settings(Box::new(settings)));
+        self.judge_again(&mut turn);
         self.finish(turn, out);
     }
 
@@ -256,8 +259,16 @@ impl Router {
     }
 
     /// An identified connection is heard: first what it sent while it was not.
-    fn let_in(&mut self, now: Now, name: &OwnedUniqueName, control: bool, out: &mut Vec<Outgoing>) {
-        let Some((client, parked)) = self.peers.let_in(name, control) else { return };
+    fn let_in(
+        &mut self,
+        now: Now,
+        name: &OwnedUniqueName,
+        granted: Granted,
+        out: &mut Vec<Outgoing>,
+    ) {
+        let Some((client, parked)) = self.peers.let_in(name, granted, &self.permits) else {
+            return;
+        };
         for message in parked {
             match message.message_type() {
                 Type::MethodCall => {
@@ -411,10 +422,15 @@ impl Router {
             return;
         }
         if let Some(permissions) = &mut self.permissions
-            && let Some(decision) = permissions.answered(serial, message)
+            && let Some(answered) = permissions.answered(serial, message)
         {
-            out.extend(permissions.next_question().map(Outgoing::from));
-            self.let_in(now, &decision.name, decision.granted, out);
+            match answered {
+                Answered::More(question) => out.push(question.into()),
+                Answered::Decided(decision) => {
+                    out.extend(permissions.next_question().map(Outgoing::from));
+                    self.let_in(now, &decision.name, decision.granted, out);
+                }
+            }
             return;
         }
         let mut to_logind = false;
@@ -424,14 +440,14 @@ impl Router {
         if to_logind || !from_bus {
             return;
         }
-        if let Some(identified) = self.peers.answered(serial, message, &self.access) {
+        if let Some(identified) = self.peers.answered(serial, message, &self.permits) {
             match (identified, &mut self.permissions) {
-                (Identified::Walled(name), Some(permissions)) => {
-                    permissions.ask(now.mono, name);
+                (Identified::Walled(name, app), Some(permissions)) => {
+                    permissions.ask(now.mono, name, app);
                     out.extend(permissions.next_question().map(Outgoing::from));
                 }
-                (Identified::Walled(name) | Identified::Known(name), _) => {
-                    self.let_in(now, &name, false, out);
+                (Identified::Walled(name, _) | Identified::Known(name), _) => {
+                    self.let_in(now, &name, Granted::default(), out);
                 }
                 (Identified::Nobody, _) => {
                     debug!("a connection is gone, or the bus knows no user behind it");

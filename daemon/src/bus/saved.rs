@@ -54,6 +54,8 @@ pub enum Key {
     Core(callarbiter_core::Key),
     /// Where an agent is asked.
     Agent(Peer),
+    /// What a user said of apps behind walls.
+    Permits(Uid),
 }
 
 /// From the beginning of a state to its loss.
@@ -135,6 +137,7 @@ impl Router {
         keys.extend(self.delegates.take_changed().map(|(uid, id)| Key::Delegate(uid, id)));
         keys.extend(self.requesters.take_changed().map(|(uid, id)| Key::Requester(uid, id)));
         keys.extend(self.agents.take_changed().map(Key::Agent));
+        keys.extend(self.permits.take_changed().map(Key::Permits));
         keys.sort_unstable();
         keys.dedup();
         let core = &mut self.continuity.core_keys;
@@ -149,6 +152,7 @@ impl Router {
         self.delegates.take_changed().for_each(drop);
         self.requesters.take_changed().for_each(drop);
         self.agents.take_changed().for_each(drop);
+        self.permits.take_changed().for_each(drop);
     }
 
     /// Makes a new router the one that wrote these records; of who is still there, it hears by
@@ -173,6 +177,7 @@ impl Router {
         if life.bus != self.continuity.bus && life.is_of_another_boot(now) {
             return Err(Unusable::OtherBoot);
         }
+        self.peers.judge_again(&self.permits);
         self.arbiter = Arbiter::restore(self.arbiter.settings().clone(), core)?;
         let is_of = |uid| move |client: &Arc<Client>| client.caller.uid == uid;
         if !self
@@ -193,7 +198,7 @@ impl Router {
             Key::Life | Key::Core(_) => {}
             Key::Peer(peer) => {
                 let saved: SavedPeer = read(value)?;
-                let restored = self.peers.restore(peer, saved, &self.access);
+                let restored = self.peers.restore(peer, saved, &self.permits.access);
                 restored.ok_or(Unusable::Damaged("a connection has no name"))?;
             }
             Key::Subscriber(uid, peer) => {
@@ -202,6 +207,7 @@ impl Router {
             }
             Key::Delegate(uid, id) => self.delegates.restore((uid, id), path(value)?),
             Key::Agent(peer) => self.agents.restore(peer, path(value)?),
+            Key::Permits(uid) => self.permits.restore(uid, read(value)?),
             Key::Requester(uid, id) => self.requesters.restore((uid, id), read(value)?),
         }
         Ok(())
@@ -291,6 +297,7 @@ impl Records for Router {
                 self.delegates.get(&(uid, id)).is_some_and(|path| put(&path.as_str(), out))
             }
             Key::Agent(peer) => self.agents.get(&peer).is_some_and(|path| put(&path.as_str(), out)),
+            Key::Permits(uid) => self.permits.saved(uid).is_some_and(|said| put(&said, out)),
             Key::Requester(uid, id) => {
                 self.requesters.get(&(uid, id)).is_some_and(|peer| put(peer, out))
             }
@@ -339,16 +346,23 @@ impl Records for Router {
             _ => None,
         };
         let left = room.end.saturating_sub(room.keys.len());
-        if left > 0 && !matches!(from, Key::Agent(_)) {
+        if left > 0 && !matches!(from, Key::Agent(_) | Key::Permits(_)) {
             let mut core = Vec::new();
             self.arbiter.keys_after(after, left, &mut core);
             room.keys.extend(core.into_iter().map(Key::Core));
         }
+        if from < Key::Agent(Peer(u64::MAX)) {
+            let after = match from {
+                Key::Agent(peer) => Some(peer),
+                _ => None,
+            };
+            room.fill(behind(&self.agents, after).map(Key::Agent));
+        }
         let after = match from {
-            Key::Agent(peer) => Some(peer),
+            Key::Permits(uid) => Some(uid),
             _ => None,
         };
-        room.fill(behind(&self.agents, after).map(Key::Agent));
+        room.fill(behind(self.permits.said(), after).map(Key::Permits));
     }
 }
 

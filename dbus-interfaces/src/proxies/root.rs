@@ -64,6 +64,12 @@ pub trait Manager {
     /// Says what the user decided about an app; for the holder of role `consent`.
     fn set_authorization(&self, app_id: &str, authorization: &str) -> zbus::Result<()>;
 
+    /// The apps about which somebody decided, and those that are registered; see [`crate::App`].
+    fn list_apps(&self, options: &Dict) -> zbus::Result<Vec<Dict>>;
+
+    /// Says all that the user decided about apps; for the holder of role `consent`. See [`crate::AppWord`].
+    fn set_apps(&self, apps: &[Dict], options: &Dict) -> zbus::Result<()>;
+
     /// Says where the sound can go, and where it goes; for the holder of role `audio`. See
     /// [`crate::Endpoint`].
     fn set_endpoints(&self, endpoints: &[Dict], current: &str) -> zbus::Result<()>;

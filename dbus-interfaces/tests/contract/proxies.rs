@@ -150,6 +150,8 @@ async fn call_every_member(client: &Connection) -> zbus::Result<()> {
     manager.set_do_not_disturb(true, &options).await?;
     manager.set_preferences(&options, &[], &options).await?;
     manager.set_authorization("a", "denied").await?;
+    manager.list_apps(&options).await?;
+    manager.set_apps(&[], &options).await?;
     manager.agent_reply("r", &options).await?;
     manager.set_endpoints(&[], "").await?;
     manager.report_violation(&path, "playback").await?;

@@ -66,7 +66,8 @@ fn without_history(arbiter: &mut Arbiter, now: Now) {
     let uids: Vec<Uid> = arbiter.domains().map(|domain| domain.uid()).collect();
     let peer = Peer(u64::MAX);
     for uid in uids {
-        let caller = Caller { uid, peer, sandboxed: false, control: true, agent: true };
+        let caller =
+            Caller { uid, peer, sandboxed: false, control: true, place_call: true, agent: true };
         let takes = Input::TakeRoles { caller, roles: vec![Role::History] };
         arbiter.handle(now, takes, &mut Vec::new()).expect("an agent");
         arbiter.handle(now, Input::PeerLost { peer }, &mut Vec::new()).expect("accepted");

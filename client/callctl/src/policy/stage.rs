@@ -307,7 +307,14 @@ fn asked(effect: Effect) -> Option<(ProviderId, RequestId, Ask)> {
 }
 
 fn caller(peer: u64) -> Caller {
-    Caller { uid: USER, peer: Peer(peer), sandboxed: false, control: true, agent: true }
+    Caller {
+        uid: USER,
+        peer: Peer(peer),
+        sandboxed: false,
+        control: true,
+        place_call: true,
+        agent: true,
+    }
 }
 
 fn uuid(call: u32) -> Uuid {

@@ -213,6 +213,7 @@ impl Decider {
         match self {
             Decider::Administrator => "administrator",
             Decider::User => "user",
+            Decider::Packaged => "packaged",
         }
     }
 }

@@ -360,7 +360,13 @@ impl Harness {
         }
         let mut caller = self.world.caller(uid);
         if by == By::Sandboxed {
-            caller = Caller { sandboxed: true, control: false, agent: false, ..caller };
+            caller = Caller {
+                sandboxed: true,
+                control: false,
+                place_call: false,
+                agent: false,
+                ..caller
+            };
         }
         self.programs.insert(name, caller);
         caller

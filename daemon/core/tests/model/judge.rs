@@ -78,8 +78,14 @@ impl Harness {
                     self.counts.entry("Screened").or_default()[outcome] += 1;
                 }
                 Effect::AskAgent { peer, request, ask, .. } => {
-                    let agent =
-                        Caller { uid, peer: *peer, sandboxed: false, control: true, agent: true };
+                    let agent = Caller {
+                        uid,
+                        peer: *peer,
+                        sandboxed: false,
+                        control: true,
+                        place_call: true,
+                        agent: true,
+                    };
                     if let AgentAsk::Record { number } = ask {
                         let domain = self.world.arbiter.domain(uid).expect("a domain");
                         let record = domain.record(*number).expect("what is to be written down");
@@ -109,7 +115,14 @@ impl Harness {
     /// All that a domain is, after a refusal that is known to change nothing.
     fn whole(&mut self, uid: Uid) -> Option<String> {
         self.world.arbiter.domain(uid)?;
-        let caller = Caller { uid, peer: Peer(0), sandboxed: true, control: false, agent: false };
+        let caller = Caller {
+            uid,
+            peer: Peer(0),
+            sandboxed: true,
+            control: false,
+            place_call: false,
+            agent: false,
+        };
         let transaction = TransactionId(u32::MAX);
         self.world.handle(Input::Cancel { caller, transaction }).unwrap_err();
         assert!(self.world.effects.is_empty(), "a turn without reason: {:?}", self.world.effects);

@@ -105,7 +105,14 @@ impl World {
     /// A new connection of this user.
     pub fn caller(&mut self, uid: Uid) -> Caller {
         self.peers += 1;
-        Caller { uid, peer: Peer(self.peers), sandboxed: false, control: true, agent: true }
+        Caller {
+            uid,
+            peer: Peer(self.peers),
+            sandboxed: false,
+            control: true,
+            place_call: true,
+            agent: true,
+        }
     }
 
     pub fn handle(&mut self, input: Input) -> Result<Reply> {

@@ -128,6 +128,8 @@ impl Router {
                 self.input(turn, Input::SetAuthorization { caller, app, authorization })?;
                 Ok(request.done())
             }
+            "ListApps" => self.list_apps(request, member),
+            "SetApps" => self.set_apps(turn, request, member),
             "SetEndpoints" => {
                 let (given, current): (Vec<Dict>, String) = arguments(request, member)?;
                 if given.len() > limits::ENDPOINTS {
@@ -348,7 +350,7 @@ fn app_id(
     }
 }
 
-fn no_app_id() -> Error {
+pub(super) fn no_app_id() -> Error {
     Error::invalid_argument(format!(
         "an app id has letters, digits, `.`, `_` and `-`, at most {} of them, and no dot first",
         limits::APP_ID_BYTES

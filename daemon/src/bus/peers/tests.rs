@@ -19,18 +19,21 @@ fn parks_in_order_and_asks_once() {
     let credentials = HashMap::from([("UnixUserID", Variant::from(1000u32))]);
     let answer = Message::method_return(&question.header()).build(&credentials).unwrap();
     let serial = question.primary_header().serial_num();
-    let identified = peers.answered(serial, &answer, &Access::default()).unwrap();
-    let Identified::Walled(name) = identified else { panic!("nothing is known, so trusted") };
+    let identified = peers.answered(serial, &answer, &Permits::default()).unwrap();
+    let Identified::Walled(name, None) = identified else { panic!("nothing is known, so trusted") };
     assert!(matches!(peers.admit(&sender, &first), Admission::Parked(None)));
-    let (client, parked) = peers.let_in(&name, false).unwrap();
+    let (client, parked) = peers.let_in(&name, Granted::default(), &Permits::default()).unwrap();
     assert_eq!(client.caller.uid, Uid(1000));
     assert!(client.caller.sandboxed && !client.sees_all());
     let sizes: Vec<usize> = parked.iter().map(|message| message.body().len()).collect();
     assert_eq!(sizes, [&first, &second, &first].map(|message| message.body().len()));
     assert_eq!(peers.parked, Accounts::default());
-    assert!(peers.let_in(&name, true).is_none(), "it is decided once");
+    assert!(
+        peers.let_in(&name, Granted::default(), &Permits::default()).is_none(),
+        "it is decided once"
+    );
     assert!(matches!(peers.admit(&sender, &first), Admission::Known(_)));
-    assert!(peers.answered(serial, &answer, &Access::default()).is_none());
+    assert!(peers.answered(serial, &answer, &Permits::default()).is_none());
 }
 
 #[test]
@@ -73,7 +76,7 @@ fn nobody_is_heard_after_it_left() {
     let credentials = HashMap::from([("UnixUserID", Variant::from(1000u32))]);
     let answer = Message::method_return(&question.header()).build(&credentials).unwrap();
     let serial = question.primary_header().serial_num();
-    let identified = peers.answered(serial, &answer, &Access::default());
+    let identified = peers.answered(serial, &answer, &Permits::default());
     assert!(matches!(identified, Some(Identified::Nobody)));
 }
 
@@ -94,8 +97,10 @@ fn who_comes_back_is_judged_by_the_rules_of_the_day() {
             app: Some("org.x.Panel".to_owned()),
             granted,
             pid: None,
+            places: false,
         };
         peers.restore(Peer(7), saved, access).unwrap();
+        peers.judge_again(&Permits::new(access.clone()));
         let client = peers.client(Peer(7)).unwrap();
         assert_eq!(peers.name(Peer(7)).unwrap().as_str(), ":1.5");
         (client.caller.agent, client.caller.control)
@@ -115,6 +120,7 @@ fn who_comes_back_is_judged_by_the_rules_of_the_day() {
         app: None,
         granted: false,
         pid: None,
+        places: false,
     };
     assert!(peers.restore(Peer(7), nameless, &after).is_none());
 }
@@ -126,8 +132,13 @@ fn a_wall_keeps_from_roles_and_from_others_unless_the_administrator_says_so() {
         agent_units: BTreeSet::from(["callarbiter-agent.service".to_owned()]),
         agents_anywhere: false,
         controllers: BTreeSet::from(["org.x.Panel".to_owned()]),
+        ..Access::default()
     };
-    let who = |identity: &Identity| client(Peer(0), Uid(1), name.clone(), identity, &access);
+    let who = |identity: &Identity| {
+        let mut client = client(Peer(0), Uid(1), name.clone(), identity, &access);
+        client.judge(&Permits::new(access.clone()));
+        client
+    };
     let agent =
         Identity { unit: Some("callarbiter-agent.service".to_owned()), ..Identity::default() };
     assert!(who(&agent).caller.agent && who(&agent).sees_all());

@@ -42,15 +42,36 @@ fn about(question: &Message) -> String {
     String::try_from(subject["name"].clone()).unwrap()
 }
 
+/// The same answer to every question about the connection of this one.
+fn answer(bus: &mut Bus, question: &Message, reply: impl Fn(&Message) -> Message) {
+    let mut next = Some(question.clone());
+    while let Some(question) = next {
+        bus.deliver(&reply(&question));
+        let same = |message: &Message| {
+            message.message_type() == Type::MethodCall
+                && member(message) == "CheckAuthorization"
+                && about(message) == about(&question)
+        };
+        let at = bus.delivered.iter().position(same);
+        next = at.map(|at| bus.delivered.remove(at));
+    }
+}
+
 fn decide(bus: &mut Bus, question: &Message, authorized: bool, challenge: bool) {
+    answer(bus, question, |question| decision(question, authorized, challenge));
+}
+
+fn decision(question: &Message, authorized: bool, challenge: bool) -> Message {
     let details: HashMap<&str, &str> = HashMap::new();
     let reply = Message::method_return(&question.header()).sender(":1.7");
-    bus.deliver(&reply.build(&((authorized, challenge, details),)).unwrap());
+    reply.build(&((authorized, challenge, details),)).unwrap()
 }
 
 fn fail(bus: &mut Bus, question: &Message, sender: &str, name: &str) {
-    let error = Message::error(&question.header(), name).sender(sender);
-    bus.deliver(&error.build(&"no").unwrap());
+    answer(bus, question, |question| {
+        let error = Message::error(&question.header(), name).sender(sender);
+        error.build(&"no").unwrap()
+    });
 }
 
 /// With whom the call is, as the reply to a subscription tells it; `None` if there is no reply yet.
@@ -84,8 +105,17 @@ fn granted_it_sees_with_whom() {
     assert!(details.is_empty());
 
     assert_eq!(shown(&mut bus, &subscription), None, "it is not decided yet");
-    decide(&mut bus, &question, true, false);
+    bus.deliver(&decision(&question, true, false));
+    let second = self::question(&mut bus);
+    let (_, action, ..): ((String, Dict), String, HashMap<String, String>, u32, String) =
+        second.body().deserialize().unwrap();
+    assert_eq!((about(&second).as_str(), action.as_str()), (WALLED, "org.callarbiter.place-call"));
+    assert_eq!(shown(&mut bus, &subscription), None, "it is not decided yet");
+    bus.deliver(&decision(&second, false, false));
     assert_eq!(shown(&mut bus, &subscription).unwrap(), "Mum");
+    let start = ("tel:+123", no_options());
+    let refused = bus.call(WALLED, names::ROOT_PATH, names::MANAGER, "StartCall", &start);
+    assert_eq!(error_of(&refused).unwrap(), "org.callarbiter.Calls1.Error.AccessDenied");
 }
 
 #[test]
@@ -101,8 +131,10 @@ fn refused_it_sees_that_there_is_a_call_and_is_not_asked_about_again() {
         },
         |bus, question| fail(bus, question, ":1.7", "org.freedesktop.PolicyKit1.Error.Failed"),
         |bus, question| {
-            let nonsense = Message::method_return(&question.header()).sender(":1.7");
-            bus.deliver(&nonsense.build(&"yes").unwrap());
+            answer(bus, question, |question| {
+                let nonsense = Message::method_return(&question.header()).sender(":1.7");
+                nonsense.build(&"yes").unwrap()
+            });
         },
     ];
     for answer in answers {

@@ -6,6 +6,7 @@ use super::*;
 use crate::{
     bus::{
         peers::SavedPeer,
+        permits::SavedWord,
         saved::{Life, Unusable},
     },
     store::Records,
@@ -290,6 +291,7 @@ fn the_saved_state_changes_by_the_rule() {
         all.record::<String>("3, where a provider is asked:");
         all.record::<callarbiter_core::Peer>("4, who hears of the end of a transaction:");
         all.record::<String>("6, where an agent is asked:");
+        all.record::<Vec<SavedWord>>("7, what a user said of apps behind walls:");
     });
     assert_eq!(checked, Ok(()));
 }

@@ -97,6 +97,7 @@ fn empty_body(types: &str) -> Option<Message> {
             "os" => call.build(&(path, "")),
             "aa{sv}s" => call.build(&(vec![dict], "")),
             "a{sv}aa{sv}a{sv}" => call.build(&(dict, vec![no_options()], no_options())),
+            "aa{sv}a{sv}" => call.build(&(vec![dict.clone()], dict)),
             "su" => call.build(&("", 0u32)),
             other => panic!("a new signature: {other}"),
         }
