@@ -18,6 +18,10 @@ struct App {
     app_id: String,
     authorization: String,
     source: String,
+    control: bool,
+    control_source: String,
+    place_call: bool,
+    place_call_source: String,
     registered: bool,
     display_name: String,
 }
@@ -28,23 +32,42 @@ pub async fn run(
     output: &Output,
 ) -> Result<(), Failure> {
     let apps = proxies::agent_apps(agent.connection()).await.map_err(agent::failure)?;
-    let (app, word, done) = match decision {
-        None => {
-            let listed = apps.list().await.map_err(agent::failure)?;
-            let listed: Vec<App> = listed.iter().map(App::read).collect();
-            output.show(&listed, || lines(&listed));
-            return Ok(());
-        }
-        Some(AppDecision::Allow { app_id }) => (app_id, "authorized", "may provide calls"),
-        Some(AppDecision::Deny { app_id }) => (app_id, "denied", "may not provide calls"),
-        Some(AppDecision::Forget { app_id }) => {
-            (app_id, "not-determined", "is asked about when it registers")
+    let Some(decision) = decision else {
+        let listed = apps.list().await.map_err(agent::failure)?;
+        let listed: Vec<App> = listed.iter().map(App::read).collect();
+        output.show(&listed, || lines(&listed));
+        return Ok(());
+    };
+    let (app, what, word, may) = match decision {
+        AppDecision::Allow { app_id, what } => (app_id, what, "authorized", "may"),
+        AppDecision::Deny { app_id, what } => (app_id, what, "denied", "may not"),
+        AppDecision::Forget { app_id, what } => {
+            (app_id, what, "not-determined", "is not decided: to")
         }
     };
-    apps.set_authorization(&app, word).await.map_err(agent::failure)?;
-    let decided = Decided { app_id: &app, authorization: word };
+    let permissions = [
+        ("control", what.control, "see and control other apps' calls"),
+        ("place-call", what.place_call, "place calls through other apps"),
+    ];
+    let given: Vec<_> = permissions.into_iter().filter(|(_, given, _)| *given).collect();
+    let mut done = vec![];
+    for (permission, _, sentence) in &given {
+        apps.set_permission(&app, permission, word).await.map_err(agent::failure)?;
+        done.push((*permission, format!("{app} {may} {sentence}")));
+    }
+    if given.is_empty() {
+        apps.set_authorization(&app, word).await.map_err(agent::failure)?;
+        let forgotten = format!("{app} is asked about when it registers");
+        let sentence = format!("{app} {may} provide calls");
+        done.push(("calls", if word == "not-determined" { forgotten } else { sentence }));
+    }
+    let decided: Vec<Decided<'_>> = done
+        .iter()
+        .map(|(permission, _)| Decided { app_id: &app, permission, authorization: word })
+        .collect();
     output.show(&decided, || {
-        vec![Line::new().with(Style::Good, "✓ ").with(Style::Plain, format!("{app} {done}"))]
+        let line = |text: &String| Line::new().with(Style::Good, "✓ ").with(Style::Plain, text);
+        done.iter().map(|(_, text)| line(text)).collect()
     });
     Ok(())
 }
@@ -52,6 +75,7 @@ pub async fn run(
 #[derive(Serialize)]
 struct Decided<'a> {
     app_id: &'a str,
+    permission: &'a str,
     authorization: &'a str,
 }
 
@@ -59,11 +83,16 @@ impl App {
     fn read(given: &Dict) -> App {
         let fields = Fields::trusted(given);
         let text = |key| fields.any_text(key).ok().flatten().unwrap_or_default().to_owned();
+        let flag = |key| fields.flag(key).ok().flatten().unwrap_or_default();
         App {
             app_id: text("app-id"),
             authorization: text("authorization"),
             source: text("source"),
-            registered: fields.flag("registered").ok().flatten().unwrap_or_default(),
+            control: flag("control"),
+            control_source: text("control-source"),
+            place_call: flag("place-call"),
+            place_call_source: text("place-call-source"),
+            registered: flag("registered"),
             display_name: text("display-name"),
         }
     }
@@ -73,7 +102,7 @@ fn lines(apps: &[App]) -> Vec<Line> {
     if apps.is_empty() {
         return vec![Line::new().with(Style::Faint, "No application has asked to provide calls.")];
     }
-    let mut table = Table::new(&["APP", "NAME", "MAY CALL", "DECIDED BY", ""]);
+    let mut table = Table::new(&["APP", "NAME", "MAY CALL", "DECIDED BY", "ALSO MAY", ""]);
     for app in apps {
         let (style, word) = match app.authorization.as_str() {
             "authorized" => (Style::Good, "yes"),
@@ -85,8 +114,22 @@ fn lines(apps: &[App]) -> Vec<Line> {
             Line::new().with(Style::Plain, &app.display_name),
             Line::new().with(style, word),
             Line::new().with(Style::Plain, &app.source),
+            Line::new().with(Style::Plain, also(app)),
             Line::new().with(Style::Faint, if app.registered { "running" } else { "" }),
         ]);
     }
     table.lines()
+}
+
+/// What a sandbox does not keep it from, and who says so.
+fn also(app: &App) -> String {
+    let permissions = [
+        ("control", app.control, &app.control_source),
+        ("place-call", app.place_call, &app.place_call_source),
+    ];
+    let told = |(name, allowed, source): (&str, bool, &String)| {
+        let not = if allowed { "" } else { "not " };
+        (!source.is_empty()).then(|| format!("{not}{name} ({source})"))
+    };
+    permissions.into_iter().filter_map(told).collect::<Vec<_>>().join(", ")
 }

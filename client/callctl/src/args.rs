@@ -17,7 +17,7 @@ pub use self::{
 };
 
 use self::{
-    kept::HISTORY,
+    kept::{APPS, HISTORY},
     lists::{ALLOW, BLOCK},
 };
 use crate::{
@@ -174,11 +174,7 @@ Examples:
     /// List the applications that may provide calls, or decide about one
     ///
     /// Asks the agent of this session, which keeps what you decided. What the administrator decided stays.
-    #[command(after_help = "\
-Examples:
-  callctl apps
-  callctl apps deny org.example.Phone      its live calls go on, new ones are refused
-  callctl apps forget org.example.Phone    you are asked again when it registers")]
+    #[command(after_help = APPS)]
     Apps {
         #[command(subcommand)]
         decision: Option<AppDecision>,

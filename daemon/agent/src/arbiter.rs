@@ -8,7 +8,7 @@ use std::os::fd::OwnedFd;
 use anyhow::{Context, Result};
 use callarbiter::{Action, ActionResult, Authorization, TransactionOptions, words::Role};
 use callarbiter_dbus::{
-    Dict, DoNotDisturbOptions, Endpoint, Entries, ErrorKind,
+    App, AppWord, Dict, DoNotDisturbOptions, Endpoint, Entries, ErrorKind,
     names::{BUS_NAME, MANAGER, ROOT_PATH, provider_path},
     proxies::ManagerProxy,
     proxies::TransactionProxy,
@@ -122,6 +122,25 @@ impl Desk {
         if let Err(error) = told.await {
             warn!(app, "the arbiter was not told what the user decided: {error}");
         }
+    }
+
+    /// Says everything that the user decided of apps; with role `consent`.
+    pub async fn set_apps(&self, words: &[AppWord]) {
+        let words: Vec<Dict> = words.iter().map(AppWord::to_dict).collect();
+        let told = async {
+            let manager = ManagerProxy::new(&self.connection).await?;
+            manager.set_apps(&words, &Dict::new()).await
+        };
+        if let Err(error) = told.await {
+            warn!("the arbiter was not told what the user decided of apps: {error}");
+        }
+    }
+
+    /// What is decided about apps, whoever decided it.
+    pub async fn apps(&self) -> zbus::Result<Vec<App>> {
+        let manager = ManagerProxy::new(&self.connection).await?;
+        let apps = manager.list_apps(&Dict::new()).await?;
+        Ok(apps.iter().filter_map(|app| App::from_dict(app).ok()).collect())
     }
 
     /// Says that an app streams (`playback`, `capture`) without the session; with role `audio`.

@@ -8,15 +8,15 @@ mod question;
 mod queue;
 mod store;
 
-use std::{collections::BTreeMap, time::Instant};
+use std::{collections::BTreeSet, time::Instant};
 
-use callarbiter::{Authorization, Change, Snapshot, words::AppIdSource};
-use callarbiter_dbus::{AgentAnswer, ErrorKind, Fields};
+use callarbiter::{Authorization, Change, words::AppIdSource};
+use callarbiter_dbus::{AgentAnswer, AppWord, ErrorKind, Fields, limits};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tracing::{info, warn};
 use zbus::Connection;
 
-pub use self::store::{Store, StoreError};
+pub use self::store::{Store, StoreError, Subject};
 
 use self::{
     question::{ALLOW, Applicant, DENY},
@@ -57,8 +57,8 @@ pub async fn run(
             next = told.recv() => match next {
                 None => break,
                 // Another arbiter, or the same after it was away: what it knows may be of before.
-                Some(Told { change: Change::ArbiterBack | Change::Resynced, now }) => {
-                    consent.settle(&now, &store).await;
+                Some(Told { change: Change::ArbiterBack | Change::Resynced, .. }) => {
+                    consent.settle(&store).await;
                 }
                 Some(_) => {}
             },
@@ -102,7 +102,7 @@ impl Consent {
                 Decisions::default()
             }
         };
-        let decided = decisions.get(&applicant.app).cloned();
+        let decided = decisions.get(&applicant.app).and_then(calls);
         self.known = Some(decisions);
         if let Some(word) = decided {
             return answer(order.reply, &word).await;
@@ -169,8 +169,11 @@ impl Consent {
                     _ => return,
                 };
                 info!(app, word = word.as_str(), "the user decided");
-                self.known.get_or_insert_default().insert(app.clone(), word.clone());
-                if let Err(error) = store.remember(&app, word == Authorization::Authorized).await {
+                let allowed = word == Authorization::Authorized;
+                let known = self.known.get_or_insert_default().entry(app.clone());
+                let unknown = || AppWord { app_id: app.clone(), ..AppWord::default() };
+                known.or_insert_with(unknown).calls = Some(allowed);
+                if let Err(error) = store.remember(&app, Subject::Calls, allowed).await {
                     warn!(app, "the user's word cannot be remembered: {error}");
                 }
                 self.finish(&app, &word).await;
@@ -178,23 +181,25 @@ impl Consent {
         }
     }
 
-    /// What was decided while no agent was there is told.
-    async fn settle(&mut self, now: &Snapshot, store: &Store) {
-        if now.providers.is_empty() {
-            return;
+    /// What is decided is told, to an arbiter that may never have heard of it.
+    async fn settle(&mut self, store: &Store) {
+        match store.decisions().await {
+            Ok(decisions) => self.tell(decisions).await,
+            Err(error) => warn!("what was decided cannot be read: {error}"),
         }
-        let decisions = match store.decisions().await {
-            Ok(decisions) => self.known.insert(decisions),
-            Err(error) => return warn!("what was decided cannot be read: {error}"),
-        };
-        for provider in now.providers.values() {
-            let word =
-                decisions.get(&provider.app_id).filter(|word| **word != provider.authorization);
-            if let Some(word) = word.filter(|_| provider.authorization != Authorization::Restricted)
-            {
-                self.desk.set_authorization(&provider.app_id, word).await;
-            }
+    }
+
+    async fn tell(&mut self, decisions: Decisions) {
+        let decisions = self.known.insert(decisions);
+        if decisions.len() > limits::APP_WORDS {
+            let (known, most) = (decisions.len(), limits::APP_WORDS);
+            warn!(
+                known,
+                most, "of too many apps something was decided; the arbiter hears of the first"
+            );
         }
+        let words: Vec<AppWord> = decisions.values().take(limits::APP_WORDS).cloned().collect();
+        self.desk.set_apps(&words).await;
     }
 
     /// Somebody changed the store; what differs is told.
@@ -203,14 +208,18 @@ impl Consent {
             Ok(now) => now,
             Err(error) => return warn!("what was decided cannot be read: {error}"),
         };
-        let before = self.known.replace(now.clone()).unwrap_or_default();
-        let apps = before.keys().chain(now.keys()).map(|app| (app, now.get(app)));
-        let changed = apps.filter(|(app, word)| before.get(*app) != *word);
-        for (app, word) in changed.collect::<BTreeMap<_, _>>() {
-            let word = word.cloned().unwrap_or(Authorization::NotDetermined);
-            info!(app, word = word.as_str(), "decided elsewhere");
-            self.desk.set_authorization(app, &word).await;
-            if word != Authorization::NotDetermined {
+        let before = self.known.take().unwrap_or_default();
+        if before == now {
+            self.known = Some(now);
+            return;
+        }
+        self.tell(now.clone()).await;
+        for app in before.keys().chain(now.keys()).collect::<BTreeSet<_>>() {
+            if before.get(app) == now.get(app) {
+                continue;
+            }
+            info!(app, "decided elsewhere");
+            if let Some(word) = now.get(app).and_then(calls) {
                 self.finish(app, &word).await;
             }
         }
@@ -233,6 +242,13 @@ impl Consent {
     async fn leave(&mut self) {
         self.queue.clear();
         self.show().await;
+    }
+}
+
+fn calls(word: &AppWord) -> Option<Authorization> {
+    match word.calls? {
+        true => Some(Authorization::Authorized),
+        false => Some(Authorization::Denied),
     }
 }
 

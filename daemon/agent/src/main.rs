@@ -130,7 +130,7 @@ async fn serve(options: Options, config: Config) -> Result<()> {
     let bus = session.server_guid().to_string();
     let mut audience = Audience::default();
     let mut orders = Orders::default();
-    let serving = served::begin(&session, audience.join(), &options.parts).await;
+    let serving = served::begin(&session, &desk, &options.parts).await;
     serving.context("nothing can be served on the session bus")?;
     // Where what rings is heard, the part that knows the outputs says.
     let (route, routed) = sync::watch::channel(audio::Route::default());

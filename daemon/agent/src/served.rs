@@ -6,43 +6,21 @@
 mod apps;
 pub mod caller;
 
-use std::sync::Arc;
-
-use callarbiter::Snapshot;
 use callarbiter_dbus::{Error, names};
-use tokio::sync::{mpsc::UnboundedReceiver, watch};
 use zbus::{Connection, DBusError, Message, message::Header, names::ErrorName};
 
 use self::apps::Apps;
-use crate::{cli::Part, post, scene::Told};
-
-/// What the arbiter shows, as far as it was told.
-type Now = watch::Receiver<Arc<Snapshot>>;
+use crate::{arbiter::Desk, cli::Part, post};
 
 /// Serves what belongs to these parts.
-pub async fn begin(
-    session: &Connection,
-    told: UnboundedReceiver<Told>,
-    parts: &[Part],
-) -> zbus::Result<()> {
-    let now = follow(told);
+pub async fn begin(session: &Connection, desk: &Desk, parts: &[Part]) -> zbus::Result<()> {
     let server = session.object_server();
     if parts.contains(&Part::Consent) {
-        server.at(names::AGENT_PATH, Apps::new(session.clone(), now)).await?;
+        server.at(names::AGENT_PATH, Apps::new(session.clone(), desk.clone())).await?;
     }
     // What parts serve by themselves is there a moment after they begin.
     post::own(session, names::AGENT_BUS_NAME).await;
     Ok(())
-}
-
-fn follow(mut told: UnboundedReceiver<Told>) -> Now {
-    let (sender, now) = watch::channel(Arc::default());
-    tokio::spawn(async move {
-        while let Some(next) = told.recv().await {
-            sender.send_replace(next.now);
-        }
-    });
-    now
 }
 
 /// A refusal, under the names of the arbiter's contract.

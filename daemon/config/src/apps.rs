@@ -147,3 +147,6 @@ impl<'de> Visitor<'de> for Either {
         Ok(Said::Each(values))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -200,7 +200,8 @@ fn layers_and_drop_ins_are_merged_in_order() {
 
     let layer = |file: PathBuf| Layer { file, required: false };
     let layers = vec![layer(vendor), layer(admin), layer(top.path().join("missing.toml"))];
-    let sources = Sources { defaults: Config::default(), layers, local_time: false };
+    let sources =
+        Sources { defaults: Config::default(), layers, apps: Vec::new(), local_time: false };
     let config = sources.load().unwrap();
     let limits = &config.settings.limits;
     assert_eq!((limits.calls, limits.providers, limits.actions), (1, 3, 2));

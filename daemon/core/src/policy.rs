@@ -266,7 +266,7 @@ pub(crate) fn decide(
             continue;
         }
         let then = match by {
-            Decider::Administrator => rule.then,
+            Decider::Administrator | Decider::Packaged => rule.then,
             Decider::User => allowance.within(rule.then),
         };
         if then != Then::default() {

@@ -188,7 +188,7 @@ impl Cause {
     /// A rule of theirs applied.
     pub(crate) fn rule_of(by: Decider) -> Cause {
         match by {
-            Decider::Administrator => Cause::Rule,
+            Decider::Administrator | Decider::Packaged => Cause::Rule,
             Decider::User => Cause::OwnRule,
         }
     }

@@ -74,4 +74,12 @@ pub trait AgentApps {
 
     /// Decides as the user: `authorized`, `denied`, or `not-determined` to be asked again.
     fn set_authorization(&self, app_id: &str, authorization: &str) -> zbus::Result<()>;
+
+    /// Decides as the user about `control` or `place-call`, in the same words.
+    fn set_permission(
+        &self,
+        app_id: &str,
+        permission: &str,
+        authorization: &str,
+    ) -> zbus::Result<()>;
 }

@@ -207,6 +207,7 @@ async fn call_every_member(client: &Connection) -> zbus::Result<()> {
     let apps = proxies::agent_apps(client).await?;
     apps.list().await?;
     apps.set_authorization("a", "denied").await?;
+    apps.set_permission("a", "control", "denied").await?;
 
     let group = proxies::group(client, path.clone()).await?;
     let _ = (group.calls().await?, group.provider().await?, group.state().await?);

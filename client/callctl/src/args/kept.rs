@@ -89,10 +89,46 @@ Examples:
 /// What the user decides about an app.
 #[derive(Clone, Debug, Subcommand)]
 pub enum AppDecision {
-    /// It may provide calls
-    Allow { app_id: String },
-    /// It may not
-    Deny { app_id: String },
-    /// As if you had never been asked
-    Forget { app_id: String },
+    /// It may provide calls; with --control or --place-call that, from inside its sandbox
+    Allow {
+        /// Its id, org.example.Phone for example
+        app_id: String,
+        #[command(flatten)]
+        what: Permissions,
+    },
+    /// It may not provide calls; with --control or --place-call not that
+    Deny {
+        /// Its id
+        app_id: String,
+        #[command(flatten)]
+        what: Permissions,
+    },
+    /// As if you had never been asked, about its calls or about what is given
+    Forget {
+        /// Its id
+        app_id: String,
+        #[command(flatten)]
+        what: Permissions,
+    },
 }
+
+/// What a sandbox keeps an app from.
+#[derive(Clone, Debug, Args)]
+pub struct Permissions {
+    /// See and control the calls of other applications
+    #[arg(long)]
+    pub control: bool,
+    /// Place calls through other applications
+    #[arg(long)]
+    pub place_call: bool,
+}
+
+pub const APPS: &str = "\
+Examples:
+  callctl apps
+  callctl apps allow org.example.Phone
+  callctl apps allow org.example.Panel --control --place-call
+  callctl apps deny org.example.Panel --control
+
+What the administrator decided ([apps] in /etc/callarbiter/callarbiter.toml, /etc/callarbiter/apps.d, polkit) is shown
+and cannot be changed here; what a package says of its app (/usr/lib/callarbiter/apps.d) can.";

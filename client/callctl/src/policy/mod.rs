@@ -38,7 +38,7 @@ fn check(files: &[PathBuf], output: &Output) -> Result<(), Failure> {
         .iter()
         .map(|file| Verdict {
             file: file.display().to_string(),
-            mistake: Sources::only(file.clone()).load().err().map(|error| error.to_string()),
+            mistake: callarbiter_config::check(file).err().map(|error| error.to_string()),
         })
         .collect();
     output.show(&verdicts, || verdicts.iter().map(line).collect());

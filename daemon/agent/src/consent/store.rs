@@ -11,7 +11,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use callarbiter::Authorization;
+use callarbiter_dbus::AppWord;
 use futures_util::StreamExt;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -21,7 +21,39 @@ use zbus::{Connection, MatchRule, MessageStream, OwnedVariant, fdo::DBusProxy, m
 use crate::{places, watch::Watch};
 
 /// What was decided of whom.
-pub type Decisions = HashMap<String, Authorization>;
+pub type Decisions = BTreeMap<String, AppWord>;
+
+/// What is decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Subject {
+    /// To provide calls.
+    Calls,
+    /// To see and control other apps' calls, from behind a wall.
+    Control,
+    /// To place calls through other apps, from behind a wall.
+    PlaceCall,
+}
+
+impl Subject {
+    pub const ALL: [Subject; 3] = [Subject::Calls, Subject::Control, Subject::PlaceCall];
+
+    /// The desktop's store has it in an entry of its own.
+    fn id(self) -> &'static str {
+        match self {
+            Subject::Calls => "provide-calls",
+            Subject::Control => "control",
+            Subject::PlaceCall => "place-call",
+        }
+    }
+
+    fn of(self, word: &mut AppWord) -> &mut Option<bool> {
+        match self {
+            Subject::Calls => &mut word.calls,
+            Subject::Control => &mut word.control,
+            Subject::PlaceCall => &mut word.place_call,
+        }
+    }
+}
 
 /// One of the two.
 pub enum Store {
@@ -60,18 +92,23 @@ impl Store {
     }
 
     /// Remembers a decision.
-    pub async fn remember(&self, app: &str, allowed: bool) -> Result<(), StoreError> {
+    pub async fn remember(
+        &self,
+        app: &str,
+        what: Subject,
+        allowed: bool,
+    ) -> Result<(), StoreError> {
         match self {
-            Store::Desktop(store) => store.remember(app, allowed).await,
-            Store::File(store) => store.remember(app, allowed),
+            Store::Desktop(store) => store.remember(app, what, allowed).await,
+            Store::File(store) => store.change(app, what, Some(allowed)),
         }
     }
 
     /// As if it had never been decided.
-    pub async fn forget(&self, app: &str) -> Result<(), StoreError> {
+    pub async fn forget(&self, app: &str, what: Subject) -> Result<(), StoreError> {
         match self {
-            Store::Desktop(store) => store.forget(app).await,
-            Store::File(store) => store.forget(app),
+            Store::Desktop(store) => store.forget(app, what).await,
+            Store::File(store) => store.change(app, what, None),
         }
     }
 
@@ -89,7 +126,6 @@ const PATH: &str = "/org/freedesktop/impl/portal/PermissionStore";
 
 /// `flatpak permissions callarbiter` shows it.
 const TABLE: &str = "callarbiter";
-const ID: &str = "provide-calls";
 
 async fn is_there(session: &Connection) -> zbus::Result<bool> {
     let bus = DBusProxy::new(session).await?;
@@ -108,42 +144,47 @@ impl Desktop {
     async fn open(session: &Connection) -> zbus::Result<Desktop> {
         let rule =
             MatchRule::builder().msg_type(Type::Signal).sender(NAME).path(PATH).interface(NAME);
-        let rule = rule.member("Changed").arg(0, TABLE).arg(1, ID).build()?;
+        let rule = rule.member("Changed").arg(0, TABLE).build()?;
         let changes = MessageStream::for_match_rule(rule, session, None).await?;
         Ok(Desktop { session: session.clone(), changes })
     }
 
     async fn decisions(&self) -> Result<Decisions, StoreError> {
-        let found =
-            self.session.call_method(Some(NAME), PATH, Some(NAME), "Lookup", &(TABLE, ID)).await;
-        let found = match found {
-            Err(zbus::Error::MethodError(name, _, _)) if name.as_str().ends_with(".NotFound") => {
-                return Ok(Decisions::new());
+        let mut decisions = Decisions::new();
+        for what in Subject::ALL {
+            for (app, words) in self.entry(what).await? {
+                note(&mut decisions, &app, what, words.first().map_or("", String::as_str));
             }
-            found => found?,
-        };
-        let (apps, _): (HashMap<String, Vec<String>>, OwnedVariant) = found.body().deserialize()?;
-        let decided = |(app, words): (String, Vec<String>)| {
-            Some((app, meaning(words.first().map(String::as_str).unwrap_or_default())?))
-        };
-        Ok(apps.into_iter().filter_map(decided).collect())
+        }
+        Ok(decisions)
     }
 
-    async fn remember(&self, app: &str, allowed: bool) -> Result<(), StoreError> {
+    async fn entry(&self, what: Subject) -> Result<HashMap<String, Vec<String>>, StoreError> {
+        let body = (TABLE, what.id());
+        let found = self.session.call_method(Some(NAME), PATH, Some(NAME), "Lookup", &body).await;
+        match found {
+            Err(error) if is_not_found(&error) => Ok(HashMap::new()),
+            found => {
+                let found = found?;
+                let (apps, _): (_, OwnedVariant) = found.body().deserialize()?;
+                Ok(apps)
+            }
+        }
+    }
+
+    async fn remember(&self, app: &str, what: Subject, allowed: bool) -> Result<(), StoreError> {
         let create = true;
-        let body = (TABLE, create, ID, app, vec![word(allowed)]);
+        let body = (TABLE, create, what.id(), app, vec![word(allowed)]);
         self.session.call_method(Some(NAME), PATH, Some(NAME), "SetPermission", &body).await?;
         Ok(())
     }
 
-    async fn forget(&self, app: &str) -> Result<(), StoreError> {
-        let body = (TABLE, ID, app);
+    async fn forget(&self, app: &str, what: Subject) -> Result<(), StoreError> {
+        let body = (TABLE, what.id(), app);
         let forgotten =
             self.session.call_method(Some(NAME), PATH, Some(NAME), "DeletePermission", &body).await;
         match forgotten {
-            Err(zbus::Error::MethodError(name, _, _)) if name.as_str().ends_with(".NotFound") => {
-                Ok(())
-            }
+            Err(error) if is_not_found(&error) => Ok(()),
             forgotten => Ok(forgotten.map(drop)?),
         }
     }
@@ -155,13 +196,19 @@ impl Desktop {
     }
 }
 
+fn is_not_found(error: &zbus::Error) -> bool {
+    matches!(error, zbus::Error::MethodError(name, _, _) if name.as_str().ends_with(".NotFound"))
+}
+
 /// As the portals write it. `ask`, and whatever else is there, decides nothing.
-fn meaning(word: &str) -> Option<Authorization> {
-    match word {
-        "yes" => Some(Authorization::Authorized),
-        "no" => Some(Authorization::Denied),
-        _ => None,
-    }
+fn note(decisions: &mut Decisions, app: &str, what: Subject, word: &str) {
+    let allowed = match word {
+        "yes" => true,
+        "no" => false,
+        _ => return,
+    };
+    let unknown = || AppWord { app_id: app.to_owned(), ..AppWord::default() };
+    *what.of(decisions.entry(app.to_owned()).or_insert_with(unknown)) = Some(allowed);
 }
 
 fn word(allowed: bool) -> &'static str {
@@ -176,13 +223,29 @@ pub struct Own {
 
 /// Its form.
 #[derive(Default, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
 struct Kept {
     #[serde(default)]
     apps: BTreeMap<String, String>,
+    #[serde(default)]
+    control: BTreeMap<String, String>,
+    #[serde(default)]
+    place_call: BTreeMap<String, String>,
 }
 
-const HEAD: &str =
-    "# Which apps may provide calls: \"yes\" or \"no\". About every other the user is asked.\n";
+impl Kept {
+    fn of(&mut self, what: Subject) -> &mut BTreeMap<String, String> {
+        match what {
+            Subject::Calls => &mut self.apps,
+            Subject::Control => &mut self.control,
+            Subject::PlaceCall => &mut self.place_call,
+        }
+    }
+}
+
+const HEAD: &str = "\
+# Which apps may provide calls ([apps]), control other apps' calls from a sandbox ([control]) and place calls\n\
+# through them ([place-call]): \"yes\" or \"no\". About every other app the user is asked, or it may not.\n";
 
 impl Own {
     fn open(file: PathBuf) -> Result<Own, StoreError> {
@@ -200,21 +263,25 @@ impl Own {
     }
 
     fn decisions(&self) -> Result<Decisions, StoreError> {
-        let decided = |(app, word): (String, String)| Some((app, meaning(&word)?));
-        Ok(self.read()?.apps.into_iter().filter_map(decided).collect())
+        let mut kept = self.read()?;
+        let mut decisions = Decisions::new();
+        for what in Subject::ALL {
+            for (app, word) in kept.of(what).iter() {
+                note(&mut decisions, app, what, word);
+            }
+        }
+        Ok(decisions)
     }
 
-    fn remember(&self, app: &str, allowed: bool) -> Result<(), StoreError> {
+    fn change(&self, app: &str, what: Subject, allowed: Option<bool>) -> Result<(), StoreError> {
         let mut kept = self.read()?;
-        kept.apps.insert(app.to_owned(), word(allowed).to_owned());
-        self.keep(&kept)
-    }
-
-    fn forget(&self, app: &str) -> Result<(), StoreError> {
-        let mut kept = self.read()?;
-        match kept.apps.remove(app) {
-            Some(_) => self.keep(&kept),
-            None => Ok(()),
+        let before = match allowed {
+            Some(allowed) => kept.of(what).insert(app.to_owned(), word(allowed).to_owned()),
+            None => kept.of(what).remove(app),
+        };
+        match before.is_none() && allowed.is_none() {
+            true => Ok(()),
+            false => self.keep(&kept),
         }
     }
 
@@ -267,7 +334,7 @@ impl Own {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
     use super::*;
 
     #[tokio::test]
@@ -276,19 +343,23 @@ mod tests {
         let file = top.path().join("state/callarbiter/consent.toml");
         let mut store = Own::open(file.clone()).unwrap();
         assert!(store.decisions().unwrap().is_empty());
-        store.remember("org.x.Phone", true).unwrap();
-        store.remember("org.x.Other", false).unwrap();
+        store.change("org.x.Phone", Subject::Calls, Some(true)).unwrap();
+        store.change("org.x.Other", Subject::Calls, Some(false)).unwrap();
+        store.change("org.x.Panel", Subject::Control, Some(true)).unwrap();
+        store.change("org.x.Panel", Subject::PlaceCall, Some(false)).unwrap();
         store.changed().await;
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!((mode(&file), mode(file.parent().unwrap())), (0o600, 0o700));
 
         let again = Own::open(file.clone()).unwrap();
         let decisions = again.decisions().unwrap();
-        assert_eq!(decisions.get("org.x.Phone"), Some(&Authorization::Authorized));
-        assert_eq!(decisions.get("org.x.Other"), Some(&Authorization::Denied));
-        again.forget("org.x.Other").unwrap();
-        again.forget("org.x.Nobody").unwrap();
-        assert_eq!(again.decisions().unwrap().len(), 1);
+        assert_eq!(decisions["org.x.Phone"].calls, Some(true));
+        assert_eq!(decisions["org.x.Other"].calls, Some(false));
+        let panel = &decisions["org.x.Panel"];
+        assert_eq!((panel.calls, panel.control, panel.place_call), (None, Some(true), Some(false)));
+        again.change("org.x.Other", Subject::Calls, None).unwrap();
+        again.change("org.x.Nobody", Subject::Control, None).unwrap();
+        assert_eq!(again.decisions().unwrap().len(), 2);
         fs::write(&file, "[apps]\n\"org.x.Phone\" = \"ask\"\n").unwrap();
         assert!(again.decisions().unwrap().is_empty());
     }
@@ -302,7 +373,7 @@ mod tests {
             fs::write(&file, damaged).unwrap();
             assert!(store.decisions().unwrap().is_empty());
             assert_eq!(fs::read(file.with_extension("toml.damaged")).unwrap(), damaged);
-            store.remember("org.x.Phone", true).unwrap();
+            store.change("org.x.Phone", Subject::Calls, Some(true)).unwrap();
             assert_eq!(store.decisions().unwrap().len(), 1);
         }
     }
