@@ -3,16 +3,21 @@
 //! its actions and rules.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
+use std::collections::HashMap;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use harness::{
-    ALLOW, Arbiter, Bus, FakeProvider, Launch, Peer, Process, eventually, interface, options,
-    source,
+    ALLOW, Arbiter, Bus, FakeProvider, Launch, Peer, Process, ROOT, Refused, eventually, interface,
+    options, source,
 };
 use tempfile::TempDir;
+use zbus::{OwnedObjectPath, OwnedVariant};
+
+/// As it is read from the bus.
+type Dict = HashMap<String, OwnedVariant>;
 
 const POLKIT: &str = "org.freedesktop.PolicyKit1";
 const PERSON: &str = "White Rabbit";
@@ -43,6 +48,48 @@ async fn without_polkit_it_opens_for_whom_the_configuration_names() -> Result<()
         let caller = Walled::connect(&arbiter.bus, "alice", app).await?;
         assert_eq!(caller.sees().await?, shown, "{app}");
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_users_word_opens_the_wall_for_who_is_there_and_shuts_it_again() -> Result<()> {
+    let config = format!("{ALLOW}[agents]\nunits = [\"*\"]\n");
+    let arbiter = Arbiter::on(Bus::system().await?, &config).await?;
+    let phone = called(&arbiter.bus, "alice").await?;
+    let agent = arbiter.bus.connect_as("alice").await?;
+    let path = zbus::ObjectPath::try_from("/agent")?;
+    let _: Dict =
+        agent.call(ROOT, "Manager", "RegisterAgent", &(path, vec!["consent"], options([]))).await?;
+    let panel = Walled::connect(&arbiter.bus, "alice", PANEL).await?;
+    assert_eq!(panel.sees().await?, "");
+    assert_eq!(panel.answers().await.unwrap_err().short(), "AccessDenied");
+    assert_eq!(panel.calls().await.unwrap_err().short(), "AccessDenied");
+    let list = panel.peer.call::<_, Vec<Dict>>(ROOT, "Manager", "ListApps", &options([])).await;
+    assert_eq!(list.unwrap_err().short(), "AccessDenied");
+
+    let say = async |control: bool, place: bool| -> Result<(), Refused> {
+        let word = options([
+            ("app-id", PANEL.into()),
+            ("control", control.into()),
+            ("place-call", place.into()),
+        ]);
+        agent.call(ROOT, "Manager", "SetApps", &(vec![word], options([]))).await
+    };
+    say(true, false).await?;
+    assert_eq!(panel.sees().await?, PERSON);
+    assert_eq!(panel.calls().await.unwrap_err().short(), "AccessDenied", "that is another word");
+    let list: Vec<Dict> = panel.peer.call(ROOT, "Manager", "ListApps", &options([])).await?;
+    let is_panel = |app: &&Dict| app["app-id"] == zbus::Str::from(PANEL).into();
+    let shown = list.iter().find(is_panel).context("the panel is not listed")?;
+    assert_eq!(shown["control-source"], zbus::Str::from("user").into());
+    say(false, true).await?;
+    assert_eq!(panel.sees().await?, "", "it is taken back from who is there");
+    assert_eq!(panel.answers().await.unwrap_err().short(), "AccessDenied");
+    panel.calls().await?;
+    phone.wait_asked("PerformStart", 1).await?;
+    let stranger =
+        panel.peer.call::<_, ()>(ROOT, "Manager", "SetApps", &(Vec::<Dict>::new(), options([])));
+    assert_eq!(stranger.await.unwrap_err().short(), "AccessDenied");
     Ok(())
 }
 
@@ -123,7 +170,21 @@ impl Walled {
         Ok(Walled { peer, _cgroup: cgroup })
     }
 
-    /// Who calls, as far as it is told: the name of the only call.
+    /// Asks for the call that rings to be silenced.
+    async fn answers(&self) -> Result<(), Refused> {
+        let view = self.peer.view().await.unwrap();
+        let has = |of: &&String| view.objects[*of].contains_key(&interface("Call"));
+        let path = view.objects.keys().find(has).unwrap().clone();
+        self.peer.call(&path, "Call", "Silence", &()).await
+    }
+
+    /// Places a call through the phone.
+    async fn calls(&self) -> Result<OwnedObjectPath, Refused> {
+        let through = options([("provider", "org.example.Phone".into())]);
+        self.peer.call(ROOT, "Manager", "StartCall", &("sip:duchess@example.org", through)).await
+    }
+
+    /// Who calls, as far as it is told: the name of the first call.
     async fn sees(&self) -> Result<String> {
         let view = self.peer.view().await?;
         let call = view.objects.values().find_map(|object| object.get(&interface("Call")));
