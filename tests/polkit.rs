@@ -87,9 +87,9 @@ async fn the_users_word_opens_the_wall_for_who_is_there_and_shuts_it_again() -> 
     assert_eq!(panel.answers().await.unwrap_err().short(), "AccessDenied");
     panel.calls().await?;
     phone.wait_asked("PerformStart", 1).await?;
-    let stranger =
-        panel.peer.call::<_, ()>(ROOT, "Manager", "SetApps", &(Vec::<Dict>::new(), options([])));
-    assert_eq!(stranger.await.unwrap_err().short(), "AccessDenied");
+    let nothing = (Vec::<Dict>::new(), options([]));
+    let stranger = panel.peer.call::<_, ()>(ROOT, "Manager", "SetApps", &nothing).await;
+    assert_eq!(stranger.unwrap_err().short(), "AccessDenied");
     Ok(())
 }
 

@@ -82,7 +82,7 @@ fn access_denied_says_whose_call_it_is() {
         agent: false,
         ..w.caller(ALICE)
     };
-    w.refused(by(sandboxed, end(1)), Error::AccessDenied, "`control` or grants it by polkit");
+    w.refused(by(sandboxed, end(1)), Error::AccessDenied, "callctl apps allow APP --control");
     w.refused(by(sandboxed, start_on(2, "a")), Error::AccessDenied, "sandboxed");
     let roles = vec![Role::Ui];
     w.refused(Input::TakeRoles { caller: sandboxed, roles }, Error::AccessDenied, "[agents]");
