@@ -24,6 +24,7 @@ use crate::{
     conformance::{self, Conformance},
     names::Name,
     open::Open,
+    tape,
     words::Word,
 };
 
@@ -169,6 +170,12 @@ Examples:
         /// The call: UUID, beginning of it, `active`, `ringing` or `held` [default: the last one]
         call: Option<Name>,
     },
+    /// Record what happens to your calls, without a word about people, to be replayed
+    #[command(after_help = tape::RECORDING)]
+    Record(tape::Record),
+    /// Play a recording again, and show what was decided and why
+    #[command(after_help = tape::RECORDING)]
+    Replay(tape::Replay),
     /// List the applications that provide calls
     Providers,
     /// List the applications that may provide calls, or decide about one

@@ -65,6 +65,8 @@ pub async fn run(command: Command, session: Session, output: &Output) -> Result<
         | Command::Man { .. }
         | Command::Open(_)
         | Command::Policy { .. }
+        | Command::Record(_)
+        | Command::Replay(_)
         | Command::Why { .. } => {
             return Err(Failure::usage("this command is not for an arbiter that is there already"));
         }

@@ -22,6 +22,7 @@ mod policy;
 mod session;
 mod steps;
 mod table;
+mod tape;
 mod view;
 mod watch;
 mod why;
@@ -61,6 +62,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
         }
         Command::Man { dir } => pages::manual(dir.as_deref()),
         Command::Policy { what } => policy::run(what, &output),
+        Command::Replay(options) => tape::replay(options, &output),
         command => {
             let runtime = Builder::new_current_thread()
                 .enable_all()
@@ -90,6 +92,7 @@ async fn talk(command: Command, global: &Global, output: &Output) -> Result<(), 
         Command::Favourites { what } => history::favourites(what, global, output).await,
         Command::Why { call } => why::run(call.as_ref(), global, output).await,
         Command::Open(options) => open::run(options, global, output).await,
+        Command::Record(options) => tape::record(options, &global.bus, output).await,
         command => commands::run(command, Session::open(&global.bus).await?, output).await,
     }
 }

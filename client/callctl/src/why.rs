@@ -129,7 +129,7 @@ pub fn lines(causes: &[Cause]) -> Vec<Line> {
 }
 
 /// Aligned to the right: `0.250 s`, `1:04.000`.
-fn after(micros: u64) -> String {
+pub fn after(micros: u64) -> String {
     let (seconds, millis) = (micros / 1_000_000, micros / 1000 % 1000);
     let text = match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
         (0, 0, seconds) => format!("{seconds}.{millis:03} s"),
@@ -153,7 +153,7 @@ fn style(cause: &Cause) -> Style {
 }
 
 /// One cause for people.
-fn sentence(cause: &Cause) -> String {
+pub fn sentence(cause: &Cause) -> String {
     let (state, said) = (cause.word("state"), cause.said.as_str());
     let action = action(cause.word("action"));
     let told = |text: String| if said.is_empty() { text } else { format!("{text}: {said}") };

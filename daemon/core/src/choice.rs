@@ -5,6 +5,7 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{
@@ -25,10 +26,12 @@ pub(crate) enum Through {
 }
 
 /// The app through which somebody was talked to last.
-#[derive(Debug)]
-struct Use {
-    key: Private,
-    app: Arc<str>,
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Use {
+    #[serde(with = "crate::private::stored")]
+    pub(crate) key: Private,
+    /// The app.
+    pub app: Arc<str>,
 }
 
 /// Who was talked to through which app, the latest last.
@@ -49,6 +52,16 @@ impl Uses {
         let same = self.0.iter().find(|known| known.key == *key);
         let alike = self.0.iter().rev().filter(|known| scheme(&known.key) == scheme(key));
         same.into_iter().chain(alike).map(|known| &known.app)
+    }
+
+    /// All of them, the latest last.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Use> {
+        self.0.iter()
+    }
+
+    /// In the order in which [`Uses::all`] gave them.
+    pub(crate) fn again(&mut self, uses: Vec<Use>) {
+        uses.into_iter().for_each(|known| self.add(known.key, known.app));
     }
 
     #[cfg(debug_assertions)]

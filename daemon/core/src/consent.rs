@@ -23,6 +23,12 @@ pub(crate) struct Decision {
     allowed: bool,
 }
 
+impl Decision {
+    pub(crate) fn app(&self) -> &Arc<str> {
+        &self.app
+    }
+}
+
 impl Domain {
     /// Whether an app may provide calls, as far as anybody has decided.
     pub(crate) fn authorization_of(&self, app: &str) -> Authorization {

@@ -83,15 +83,18 @@ impl AgentAsk {
 }
 
 /// What an agent answers; each question has its own words, others mean nothing to it.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct AgentAnswer {
     /// It could not, with a sentence for people.
+    #[serde(default, with = "crate::private::stored_option")]
     pub error: Option<Private>,
     /// Of [`AgentAsk::Consent`].
     pub authorization: Option<Authorization>,
     /// Of [`AgentAsk::LookUp`]: whose handle it is; none for nobody's.
+    #[serde(default, with = "crate::private::stored_option")]
     pub name: Option<Private>,
     /// The name of the entry in the user's address book.
+    #[serde(default, with = "crate::private::stored_option")]
     pub contact: Option<Private>,
     /// Of [`AgentAsk::Audio`]: all others are quiet.
     pub enforced: bool,

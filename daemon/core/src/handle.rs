@@ -7,7 +7,7 @@
 use crate::Private;
 
 /// What two spellings of the same handle have in common; empty for none.
-pub(crate) fn key(handle: &Private) -> Private {
+pub fn key(handle: &Private) -> Private {
     let handle = handle.reveal().trim();
     let (scheme, rest) = match handle.split_once(':') {
         Some((scheme, rest)) if is_scheme(scheme) => (scheme.to_ascii_lowercase(), rest),

@@ -27,6 +27,11 @@ id!(
     /// A user, and so a domain: nothing crosses from one to another.
     Uid(u32)
 );
+impl Uid {
+    /// In a recording, anybody but the user whose it is.
+    pub const OTHER: Uid = Uid(u32::MAX);
+}
+
 id!(
     /// A connection to the bus, numbered by the shell and never used for another one.
     Peer(u64)

@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// One thing that happened.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Input {
     /// An app registers (or registers again: same peer, same identity).
     Register { caller: Caller, registration: Registration },
@@ -27,7 +27,12 @@ pub enum Input {
     /// An agent takes roles, from others where a role has one holder.
     TakeRoles { caller: Caller, roles: Vec<Role> },
     /// The holder of role `dnd` says what the desktop shows; these handles ring all the same.
-    SetDoNotDisturb { caller: Caller, mode: DoNotDisturb, allow: Vec<Private> },
+    SetDoNotDisturb {
+        caller: Caller,
+        mode: DoNotDisturb,
+        #[serde(with = "crate::private::stored_list")]
+        allow: Vec<Private>,
+    },
     /// The holder of role `preferences` says what the user wants, all of it.
     SetPreferences { caller: Caller, preferences: Preferences },
     /// An agent answers what it was asked.
@@ -61,7 +66,7 @@ pub enum Input {
 }
 
 /// Who speaks: from the bus's own credentials, never declared.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Caller {
     /// The user.
     pub uid: Uid,
@@ -78,7 +83,7 @@ pub struct Caller {
 }
 
 /// A provider's registration.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Registration {
     /// The app.
     pub app: Arc<str>,
@@ -198,7 +203,7 @@ pub enum Ringer {
 }
 
 /// What a registered provider can say.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Word {
     /// A call comes in.
     Incoming { uuid: Uuid, update: Update },
@@ -209,11 +214,21 @@ pub enum Word {
     /// A call is in this state now: a fact.
     State { uuid: Uuid, state: Option<CallState>, remote_held: Option<bool> },
     /// A call is over: a fact.
-    Ended { uuid: Uuid, reason: EndReason, detail: Private },
+    Ended {
+        uuid: Uuid,
+        reason: EndReason,
+        #[serde(with = "crate::private::stored")]
+        detail: Private,
+    },
     /// A request was carried out; `calls` answers a reconciliation.
     Fulfil { request: RequestId, calls: Option<Vec<Claim>> },
     /// A request could not be carried out.
-    Fail { request: RequestId, error: crate::Error, message: Private },
+    Fail {
+        request: RequestId,
+        error: crate::Error,
+        #[serde(with = "crate::private::stored")]
+        message: Private,
+    },
     /// A request takes longer.
     Progress { request: RequestId, extend: crate::Millis },
     /// It tells more about itself.
@@ -225,9 +240,11 @@ pub enum Word {
 }
 
 /// Details of a call; `None` leaves as it is.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Update {
+    #[serde(default, with = "crate::private::stored_option")]
     pub handle: Option<Private>,
+    #[serde(default, with = "crate::private::stored_option")]
     pub name: Option<Private>,
     pub video: Option<bool>,
     pub can_hold: Option<bool>,
@@ -235,6 +252,7 @@ pub struct Update {
     pub can_dtmf: Option<bool>,
     pub ring_timeout: Option<crate::Millis>,
     pub correlation: Option<Arc<str>>,
+    #[serde(default, with = "crate::private::stored_option")]
     pub contact: Option<Private>,
     pub encrypted: Option<bool>,
 }
@@ -251,7 +269,7 @@ impl Update {
 }
 
 /// A call that a provider still has after it was away.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Claim {
     /// Which.
     pub uuid: Uuid,
@@ -260,7 +278,7 @@ pub struct Claim {
 }
 
 /// An action with what it must find.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Requested {
     /// What to do.
     pub action: Action,

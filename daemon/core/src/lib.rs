@@ -51,6 +51,7 @@ mod session;
 mod settings;
 mod shown;
 mod steps;
+mod tape;
 mod time;
 mod timers;
 pub mod tones;
@@ -71,6 +72,7 @@ pub use effect::{Ask, Authorization, Change, Effect, Event, Happening, Notice, O
 pub use enforce::{AudioApp, AudioPicture};
 pub use errand::{AgentAnswer, AgentAsk};
 pub use group::Group;
+pub use handle::key as handle_key;
 pub use ids::{CallId, GroupId, Peer, ProviderId, RequestId, TransactionId, Uid};
 pub use input::{
     Action, AppIdSource, CallRef, Caller, Claim, Configuration, DoNotDisturb, HoldModel, Input,
@@ -87,11 +89,12 @@ pub use private::Private;
 pub use provider::Provider;
 pub use record::{Missed, Record};
 pub use refusal::{Error, Refusal, Result};
-pub use saved::{Key, Unreadable};
+pub use saved::{Key, SavedRecord, Unreadable, reasons::WORDS as REASONS};
 pub use screening::Ground;
 pub use settings::{
     AfterRemoteEnd, AuthorizationPolicy, Deadlines, Emergency, Limits, Policy, Settings, WhenBusy,
 };
+pub use tape::{Line, TAPE_VERSION, Use};
 pub use time::{Millis, Now, Time};
 pub use timers::Due;
 pub use transaction::{Outcome, Step, Transaction};

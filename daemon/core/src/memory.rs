@@ -66,6 +66,11 @@ impl Tombstones {
         fresh && self.kept.insert(number, tombstone).is_none()
     }
 
+    /// The apps whose calls these were.
+    pub fn apps(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.kept.values().map(|tombstone| &tombstone.chosen.1)
+    }
+
     /// Whether this app's call of that UUID is over.
     pub fn has(&self, uuid: Uuid, app: &Arc<str>, instance: &Arc<str>, now: Time) -> bool {
         let number = self.by_uuid.get(&(uuid, app.clone(), instance.clone()));

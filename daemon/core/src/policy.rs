@@ -78,7 +78,7 @@ pub struct Days(u8);
 
 /// What local time is: how many seconds ahead of UTC, at first and from each of these seconds on. The core has
 /// no clock and no table of zones; summer time is data.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Zone {
     /// Before the first change.
     pub ahead: i32,
@@ -315,7 +315,7 @@ impl Contacts {
             Contacts::Anonymous => {
                 key.is_empty() || key.reveal() == "sip:anonymous@anonymous.invalid"
             }
-            Contacts::Handle(Handles(pattern)) => glob(pattern.reveal(), key.reveal()),
+            Contacts::Handle(handles) => handles.have(key),
         }
     }
 }
@@ -325,12 +325,27 @@ impl Handles {
     pub fn like(pattern: &str) -> Handles {
         Handles(handle::key(&pattern.into()))
     }
+
+    /// What they are like.
+    pub fn pattern(&self) -> &Private {
+        &self.0
+    }
+
+    /// Whether a handle, as [`handle_key`](crate::handle_key) has it, is one of them.
+    pub fn have(&self, key: &Private) -> bool {
+        glob(self.0.reveal(), key.reveal())
+    }
 }
 
 impl Pattern {
     /// A text with `*`.
     pub fn of(text: &str) -> Pattern {
         Pattern(text.into())
+    }
+
+    /// As it was given.
+    pub fn text(&self) -> &str {
+        &self.0
     }
 
     fn matches(&self, text: &str) -> bool {

@@ -42,9 +42,12 @@ impl fmt::Debug for Private {
     }
 }
 
-/// For the state file alone, which nobody but the daemon can read: `#[serde(with = "…")]` on each field says
-/// where such text is written, and the type itself cannot be serialized by accident.
+/// For the state file, which nobody but the daemon can read, and for recordings, in which every text is another:
+/// `#[serde(with = "…")]` on each field says where such text is written, and the type itself cannot be serialized by
+/// accident.
 pub(crate) mod stored {
+    use std::sync::Arc;
+
     use serde::{Deserialize, Deserializer, Serializer};
 
     use super::Private;
@@ -54,12 +57,35 @@ pub(crate) mod stored {
     }
 
     pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Private, D::Error> {
-        <&str>::deserialize(from).map(Private::from)
+        // Where people may have written it, it may be written in a way that is not the text itself.
+        match from.is_human_readable() {
+            true => <Arc<str>>::deserialize(from).map(Private::from),
+            false => <&str>::deserialize(from).map(Private::from),
+        }
+    }
+}
+
+/// [`stored`] for a text that may be left out.
+pub(crate) mod stored_option {
+    use std::sync::Arc;
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use super::Private;
+
+    pub fn serialize<S: Serializer>(text: &Option<Private>, to: S) -> Result<S::Ok, S::Error> {
+        text.as_ref().map(Private::reveal).serialize(to)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Private>, D::Error> {
+        Ok(Option::<Arc<str>>::deserialize(from)?.map(Private::from))
     }
 }
 
 /// [`stored`] for a list.
 pub(crate) mod stored_list {
+    use std::sync::Arc;
+
     use serde::{Deserialize, Deserializer, Serializer, ser::SerializeSeq};
 
     use super::Private;
@@ -71,6 +97,10 @@ pub(crate) mod stored_list {
     }
 
     pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Private>, D::Error> {
+        if from.is_human_readable() {
+            let texts = Vec::<Arc<str>>::deserialize(from)?;
+            return Ok(texts.into_iter().map(Private::from).collect());
+        }
         let texts = Vec::<&str>::deserialize(from)?;
         Ok(texts.into_iter().map(Private::from).collect())
     }

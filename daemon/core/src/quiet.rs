@@ -37,6 +37,12 @@ pub(crate) struct Suppressed {
     until: Time,
 }
 
+impl Suppressed {
+    pub(crate) fn app(&self) -> &Arc<str> {
+        &self.app
+    }
+}
+
 impl Domain {
     /// `SetDoNotDisturb`.
     pub(crate) fn set_do_not_disturb(

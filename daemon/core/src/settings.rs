@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::{Allowance, Millis, Rule, Zone};
 
 /// Everything that configuration decides.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Settings {
     /// How long things may take.
     pub deadlines: Deadlines,
@@ -24,7 +24,7 @@ pub struct Settings {
 }
 
 /// How long each thing may take.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Deadlines {
     /// A provider's time to place a call: it may have to wake a modem or a connection.
     pub start: Millis,
@@ -105,7 +105,7 @@ impl Default for Deadlines {
 }
 
 /// How many of each there may be, per domain unless it says otherwise.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Limits {
     /// Live calls.
     pub calls: u32,
@@ -151,7 +151,7 @@ impl Default for Limits {
 }
 
 /// What to do where more than one thing would be right.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Policy {
     /// Who may provide calls.
     pub authorization: AuthorizationPolicy,
@@ -172,7 +172,7 @@ pub struct Policy {
 }
 
 /// Whether an app must be allowed before it may provide calls.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum AuthorizationPolicy {
     /// The user is asked; until there is an answer, calls are refused.
     #[default]
@@ -192,7 +192,7 @@ pub enum AfterRemoteEnd {
 }
 
 /// Answer or start while the active call cannot be held.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum WhenBusy {
     /// Refused with `CannotHold`; the user ends the other call explicitly.
     #[default]
@@ -202,7 +202,7 @@ pub enum WhenBusy {
 }
 
 /// Which calls are never refused for lack of room.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Emergency {
     /// Handles, however they are written.
     pub handles: Vec<Arc<str>>,

@@ -28,19 +28,19 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+pub use write::{Words, Writer};
+
 /// The format that is written. 1 was another encoding, which no release has written.
 pub const VERSION: u8 = 2;
 
 /// Appends a record with its version.
 pub fn write<T: Serialize + ?Sized>(record: &T, out: &mut Vec<u8>) {
-    out.push(VERSION);
-    write_key(record, out);
+    Writer::new(out).record(record);
 }
 
 /// Appends what names a record: nothing of it tells a version, since names are compared as bytes.
 pub fn write_key<T: Serialize + ?Sized>(key: &T, out: &mut Vec<u8>) {
-    let done = key.serialize(&mut write::Writer(out));
-    debug_assert!(done.is_ok(), "{done:?}");
+    Writer::new(out).key(key);
 }
 
 /// Reads a record; all of these bytes are its.

@@ -81,7 +81,7 @@ impl<'de> Deserializer<'de> for &mut Reader<'de> {
     type Error = Fault;
 
     never!(deserialize_any, deserialize_ignored_any, deserialize_identifier);
-    never!(deserialize_i8, deserialize_i16, deserialize_i32, deserialize_i64);
+    never!(deserialize_i8, deserialize_i16);
     never!(deserialize_f32, deserialize_f64, deserialize_char);
 
     fn is_human_readable(&self) -> bool {
@@ -110,6 +110,15 @@ impl<'de> Deserializer<'de> for &mut Reader<'de> {
 
     fn deserialize_u64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
         visitor.visit_u64(self.number()?)
+    }
+
+    fn deserialize_i32<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
+        self.deserialize_i64(visitor)
+    }
+
+    fn deserialize_i64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
+        let number = self.number()?;
+        visitor.visit_i64((number >> 1) as i64 ^ -((number & 1) as i64))
     }
 
     fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {

@@ -1,33 +1,75 @@
-//! A record to bytes. Owns nothing but that: what the bytes mean, [`crate`] says.
+//! A record to bytes. Owns nothing but that: what the bytes mean, [`crate`] says; what stands for a text that is not to be
+//! told, whoever wants it untold.
 
 use serde::ser::{
     Serialize, SerializeMap, SerializeSeq, SerializeStruct, SerializeStructVariant, SerializeTuple,
     SerializeTupleStruct, SerializeTupleVariant, Serializer,
 };
 
-use crate::Fault;
+use crate::{Fault, VERSION};
 
-/// Behind what is there.
-pub struct Writer<'a>(pub &'a mut Vec<u8>);
+/// Writes records behind what is there.
+pub struct Writer<'a> {
+    out: &'a mut Vec<u8>,
+    words: Option<&'a mut dyn Words>,
+}
+
+/// What is written in place of texts.
+pub trait Words {
+    /// Instead of this one.
+    fn instead_of(&mut self, text: &str) -> String;
+}
 
 type Done = Result<(), Fault>;
+
+impl<'a> Writer<'a> {
+    /// Every text as it is.
+    pub fn new(out: &'a mut Vec<u8>) -> Self {
+        Writer { out, words: None }
+    }
+
+    /// In place of every text, wherever it stands, another.
+    pub fn with(out: &'a mut Vec<u8>, words: &'a mut dyn Words) -> Self {
+        Writer { out, words: Some(words) }
+    }
+
+    /// Appends a record with its version.
+    pub fn record<T: Serialize + ?Sized>(&mut self, record: &T) {
+        self.out.push(VERSION);
+        self.key(record);
+    }
+
+    pub(crate) fn key<T: Serialize + ?Sized>(&mut self, key: &T) {
+        let done = key.serialize(self);
+        debug_assert!(done.is_ok(), "{done:?}");
+    }
+}
 
 impl Writer<'_> {
     fn number(&mut self, mut number: u64) {
         while number >= 0x80 {
-            self.0.push(number as u8 | 0x80);
+            self.out.push(number as u8 | 0x80);
             number >>= 7;
         }
-        self.0.push(number as u8);
+        self.out.push(number as u8);
     }
 
     fn length(&mut self, length: usize) {
         self.number(length as u64);
     }
 
+    #[cold]
+    #[inline(never)]
+    fn other(&mut self, text: &str) {
+        if let Some(words) = &mut self.words {
+            let other = words.instead_of(text);
+            self.bytes(other.as_bytes());
+        }
+    }
+
     fn bytes(&mut self, bytes: &[u8]) {
         self.length(bytes.len());
-        self.0.extend_from_slice(bytes);
+        self.out.extend_from_slice(bytes);
     }
 }
 
@@ -51,7 +93,7 @@ impl<'w, 'a> Serializer for &'w mut Writer<'a> {
     type SerializeStruct = Self;
     type SerializeStructVariant = Self;
 
-    never!(serialize_i8: i8, serialize_i16: i16, serialize_i32: i32, serialize_i64: i64);
+    never!(serialize_i8: i8, serialize_i16: i16);
     never!(serialize_f32: f32, serialize_f64: f64, serialize_char: char);
 
     fn is_human_readable(&self) -> bool {
@@ -59,12 +101,12 @@ impl<'w, 'a> Serializer for &'w mut Writer<'a> {
     }
 
     fn serialize_bool(self, value: bool) -> Done {
-        self.0.push(value.into());
+        self.out.push(value.into());
         Ok(())
     }
 
     fn serialize_u8(self, value: u8) -> Done {
-        self.0.push(value);
+        self.out.push(value);
         Ok(())
     }
 
@@ -81,8 +123,22 @@ impl<'w, 'a> Serializer for &'w mut Writer<'a> {
         Ok(())
     }
 
+    fn serialize_i32(self, value: i32) -> Done {
+        self.serialize_i64(value.into())
+    }
+
+    /// Small ones below zero are short, too.
+    fn serialize_i64(self, value: i64) -> Done {
+        self.number((value << 1 ^ value >> 63) as u64);
+        Ok(())
+    }
+
     fn serialize_str(self, value: &str) -> Done {
-        self.serialize_bytes(value.as_bytes())
+        match self.words {
+            None => self.bytes(value.as_bytes()),
+            Some(_) => self.other(value),
+        }
+        Ok(())
     }
 
     fn serialize_bytes(self, value: &[u8]) -> Done {
@@ -95,7 +151,7 @@ impl<'w, 'a> Serializer for &'w mut Writer<'a> {
     }
 
     fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Done {
-        self.0.push(1);
+        self.out.push(1);
         value.serialize(self)
     }
 

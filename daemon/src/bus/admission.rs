@@ -3,6 +3,8 @@
 //! Owns the numbers. They are charged to the connection or the user, so that one who is over a bound
 //! fails alone; a refused call changes nothing.
 
+use callarbiter_core::Millis;
+
 /// Messages of one connection that wait until it is identified: more than any client sends before its
 /// first reply.
 pub const PARKED_PER_PEER: usize = 64;
@@ -58,6 +60,17 @@ pub const SMALL_REPLY_BYTES: usize = 4096;
 /// Some libraries never answer a `Ping`. What their programs got is forgiven at this pace: a status bar
 /// needs less, and who wants to fill the bus with it needs days.
 pub const FORGIVEN_BYTES_PER_SECOND: usize = 256;
+
+/// Recordings of all users that may run.
+pub const RECORDINGS: usize = 8;
+/// Bytes of one, unless less is asked for: some hundred thousand inputs.
+pub const RECORDING_BYTES: u32 = 64 * 1024 * 1024;
+/// Bytes of one that are not known to be read: then it ends, since nobody waits for a recorder.
+pub const RECORDING_UNREAD_BYTES: usize = 1024 * 1024;
+/// How long one runs at most.
+pub const RECORDING_TIME: Millis = Millis::secs(24 * 3600);
+/// Texts of one that are told apart.
+pub const RECORDING_TEXTS: usize = 65_536;
 
 /// Questions of that kind that may be open for one user: a bus frees their places only when they are
 /// answered, and allows 128 to the daemon in all.

@@ -71,6 +71,11 @@ impl Debts {
         if account.bytes <= last { Credit::Spent } else { Credit::None }
     }
 
+    /// So much was sent to a connection, and is not known to have been read.
+    pub fn of(&self, uid: Uid, peer: Peer) -> usize {
+        self.of.get(&(uid, peer)).map_or(0, Debt::total)
+    }
+
     /// So much is sent to a connection. True if it has to be asked whether it has read that.
     pub fn sent(&mut self, now: Time, uid: Uid, peer: Peer, bytes: usize) -> bool {
         let account = self.of_user.entry(uid).or_default();

@@ -71,6 +71,12 @@ impl Body {
         self.text(b"", 4, text);
     }
 
+    /// `ay`
+    pub fn bytes_of(&mut self, bytes: &[u8]) {
+        self.u32(length(bytes.len()));
+        self.bytes.extend_from_slice(bytes);
+    }
+
     /// `s`: a UUID.
     pub fn id(&mut self, uuid: Uuid) {
         self.str(uuid.hyphenated().encode_lower(&mut Uuid::encode_buffer()));

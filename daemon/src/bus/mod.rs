@@ -36,6 +36,7 @@ mod router;
 mod saved;
 mod session;
 mod subscribers;
+mod tape;
 mod turn;
 mod views;
 mod waits;

@@ -35,6 +35,7 @@ use super::{
     ringtones::{self, Ringtones},
     saved::Continuity,
     subscribers::Subscribers,
+    tape::Tape,
     turn::Turn,
     waits::Waits,
 };
@@ -82,6 +83,8 @@ pub struct Router {
     pub(super) logind: Option<Logind>,
     /// Subscribers to be told to resynchronise, and when.
     resyncs: Vec<(Time, Uid, Peer)>,
+    /// Whoever writes down what happens to a user's calls.
+    pub(super) tapes: Vec<Tape>,
     /// For the journal.
     pub(super) happened: Vec<Event>,
 }
@@ -115,6 +118,7 @@ impl Router {
             permissions,
             logind: None,
             resyncs: Vec::new(),
+            tapes: Vec::new(),
             happened: Vec::new(),
         }
     }
@@ -399,6 +403,7 @@ impl Router {
         self.identities.left(peer);
         self.debts.left(uid, peer);
         self.later.left(uid, peer);
+        self.tapes.retain(|tape| !tape.is_of(peer));
         self.resyncs.retain(|(_, _, asked)| *asked != peer);
         Some(peer)
     }

@@ -30,9 +30,11 @@ impl Turn {
 impl Router {
     /// One input of the core.
     pub(super) fn input(&mut self, turn: &mut Turn, input: Input) -> Result<Reply, Error> {
-        self.arbiter
-            .handle(turn.now, input, &mut turn.effects)
-            .map_err(|refusal| fault::refused(&refusal))
+        let reply = match self.tapes.is_empty() {
+            true => self.arbiter.handle(turn.now, input, &mut turn.effects),
+            false => self.recorded(turn, input),
+        };
+        reply.map_err(|refusal| fault::refused(&refusal))
     }
 
     /// One input to which nobody waits for an answer.

@@ -52,6 +52,9 @@ pub trait Manager {
     /// The sound of its own that an app rings with; for holders of role `ui`.
     fn open_ringtone(&self, provider: &ObjectPath<'_>, options: &Dict) -> zbus::Result<OwnedFd>;
 
+    /// Writes down what happens from now on, in signals `Recorded`.
+    fn record(&self, options: &Dict) -> zbus::Result<()>;
+
     /// Places a call; see [`crate::StartOptions`].
     fn start_call(&self, handle: &str, options: &Dict) -> zbus::Result<OwnedObjectPath>;
 
@@ -87,6 +90,10 @@ pub trait Manager {
     /// Another agent took the role.
     #[zbus(signal)]
     fn role_lost(&self, role: &str) -> zbus::Result<()>;
+
+    /// Lines of a recording, in the arbiter's own form.
+    #[zbus(signal)]
+    fn recorded(&self, number: u64, lines: Vec<Vec<u8>>) -> zbus::Result<()>;
 
     /// Something that the user should hear of; see [`crate::words::NoticeKind`].
     #[zbus(signal)]

@@ -95,6 +95,7 @@ fn qt_knows_a_type_for_every_compound_signature() {
             "a{oa{sa{sv}}}" => Some("CallarbiterObjects"),
             "a{su}" => Some("CallarbiterCounts"),
             "aa{sv}" => Some("CallarbiterMaps"),
+            "aay" => Some("QByteArrayList"),
             "a{sa{sv}}" => Some("CallarbiterCalls"),
             _ => None,
         };

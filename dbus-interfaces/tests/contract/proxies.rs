@@ -146,6 +146,7 @@ async fn call_every_member(client: &Connection) -> zbus::Result<()> {
     manager.plan_transaction(&actions, &options).await?;
     manager.explain("", &options).await?;
     manager.open_ringtone(&names::provider_path(1), &options).await?;
+    manager.record(&options).await?;
     manager.start_call("tel:1", &options).await?;
     manager.set_do_not_disturb(true, &options).await?;
     manager.set_preferences(&options, &[], &options).await?;
@@ -243,6 +244,7 @@ async fn receive_every_signal(
     let manager = proxies::manager(client).await?;
     let mut resync = manager.receive_resync_needed().await?;
     let mut role = manager.receive_role_lost().await?;
+    let mut recorded = manager.receive_recorded().await?;
     let mut notice = manager.receive_notice().await?;
     let path = names::group_path(1);
     let call = proxies::call(client, path.clone()).await?;
@@ -253,6 +255,7 @@ async fn receive_every_signal(
     for (at, interface, name) in [
         (root, names::MANAGER, "ResyncNeeded"),
         (root, names::MANAGER, "RoleLost"),
+        (root, names::MANAGER, "Recorded"),
         (root, names::MANAGER, "Notice"),
         (path.as_str(), names::CALL, "Transition"),
         (path.as_str(), names::TRANSACTION, "Finished"),
@@ -261,6 +264,7 @@ async fn receive_every_signal(
     }
     resync.next().await.unwrap().args()?;
     role.next().await.unwrap().args()?;
+    recorded.next().await.unwrap().args()?;
     notice.next().await.unwrap().args()?;
     transition.next().await.unwrap().args()?;
     finished.next().await.unwrap().args()?;

@@ -14,14 +14,16 @@ mod restore;
 mod shapes;
 #[cfg(test)]
 mod tests;
+mod told;
 
-use callarbiter_records::write;
+use callarbiter_records::Writer;
 use serde::{Deserialize, Deserializer};
 use uuid::Uuid;
 
 pub use key::Key;
 pub(crate) use records::Written;
 pub use restore::Unreadable;
+pub use told::SavedRecord;
 
 use crate::{Arbiter, Ask, EndReason, Private, Uid};
 use key::Kind;
@@ -40,7 +42,7 @@ impl Arbiter {
             self.written.clear();
         }
         let mut scratch = std::mem::take(&mut self.scratch);
-        self.encode_own(&mut scratch);
+        self.encode_own(&mut Writer::new(&mut scratch));
         if note(&mut self.written, &mut scratch) {
             keys.push(Key::ARBITER);
         }
@@ -64,6 +66,10 @@ impl Arbiter {
 
     /// Appends its present value; false: it is gone.
     pub fn save(&self, key: Key, value: &mut Vec<u8>) -> bool {
+        self.save_to(key, &mut Writer::new(value))
+    }
+
+    pub(crate) fn save_to(&self, key: Key, value: &mut Writer<'_>) -> bool {
         if key == Key::ARBITER {
             self.encode_own(value);
             return true;
@@ -90,8 +96,8 @@ impl Arbiter {
         }
     }
 
-    fn encode_own(&self, value: &mut Vec<u8>) {
-        write(&WriteShared { seats: &self.seats, suspended: &self.suspended }, value);
+    fn encode_own(&self, value: &mut Writer<'_>) {
+        value.record(&WriteShared { seats: &self.seats, suspended: &self.suspended });
     }
 }
 

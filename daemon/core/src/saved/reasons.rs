@@ -8,7 +8,8 @@ use serde::{Deserialize, Deserializer, Serializer};
 /// A word of the set; by its own name, because serde takes a `&str` for borrowed.
 pub(crate) type Reason = &'static str;
 
-const WORDS: [Reason; 24] = [
+/// All of them.
+pub const WORDS: [Reason; 24] = [
     "answered",
     "answered at its app",
     "answered here",

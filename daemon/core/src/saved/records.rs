@@ -8,7 +8,7 @@ use std::{
     ops::Bound::{Excluded, Unbounded},
 };
 
-use callarbiter_records::write;
+use callarbiter_records::Writer;
 use serde::Serialize;
 
 use super::{
@@ -35,11 +35,11 @@ pub(crate) struct Written {
 impl Domain {
     pub(super) fn take_unsaved(&mut self, scratch: &mut Vec<u8>, keys: &mut Vec<Key>) {
         let uid = self.uid;
-        self.encode_course(scratch);
+        self.encode_course(&mut Writer::new(scratch));
         if note(&mut self.written.course, scratch) {
             keys.push(Key::new(uid, Kind::Course, 0));
         }
-        self.encode_desktop(scratch);
+        self.encode_desktop(&mut Writer::new(scratch));
         if note(&mut self.written.desktop, scratch) {
             keys.push(Key::new(uid, Kind::Desktop, 0));
         }
@@ -102,7 +102,7 @@ impl Domain {
     }
 
     /// Appends one record. False: there is no such thing, or none any more.
-    pub(super) fn encode(&self, kind: Kind, number: u64, value: &mut Vec<u8>) -> bool {
+    pub(super) fn encode(&self, kind: Kind, number: u64, value: &mut Writer<'_>) -> bool {
         let at = |due| self.timers.at(due);
         match kind {
             Kind::Arbiter => false,
@@ -174,15 +174,15 @@ impl Domain {
         Some(WriteEnforcement { enforcement: self.enforcement.get(), endpoints, endpoint })
     }
 
-    fn encode_course(&self, value: &mut Vec<u8>) {
+    fn encode_course(&self, value: &mut Writer<'_>) {
         let Domain { revision, next, focus, vacated, lane, .. } = self;
         let Domain { audio, audio_told, audio_request, .. } = self;
         let course =
             WriteCourse { revision, next, focus, vacated, lane, audio, audio_told, audio_request };
-        write(&course, value);
+        value.record(&course);
     }
 
-    fn encode_desktop(&self, value: &mut Vec<u8>) {
+    fn encode_desktop(&self, value: &mut Writer<'_>) {
         let Domain { roles, do_not_disturb, seats, background, suspended, .. } = self;
         let Domain { audio_gate, locked, .. } = self;
         let desktop = WriteDesktop {
@@ -194,7 +194,7 @@ impl Domain {
             audio_gate,
             locked,
         };
-        write(&desktop, value);
+        value.record(&desktop);
     }
 
     /// Keys behind `after` until there are `end`.
@@ -261,9 +261,9 @@ impl Domain {
     }
 }
 
-fn put<T: Serialize>(record: Option<T>, value: &mut Vec<u8>) -> bool {
+fn put<T: Serialize>(record: Option<T>, value: &mut Writer<'_>) -> bool {
     if let Some(record) = &record {
-        write(record, value);
+        value.record(record);
     }
     record.is_some()
 }

@@ -19,7 +19,7 @@ macro_rules! records {
         $($(#[$how:meta])* $field:ident: $kind:ty,)*
     })*) => {$(
         $(#[$about])*
-        #[derive(Deserialize)]
+        #[derive(Serialize, Deserialize)]
         pub struct $read {
             $($(#[$how])* pub $field: $kind,)*
         }

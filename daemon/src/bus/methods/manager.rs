@@ -96,6 +96,7 @@ impl Router {
                 let id = agents::provider(&path)?;
                 self.open_ringtone(request, id)
             }
+            "Record" => self.record(turn, request, member),
             "StartCall" => self.start_call(turn, request, member),
             "SetDoNotDisturb" => {
                 let (on, options): (bool, Dict) = arguments(request, member)?;

@@ -1,0 +1,164 @@
+//! A tape: everything that the arbiter heard of one user's calls, written down so that it can be heard again.
+//!
+//! Owns the lines of a tape and how one is begun and played. The state comes first, as it is saved, then each input with
+//! its time: the core is pure, so the same inputs have the same effects. What must not be told is replaced by whoever
+//! writes ([`callarbiter_records::Words`]); here every text is as it is.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    AgentAsk, Arbiter, Contacts, Error, Handles, Input, Peer, Private, SavedRecord, Settings, Time,
+    Uid,
+};
+
+pub use crate::choice::Use;
+
+/// One line; whoever writes it only has a look at its larger parts. New variants come last.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Line<I = Box<Input>, S = Box<Settings>> {
+    /// The first: whose tape it is, and the rules in force.
+    Begin {
+        /// The format of what follows: [`TAPE_VERSION`].
+        version: u32,
+        /// The version of the arbiter that wrote it.
+        build: String,
+        /// Whose calls.
+        uid: Uid,
+        /// When, by the clock that decides deadlines.
+        mono: Time,
+        /// When, in µs since the epoch.
+        wall: u64,
+        /// The number of the last change before.
+        revision: u64,
+        /// The rules.
+        settings: S,
+    },
+    /// A part of the state at the beginning.
+    Saved(SavedRecord),
+    /// Through which apps people were talked to, the latest last: what is remembered and not saved.
+    Uses(Vec<Use>),
+    /// A handle that is like this pattern of the rules: neither says so itself any more.
+    Like {
+        #[serde(with = "crate::private::stored")]
+        pattern: Private,
+        #[serde(with = "crate::private::stored")]
+        handle: Private,
+    },
+    /// What happened.
+    Input {
+        /// When, by the clock that decides deadlines.
+        mono: Time,
+        /// When, in µs since the epoch.
+        wall: u64,
+        /// What.
+        input: I,
+    },
+    /// What came of it.
+    Outcome {
+        /// The number of the last change afterwards.
+        revision: u64,
+        /// It was refused.
+        refused: Option<Error>,
+    },
+    /// The last, where the arbiter ended it.
+    End {
+        /// Why: `size`, `time`, `unread`, `seat`.
+        reason: String,
+    },
+}
+
+/// The format that is written.
+pub const TAPE_VERSION: u32 = 1;
+
+impl Input {
+    /// Whether it can change anything of a user's calls. Of a connection that is lost only the arbiter knows.
+    pub fn concerns(&self, user: Uid) -> bool {
+        match self {
+            Input::Register { caller, .. }
+            | Input::Provider { caller, .. }
+            | Input::Request { caller, .. }
+            | Input::Cancel { caller, .. }
+            | Input::TakeRoles { caller, .. }
+            | Input::SetDoNotDisturb { caller, .. }
+            | Input::AgentReply { caller, .. }
+            | Input::SetEndpoints { caller, .. }
+            | Input::SelectEndpoint { caller, .. }
+            | Input::ReportViolation { caller, .. }
+            | Input::SetAuthorization { caller, .. } => caller.uid == user,
+            Input::Seats { uid, .. } | Input::Locked { uid, .. } => *uid == user,
+            Input::PeerLost { .. } | Input::Tick => false,
+            Input::Restarted { .. }
+            | Input::Foreground { .. }
+            | Input::Suspend(_)
+            | Input::Settings(_) => true,
+        }
+    }
+}
+
+impl Arbiter {
+    /// Whose calls a registered connection has to do with.
+    pub fn user_of(&self, peer: Peer) -> Option<Uid> {
+        self.peers.get(&peer).copied()
+    }
+
+    /// The seats that there are.
+    pub fn seats(&self) -> impl Iterator<Item = &Arc<str>> {
+        let users = self.domains.values().flat_map(|domain| &domain.seats);
+        self.seats.keys().chain(users)
+    }
+
+    /// The ids of the apps that the state of a user names.
+    pub fn apps_of(&self, user: Uid) -> Vec<Arc<str>> {
+        let Some(domain) = self.domains.get(&user) else { return Vec::new() };
+        let here = domain.providers.values().map(|provider| &provider.app);
+        let decided = domain.decisions.values().map(|decision| decision.app());
+        let kept_away = domain.suppressed.values().map(|call| call.app());
+        let recorded = domain.records.values().map(|record| &record.app);
+        let over = domain.whys.over.values().map(|over| &over.app);
+        let asked = domain.errands.values().filter_map(|errand| match &errand.ask {
+            AgentAsk::Consent { app, .. } | AgentAsk::Launch { app, .. } => Some(app),
+            _ => None,
+        });
+        let used = domain.uses.all().map(|known| &known.app);
+        let ended = domain.tombstones.apps();
+        let all = here.chain(decided).chain(kept_away).chain(recorded).chain(over);
+        all.chain(asked).chain(used).chain(ended).cloned().collect()
+    }
+
+    /// Through which apps this user talked to people, the latest last.
+    pub fn uses_of(&self, uid: Uid) -> Vec<Use> {
+        self.domains.get(&uid).map(|d| d.uses.all().cloned().collect()).unwrap_or_default()
+    }
+
+    /// They were, before this arbiter was restored.
+    pub fn remember_uses(&mut self, uid: Uid, uses: Vec<Use>) {
+        if let Some(domain) = self.domains.get_mut(&uid) {
+            domain.uses.again(uses);
+        }
+    }
+
+    /// Whether another user's call is in the way of this one's: what follows depends on more than one user.
+    pub fn is_gated_by_others(&self, uid: Uid) -> bool {
+        self.domains.get(&uid).is_some_and(|domain| domain.audio_gate)
+    }
+}
+
+impl Settings {
+    /// Of a tape: each of these handles is like the pattern beside it ([`Line::Like`]).
+    pub fn know_alike(&mut self, alike: &[(Private, Private)]) {
+        let mut rules = self.policy.rules.to_vec();
+        for contacts in rules.iter_mut().map(|rule| &mut rule.when.contacts) {
+            let are = |contact: &Contacts, pattern: &Private| matches!(contact, Contacts::Handle(handles) if handles.pattern() == pattern);
+            let handles = alike
+                .iter()
+                .filter(|(pattern, _)| contacts.iter().any(|contact| are(contact, pattern)))
+                .map(|(_, handle)| Contacts::Handle(Handles::like(handle.reveal())))
+                .collect::<Vec<_>>();
+            contacts.extend(handles);
+        }
+        self.policy.rules = Arc::from(rules);
+    }
+}

@@ -1,0 +1,263 @@
+//! Other texts for those of a recording: nothing in it says who calls whom, and what was the same still is.
+//!
+//! Owns which texts stay (ids of apps, schemes, names of rules and seats, emergency numbers) and what stands for all
+//! others: a number in the order in which they were met, in a form for which the core decides as it does for the text
+//! itself. Nothing leads back: the numbers say nothing, and what they stand for is forgotten with the recording.
+
+use std::collections::BTreeMap;
+
+use callarbiter_core::{Contacts, Handles, Private, Settings, handle_key};
+use callarbiter_records::Words;
+
+use crate::bus::admission;
+
+/// Schemes that say nothing about anybody.
+const SCHEMES: [&str; 12] = [
+    "tel", "sip", "sips", "xmpp", "matrix", "mailto", "im", "callto", "h323", "skype", "sms", "urn",
+];
+
+/// The handle of those who do not say who they are, as the core knows it.
+const ANONYMOUS: &str = "sip:anonymous@anonymous.invalid";
+
+type Others = BTreeMap<Box<str>, Box<str>>;
+
+/// The texts of one recording and what stands for each.
+#[derive(Debug, Default)]
+pub struct Pseudonyms {
+    texts: Others,
+    /// By what all spellings of a handle have in common: what stands for that.
+    handles: Others,
+    emergency: Vec<Box<str>>,
+    patterns: Vec<Handles>,
+    /// Handles that are like a pattern of the rules, both as they are written, and not told yet.
+    alike: Vec<(Private, Private)>,
+}
+
+impl Pseudonyms {
+    /// A text that stays as it is; unless it was met before, and has another already.
+    pub fn keep(&mut self, text: &str) {
+        self.texts.entry(text.into()).or_insert_with(|| text.into());
+    }
+
+    /// What of the rules stays, and which patterns they have.
+    pub fn follow(&mut self, settings: &Settings) {
+        let policy = &settings.policy;
+        self.keep("");
+        self.keep(ANONYMOUS);
+        policy.apps.keys().for_each(|app| self.keep(app));
+        policy.correlated.iter().flatten().for_each(|app| self.keep(app));
+        policy.emergency.providers.iter().for_each(|app| self.keep(app));
+        for handle in &policy.emergency.handles {
+            self.keep(handle);
+            self.emergency.push((&**handle).into());
+            let key = handle_key(&Private::from(&**handle));
+            let own = key.reveal().split_once(':').map_or(key.reveal(), |(_, rest)| rest);
+            self.handles.entry(key.reveal().into()).or_insert_with(|| own.into());
+        }
+        self.patterns.clear();
+        for rule in policy.rules.iter() {
+            self.keep(&rule.name);
+            rule.when.apps.iter().for_each(|app| self.keep(app.text()));
+            self.patterns.extend(rule.when.contacts.iter().filter_map(|contact| match contact {
+                Contacts::Handle(handles) => Some(handles.clone()),
+                _ => None,
+            }));
+        }
+        let known: Vec<Box<str>> = self.texts.keys().cloned().collect();
+        for text in known {
+            let other = self.instead_of(&text);
+            self.compare(&text, &other);
+        }
+    }
+
+    /// What was found to be alike since this was last asked.
+    pub fn take_alike(&mut self) -> Vec<(Private, Private)> {
+        std::mem::take(&mut self.alike)
+    }
+
+    /// There are more texts than can be told apart.
+    pub fn are_too_many(&self) -> bool {
+        self.texts.len() > admission::RECORDING_TEXTS
+    }
+
+    fn compare(&mut self, text: &str, other: &str) {
+        if self.patterns.is_empty() || text == other {
+            return;
+        }
+        let key = handle_key(&text.into());
+        let alike: Vec<Handles> =
+            self.patterns.iter().filter(|pattern| pattern.have(&key)).cloned().collect();
+        for pattern in alike {
+            let pattern = self.instead_of(pattern.pattern().reveal());
+            self.alike.push((pattern.as_str().into(), other.into()));
+        }
+    }
+
+    /// A new text's other, which the core takes for the same handle as that of every other spelling, and for no other.
+    fn name(&mut self, text: &str) -> String {
+        let bare = match text.split_once(':') {
+            Some((scheme, rest)) if self.is_scheme(scheme) => rest,
+            _ => text,
+        };
+        if self.emergency.iter().any(|listed| **listed == *bare) {
+            return text.to_owned();
+        }
+        let key = handle_key(&text.into());
+        let key = key.reveal();
+        let scheme = |of: &str| match of.split_once(':') {
+            Some((scheme, _)) if self.is_scheme(scheme) => scheme.to_owned(),
+            _ => String::new(),
+        };
+        let (written, meant) = (scheme(text.trim()), scheme(key));
+        let next = self.handles.len() + 1;
+        let own = self.handles.entry(key.into()).or_insert_with(|| {
+            let own = match &*meant {
+                // There is no country 0.
+                "tel" => format!("+0{next}"),
+                "sip" if key.contains('@') => format!("#{next}@x"),
+                _ => format!("#{next}"),
+            };
+            own.into()
+        });
+        if key == text {
+            return joined(&meant, own);
+        }
+        // Another spelling, of which each has its own: by a parameter, or by what nobody reads.
+        let n = self.texts.len();
+        let unread = |zero: &str, one: &str| format!("{n:b}").replace('0', zero).replace('1', one);
+        match (&*meant, &*written) {
+            ("tel", "") => format!("{own}{}", unread(".", "-")),
+            ("tel" | "sip", _) => format!("{};{n}", joined(&written, own)),
+            ("", _) => format!("{}{own}", unread(" ", "\t")),
+            _ => joined(&written, own),
+        }
+    }
+
+    fn is_scheme(&self, scheme: &str) -> bool {
+        let is = |known: &&str| known.eq_ignore_ascii_case(scheme);
+        SCHEMES.iter().any(|known| is(known))
+            || self.texts.get(scheme).is_some_and(|kept| **kept == *scheme)
+    }
+}
+
+impl Words for Pseudonyms {
+    fn instead_of(&mut self, text: &str) -> String {
+        if let Some(known) = self.texts.get(text) {
+            return known.to_string();
+        }
+        let other = self.name(text);
+        self.texts.insert(text.into(), other.as_str().into());
+        self.compare(text, &other);
+        other
+    }
+}
+
+fn joined(scheme: &str, rest: &str) -> String {
+    if scheme.is_empty() { rest.to_owned() } else { format!("{scheme}:{rest}") }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+    use std::sync::Arc;
+
+    use callarbiter_core::{Emergency, Policy, Rule, When};
+
+    use super::*;
+
+    fn key(text: &str) -> String {
+        handle_key(&text.into()).reveal().to_owned()
+    }
+
+    #[test]
+    fn what_is_the_same_is_the_same_and_nothing_is_told() {
+        let spellings = [
+            "tel:+4930123456",
+            "tel:+49-30-123456",
+            "TEL:+49(30)123.456;phone-context=example.org",
+            "+49 30 123456",
+            "tel:+4930123457",
+            "tel:110",
+            "sip:ada@example.org",
+            "sips:ada@EXAMPLE.org;transport=tls",
+            "ada@example.org",
+            "sip:Ada@example.org",
+            "sip:ada",
+            "XMPP:ada@example.org",
+            "xmpp:ada@example.org",
+            "xmpp:grace@example.org",
+            "Ada: my sister",
+            "Ada Lovelace",
+            " Ada Lovelace",
+            "ada",
+            "tel:+49*",
+            "#1",
+            "+01",
+        ];
+        let mut words = Pseudonyms::default();
+        words.follow(&Settings::default());
+        let others: Vec<String> = spellings.iter().map(|text| words.instead_of(text)).collect();
+        for (a, of_a) in spellings.iter().zip(&others) {
+            assert_eq!(words.instead_of(a), *of_a, "stable");
+            for (b, of_b) in spellings.iter().zip(&others) {
+                assert_eq!(key(a) == key(b), key(of_a) == key(of_b), "{a} {b}: {of_a} {of_b}");
+                assert_eq!(a == b, of_a == of_b, "{a} {b}: {of_a} {of_b}");
+            }
+            let scheme = |text: &str| {
+                let scheme = text.split_once(':').map(|(scheme, _)| scheme.to_owned());
+                scheme.filter(|scheme| words.is_scheme(scheme))
+            };
+            assert_eq!(scheme(a), scheme(of_a), "{a} {of_a}");
+            assert_eq!(key(a) == *a, key(of_a) == *of_a, "{a} {of_a}");
+        }
+        let told = others.join("\n").to_lowercase();
+        for word in ["ada", "grace", "lovelace", "sister", "example", "30", "123", "110", "context"]
+        {
+            assert!(!told.contains(word), "{word} in {told}");
+        }
+    }
+
+    #[test]
+    fn rules_about_handles_say_which_are_meant() {
+        let contacts = ["tel:+49*", "tel:+331234"].map(Handles::like).map(Contacts::Handle);
+        let when = When { contacts: contacts.to_vec(), ..When::default() };
+        let rule = Rule { name: "abroad".into(), when, ..Rule::default() };
+        let policy = Policy { rules: Arc::from([rule]), ..Policy::default() };
+        let mut words = Pseudonyms::default();
+        words.instead_of("tel:+49-30");
+        words.follow(&Settings { policy, ..Settings::default() });
+        for text in ["tel:+44", "+49 40", "tel:+33-1234"] {
+            words.instead_of(text);
+        }
+        let alike = words.take_alike();
+        let told = |pattern: &str, handle: &str| (key(pattern), handle.to_owned());
+        let patterns = ["tel:+49*", "tel:+331234"].map(|pattern| words.instead_of(pattern));
+        let of = |text: &str| words.texts[text].to_string();
+        let expected = [
+            told(&patterns[0], &of("tel:+49-30")),
+            told(&patterns[0], &of("+49 40")),
+            told(&patterns[1], &of("tel:+33-1234")),
+        ];
+        let found = alike
+            .iter()
+            .map(|(pattern, handle)| (pattern.reveal().to_owned(), handle.reveal().to_owned()));
+        for expected in &expected {
+            assert!(found.clone().any(|found| found == *expected), "{expected:?}");
+        }
+        assert_eq!(words.instead_of("abroad"), "abroad");
+    }
+
+    #[test]
+    fn emergency_numbers_stay_what_they_are() {
+        let emergency =
+            Emergency { handles: vec!["tel:112".into(), "911".into()], providers: vec![] };
+        let policy = Policy { emergency, ..Policy::default() };
+        let mut words = Pseudonyms::default();
+        words.follow(&Settings { policy, ..Settings::default() });
+        for text in ["tel:112", "112", "tel:1-1-2", "tel:112;phone-context=+49", "911", "sip:911"] {
+            assert_eq!(key(&words.instead_of(text)), key(text), "{text}");
+        }
+        assert!(!words.instead_of("tel:112;phone-context=+49").contains("49"));
+        assert_eq!(words.instead_of("sip:911"), "sip:911", "as somebody dialled it");
+    }
+}
