@@ -5,8 +5,10 @@
 //! they must not tell the arbiter has left out before they come here.
 
 mod file;
+mod heard;
 mod play;
 mod record;
+mod show;
 mod tell;
 
 use std::path::{Path, PathBuf};
@@ -95,9 +97,9 @@ pub fn replay(options: Replay, output: &Output) -> Result<(), Failure> {
         let differs = other.as_ref().is_some_and(|other| !other.decides_like(&played));
         count.different += u32::from(differs);
         if !options.differences || differs || !true_to_life {
-            let heard = tell::heard(&input, first);
+            let heard = heard::sentence(&input, first);
             let view =
-                tell::View::new(place, &input, &heard, &played, other.as_ref(), true_to_life);
+                show::View::new(place, &input, &heard, &played, other.as_ref(), true_to_life);
             output.show(&view, || view.lines(began));
         }
     }

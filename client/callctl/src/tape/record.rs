@@ -42,7 +42,7 @@ pub async fn run(options: Record, bus: &str, output: &Output) -> Result<(), Fail
     let mut asked = Dict::new();
     if let Some(bytes) = options.bytes {
         let value = OwnedVariant::try_from(Variant::from(bytes));
-        asked.insert("bytes".to_owned(), value.map_err(|error| failed(error.into()))?);
+        asked.insert("bytes".to_owned(), value.map_err(failed)?);
     }
     let mut file = Sink::open(&options.file, options.force)?;
     if let Err(error) = manager.record(&asked).await {

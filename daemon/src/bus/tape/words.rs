@@ -135,8 +135,7 @@ impl Pseudonyms {
 
     fn is_scheme(&self, scheme: &str) -> bool {
         let is = |known: &&str| known.eq_ignore_ascii_case(scheme);
-        SCHEMES.iter().any(|known| is(known))
-            || self.texts.get(scheme).is_some_and(|kept| **kept == *scheme)
+        SCHEMES.iter().any(is) || self.texts.get(scheme).is_some_and(|kept| **kept == *scheme)
     }
 }
 
