@@ -107,6 +107,7 @@ pub struct AgentAnswer {
     /// Of [`AgentAsk::Screen`]: what the verdict is about.
     pub ground: Ground,
     /// Of [`AgentAsk::Screen`]: why, for the user.
+    #[serde(default, with = "crate::private::stored")]
     pub detail: Private,
 }
 

@@ -104,28 +104,26 @@ impl Arbiter {
         self.peers.get(&peer).copied()
     }
 
-    /// The seats that there are.
-    pub fn seats(&self) -> impl Iterator<Item = &Arc<str>> {
-        let users = self.domains.values().flat_map(|domain| &domain.seats);
-        self.seats.keys().chain(users)
-    }
-
-    /// The ids of the apps that the state of a user names.
-    pub fn apps_of(&self, user: Uid) -> Vec<Arc<str>> {
-        let Some(domain) = self.domains.get(&user) else { return Vec::new() };
-        let here = domain.providers.values().map(|provider| &provider.app);
-        let decided = domain.decisions.values().map(|decision| decision.app());
-        let kept_away = domain.suppressed.values().map(|call| call.app());
-        let recorded = domain.records.values().map(|record| &record.app);
-        let over = domain.whys.over.values().map(|over| &over.app);
-        let asked = domain.errands.values().filter_map(|errand| match &errand.ask {
-            AgentAsk::Consent { app, .. } | AgentAsk::Launch { app, .. } => Some(app),
-            _ => None,
-        });
-        let used = domain.uses.all().map(|known| &known.app);
-        let ended = domain.tombstones.apps();
-        let all = here.chain(decided).chain(kept_away).chain(recorded).chain(over);
-        all.chain(asked).chain(used).chain(ended).cloned().collect()
+    /// What the state of a user names that is nobody's: ids of apps, the schemes of their handles, seats.
+    pub fn names_of(&self, user: Uid, keep: &mut dyn FnMut(&str)) {
+        self.seats.keys().for_each(|seat| keep(seat));
+        let Some(domain) = self.domains.get(&user) else { return };
+        domain.seats.iter().for_each(|seat| keep(seat));
+        for provider in domain.providers.values() {
+            keep(&provider.app);
+            provider.configuration.schemes.iter().for_each(|scheme| keep(scheme));
+        }
+        domain.decisions.values().for_each(|decision| keep(decision.app()));
+        domain.suppressed.values().for_each(|call| keep(call.app()));
+        domain.records.values().for_each(|record| keep(&record.app));
+        domain.whys.over.values().for_each(|over| keep(&over.app));
+        domain.uses.all().for_each(|known| keep(&known.app));
+        domain.tombstones.apps().for_each(|app| keep(app));
+        for errand in domain.errands.values() {
+            if let AgentAsk::Consent { app, .. } | AgentAsk::Launch { app, .. } = &errand.ask {
+                keep(app);
+            }
+        }
     }
 
     /// Through which apps this user talked to people, the latest last.

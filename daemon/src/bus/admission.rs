@@ -70,7 +70,7 @@ pub const RECORDING_UNREAD_BYTES: usize = 1024 * 1024;
 /// How long one runs at most.
 pub const RECORDING_TIME: Millis = Millis::secs(24 * 3600);
 /// Texts of one that are told apart.
-pub const RECORDING_TEXTS: usize = 65_536;
+pub const RECORDING_TEXTS: usize = 16_384;
 
 /// Questions of that kind that may be open for one user: a bus frees their places only when they are
 /// answered, and allows 128 to the daemon in all.

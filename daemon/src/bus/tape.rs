@@ -163,12 +163,8 @@ impl Router {
         let build = env!("CARGO_PKG_VERSION");
         tape.words.keep(build);
         tape.words.follow(self.arbiter.settings());
-        self.arbiter.apps_of(uid).iter().for_each(|app| tape.words.keep(app));
+        self.arbiter.names_of(uid, &mut |name| tape.words.keep(name));
         let domain = self.arbiter.domain(uid);
-        for provider in domain.iter().flat_map(|domain| domain.providers()) {
-            provider.configuration.schemes.iter().for_each(|scheme| tape.words.keep(scheme));
-        }
-        self.arbiter.seats().for_each(|seat| tape.words.keep(seat));
         REASONS.iter().for_each(|word| tape.words.keep(word));
         tape.add(&Line::Begin {
             version: TAPE_VERSION,

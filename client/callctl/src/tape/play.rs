@@ -268,7 +268,9 @@ fn about(ask: &Ask) -> String {
 fn agents(ask: &AgentAsk) -> String {
     match ask {
         AgentAsk::Consent { app, .. } => app.to_string(),
-        AgentAsk::Launch { call, .. } | AgentAsk::LookUp { call, .. } => call.to_string(),
+        AgentAsk::Launch { call, .. }
+        | AgentAsk::LookUp { call, .. }
+        | AgentAsk::Screen { call, .. } => call.to_string(),
         AgentAsk::SelectEndpoint { endpoint } => endpoint.to_string(),
         _ => String::new(),
     }

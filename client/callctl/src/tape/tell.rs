@@ -92,6 +92,8 @@ pub fn decision(domain: Option<&Domain>, effect: &Effect) -> Option<Decision> {
         Effect::Publish { revision, change, .. } => {
             Decision { revision: Some(*revision), ..published(domain, change) }
         }
+        Effect::Screened { outcome: Err(refusal), .. } => filtered(refusal.error),
+        Effect::Screened { outcome: Ok(()), .. } => return None,
         Effect::Finished { .. } | Effect::Logged(_) => return None,
     };
     Some(told)

@@ -36,8 +36,9 @@ impl Arbiter {
     /// The state of one user, each record written with these words. Of others it says nothing.
     pub fn state_of(&self, user: Uid, words: &mut dyn Words) -> Vec<SavedRecord> {
         let only = |uid: &Uid| if *uid == user { user } else { Uid::OTHER };
-        let seats = self.seats.iter().map(|(seat, uid)| (seat.clone(), uid.as_ref().map(only)));
-        let (seats, suspended) = (&seats.collect(), &self.suspended);
+        let mut seats = self.seats.clone();
+        seats.values_mut().flatten().for_each(|uid| *uid = only(uid));
+        let (seats, suspended) = (&seats, &self.suspended);
         let mut value = Vec::new();
         Writer::with(&mut value, words).record(&WriteShared { seats, suspended });
         let mut records = vec![SavedRecord { key: Key::ARBITER, value }];

@@ -4,7 +4,7 @@
 //! others: a number in the order in which they were met, in a form for which the core decides as it does for the text
 //! itself. Nothing leads back: the numbers say nothing, and what they stand for is forgotten with the recording.
 
-use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use callarbiter_core::{Contacts, Handles, Private, Settings, handle_key};
 use callarbiter_records::Words;
@@ -18,8 +18,6 @@ const SCHEMES: [&str; 12] = [
 
 /// The handle of those who do not say who they are, as the core knows it.
 const ANONYMOUS: &str = "sip:anonymous@anonymous.invalid";
-
-type Others = BTreeMap<Box<str>, Box<str>>;
 
 /// The texts of one recording and what stands for each.
 #[derive(Debug, Default)]
@@ -36,7 +34,7 @@ pub struct Pseudonyms {
 impl Pseudonyms {
     /// A text that stays as it is; unless it was met before, and has another already.
     pub fn keep(&mut self, text: &str) {
-        self.texts.entry(text.into()).or_insert_with(|| text.into());
+        self.texts.or_add(text, || text.into());
     }
 
     /// What of the rules stays, and which patterns they have.
@@ -52,7 +50,7 @@ impl Pseudonyms {
             self.emergency.push((&**handle).into());
             let key = handle_key(&Private::from(&**handle));
             let own = key.reveal().split_once(':').map_or(key.reveal(), |(_, rest)| rest);
-            self.handles.entry(key.reveal().into()).or_insert_with(|| own.into());
+            self.handles.or_add(key.reveal(), || own.into());
         }
         self.patterns.clear();
         for rule in policy.rules.iter() {
@@ -63,9 +61,7 @@ impl Pseudonyms {
                 _ => None,
             }));
         }
-        let known: Vec<Box<str>> = self.texts.keys().cloned().collect();
-        for text in known {
-            let other = self.instead_of(&text);
+        for (text, other) in self.texts.0.clone() {
             self.compare(&text, &other);
         }
     }
@@ -77,7 +73,7 @@ impl Pseudonyms {
 
     /// There are more texts than can be told apart.
     pub fn are_too_many(&self) -> bool {
-        self.texts.len() > admission::RECORDING_TEXTS
+        self.texts.0.len() > admission::RECORDING_TEXTS
     }
 
     fn compare(&mut self, text: &str, other: &str) {
@@ -109,33 +105,30 @@ impl Pseudonyms {
             _ => String::new(),
         };
         let (written, meant) = (scheme(text.trim()), scheme(key));
-        let next = self.handles.len() + 1;
-        let own = self.handles.entry(key.into()).or_insert_with(|| {
-            let own = match &*meant {
-                // There is no country 0.
-                "tel" => format!("+0{next}"),
-                "sip" if key.contains('@') => format!("#{next}@x"),
-                _ => format!("#{next}"),
-            };
-            own.into()
+        let next = self.handles.0.len() + 1;
+        let own = self.handles.or_add(key, || match &*meant {
+            // There is no country 0.
+            "tel" => format!("+0{next}").into(),
+            "sip" if key.contains('@') => format!("#{next}@x").into(),
+            _ => format!("#{next}").into(),
         });
         if key == text {
-            return joined(&meant, own);
+            return joined(&meant, &own);
         }
         // Another spelling, of which each has its own: by a parameter, or by what nobody reads.
-        let n = self.texts.len();
+        let n = self.texts.0.len();
         let unread = |zero: &str, one: &str| format!("{n:b}").replace('0', zero).replace('1', one);
         match (&*meant, &*written) {
             ("tel", "") => format!("{own}{}", unread(".", "-")),
-            ("tel" | "sip", _) => format!("{};{n}", joined(&written, own)),
+            ("tel" | "sip", _) => format!("{};{n}", joined(&written, &own)),
             ("", _) => format!("{}{own}", unread(" ", "\t")),
-            _ => joined(&written, own),
+            _ => joined(&written, &own),
         }
     }
 
     fn is_scheme(&self, scheme: &str) -> bool {
         let is = |known: &&str| known.eq_ignore_ascii_case(scheme);
-        SCHEMES.iter().any(is) || self.texts.get(scheme).is_some_and(|kept| **kept == *scheme)
+        SCHEMES.iter().any(is) || self.texts.get(scheme).is_some_and(|kept| kept == scheme)
     }
 }
 
@@ -145,8 +138,30 @@ impl Words for Pseudonyms {
             return known.to_string();
         }
         let other = self.name(text);
-        self.texts.insert(text.into(), other.as_str().into());
+        self.texts.or_add(text, || other.as_str().into());
         self.compare(text, &other);
+        other
+    }
+}
+
+/// Texts, each with its other, in their order.
+#[derive(Debug, Default)]
+struct Others(Vec<(Box<str>, Rc<str>)>);
+
+impl Others {
+    fn get(&self, text: &str) -> Option<&str> {
+        let at = self.0.binary_search_by(|(known, _)| (**known).cmp(text)).ok()?;
+        self.0.get(at).map(|(_, other)| &**other)
+    }
+
+    /// The other of a text, which is this one if it had none.
+    fn or_add(&mut self, text: &str, other: impl FnOnce() -> Rc<str>) -> Rc<str> {
+        let found = self.0.binary_search_by(|(known, _)| (**known).cmp(text));
+        let other = match found {
+            Ok(at) => return self.0.get(at).map_or_else(other, |(_, other)| other.clone()),
+            Err(_) => other(),
+        };
+        self.0.insert(found.unwrap_or_else(|at| at), (text.into(), other.clone()));
         other
     }
 }
@@ -231,7 +246,7 @@ mod tests {
         let alike = words.take_alike();
         let told = |pattern: &str, handle: &str| (key(pattern), handle.to_owned());
         let patterns = ["tel:+49*", "tel:+331234"].map(|pattern| words.instead_of(pattern));
-        let of = |text: &str| words.texts[text].to_string();
+        let of = |text: &str| words.texts.get(text).unwrap().to_owned();
         let expected = [
             told(&patterns[0], &of("tel:+49-30")),
             told(&patterns[0], &of("+49 40")),
