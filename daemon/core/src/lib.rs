@@ -94,7 +94,7 @@ pub use screening::Ground;
 pub use settings::{
     AfterRemoteEnd, AuthorizationPolicy, Deadlines, Emergency, Limits, Policy, Settings, WhenBusy,
 };
-pub use tape::{Line, TAPE_VERSION, Use};
+pub use tape::{Line, TAPE_VERSION, Use, know_alike};
 pub use time::{Millis, Now, Time};
 pub use timers::Due;
 pub use transaction::{Outcome, Step, Transaction};

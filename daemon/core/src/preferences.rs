@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::{
     Caller, DoNotDisturb, Domain, Error, Millis, Refusal, Reply, Result, Role, Rule, Then,
@@ -30,9 +30,10 @@ pub struct Preferences {
 }
 
 /// What the administrator leaves to users.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Allowance {
     /// What they may decide, by the names of [`Allowance::choices`].
+    #[serde(deserialize_with = "choices")]
     pub choices: Vec<&'static str>,
     /// How many rules they may have.
     pub rules: u32,
@@ -57,6 +58,11 @@ impl Default for Allowance {
             priority_most: 9,
         }
     }
+}
+
+fn choices<'de, D: Deserializer<'de>>(from: D) -> std::result::Result<Vec<&'static str>, D::Error> {
+    let given = Vec::<String>::deserialize(from)?;
+    Ok(Allowance::all().filter(|choice| given.iter().any(|known| known == choice)).collect())
 }
 
 const DO_NOT_DISTURB: &str = "do-not-disturb";

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AgentAsk, Arbiter, Contacts, Error, Handles, Input, Peer, Private, SavedRecord, Settings, Time,
-    Uid,
+    AgentAsk, Arbiter, Contacts, Error, Handles, Input, Peer, Private, Rule, SavedRecord, Settings,
+    Time, Uid,
 };
 
 pub use crate::choice::Use;
@@ -83,6 +83,7 @@ impl Input {
             | Input::Cancel { caller, .. }
             | Input::TakeRoles { caller, .. }
             | Input::SetDoNotDisturb { caller, .. }
+            | Input::SetPreferences { caller, .. }
             | Input::AgentReply { caller, .. }
             | Input::SetEndpoints { caller, .. }
             | Input::SelectEndpoint { caller, .. }
@@ -131,10 +132,11 @@ impl Arbiter {
         self.domains.get(&uid).map(|d| d.uses.all().cloned().collect()).unwrap_or_default()
     }
 
-    /// They were, before this arbiter was restored.
-    pub fn remember_uses(&mut self, uid: Uid, uses: Vec<Use>) {
+    /// What a tape says beside the state from which this arbiter was restored.
+    pub fn remember(&mut self, uid: Uid, uses: Vec<Use>, alike: &[(Private, Private)]) {
         if let Some(domain) = self.domains.get_mut(&uid) {
             domain.uses.again(uses);
+            know_alike(&mut domain.preferences.get_mut().rules, alike);
         }
     }
 
@@ -144,19 +146,17 @@ impl Arbiter {
     }
 }
 
-impl Settings {
-    /// Of a tape: each of these handles is like the pattern beside it ([`Line::Like`]).
-    pub fn know_alike(&mut self, alike: &[(Private, Private)]) {
-        let mut rules = self.policy.rules.to_vec();
-        for contacts in rules.iter_mut().map(|rule| &mut rule.when.contacts) {
-            let are = |contact: &Contacts, pattern: &Private| matches!(contact, Contacts::Handle(handles) if handles.pattern() == pattern);
-            let handles = alike
-                .iter()
-                .filter(|(pattern, _)| contacts.iter().any(|contact| are(contact, pattern)))
-                .map(|(_, handle)| Contacts::Handle(Handles::like(handle.reveal())))
-                .collect::<Vec<_>>();
-            contacts.extend(handles);
-        }
-        self.policy.rules = Arc::from(rules);
+/// Of a tape: each of these handles is like the pattern beside it ([`Line::Like`]).
+pub fn know_alike(rules: &mut Arc<[Rule]>, alike: &[(Private, Private)]) {
+    let mut own = rules.to_vec();
+    for contacts in own.iter_mut().map(|rule| &mut rule.when.contacts) {
+        let are = |contact: &Contacts, pattern: &Private| matches!(contact, Contacts::Handle(handles) if handles.pattern() == pattern);
+        let handles = alike
+            .iter()
+            .filter(|(pattern, _)| contacts.iter().any(|contact| are(contact, pattern)))
+            .map(|(_, handle)| Contacts::Handle(Handles::like(handle.reveal())))
+            .collect::<Vec<_>>();
+        contacts.extend(handles);
     }
+    *rules = Arc::from(own);
 }

@@ -108,6 +108,7 @@ impl Tape {
                 input = &anybody;
             }
             Input::Settings(settings) => self.words.follow(settings),
+            Input::SetPreferences { preferences, .. } => self.words.prefer(preferences),
             _ => {}
         }
         self.add(&Line::Input { mono: now.mono, wall: now.wall, input });
@@ -165,6 +166,10 @@ impl Router {
         tape.words.follow(self.arbiter.settings());
         self.arbiter.names_of(uid, &mut |name| tape.words.keep(name));
         let domain = self.arbiter.domain(uid);
+        if let Some(domain) = domain {
+            tape.words.prefer(domain.preferences());
+        }
+        self.arbiter.settings().allowance.choices.iter().for_each(|word| tape.words.keep(word));
         REASONS.iter().for_each(|word| tape.words.keep(word));
         tape.add(&Line::Begin {
             version: TAPE_VERSION,

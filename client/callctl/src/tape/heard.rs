@@ -37,6 +37,9 @@ pub fn sentence(heard: &Heard, player: &Player) -> String {
                 some => format!("do-not-disturb is {mode}, but for {some} handles"),
             }
         }
+        Input::SetPreferences { preferences, .. } => {
+            format!("the user's preferences have {} rules", preferences.rules.len())
+        }
         Input::AgentReply { request, answer, .. } => {
             let role = player.question(*request).map_or("what it was asked", |asked| asked.action);
             let how = if answer.error.is_some() { "could not" } else { "answers" };

@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use callarbiter_core::{
     AgentAsk, Arbiter, Ask, CallId, Caller, Contacts, Effect, Error, Input, Now, Peer, ProviderId,
-    Reply, RequestId, Rule, Settings, Uid, Word,
+    Reply, RequestId, Rule, Settings, Uid, Word, know_alike,
 };
 
 use super::{
@@ -70,11 +70,11 @@ impl Player {
             }
             None => tape.settings.clone(),
         };
-        settings.know_alike(&tape.alike);
+        know_alike(&mut settings.policy.rules, &tape.alike);
         let saved = tape.saved.iter().map(|record| (record.key, record.value.clone()));
         let mut arbiter = Arbiter::restore(settings, saved)
             .map_err(|unreadable| tape.unsound(&unreadable.to_string()))?;
-        arbiter.remember_uses(tape.uid, tape.uses.clone());
+        arbiter.remember(tape.uid, tape.uses.clone(), &tape.alike);
         let mut player = Player {
             arbiter,
             uid: tape.uid,
@@ -90,16 +90,25 @@ impl Player {
 
     /// What the recording says happened.
     pub fn play(&mut self, heard: &Heard) -> Played {
-        let mut input = heard.input.clone();
-        if let Input::Settings(settings) = &mut input {
-            settings.know_alike(&self.alike);
-        }
+        let input = self.prepared(heard);
         self.input(heard.now, input)
+    }
+
+    fn prepared(&self, heard: &Heard) -> Input {
+        let mut input = heard.input.clone();
+        match &mut input {
+            Input::Settings(settings) => know_alike(&mut settings.policy.rules, &self.alike),
+            Input::SetPreferences { preferences, .. } => {
+                know_alike(&mut preferences.rules, &self.alike);
+            }
+            _ => {}
+        }
+        input
     }
 
     /// The same where `first` played it already, under other rules.
     pub fn play_instead(&mut self, heard: &Heard, first: &Player, played: &Played) -> Played {
-        let mut input = heard.input.clone();
+        let mut input = self.prepared(heard);
         if self.own_rules && matches!(input, Input::Settings(_)) {
             return Played {
                 refused: played.refused,

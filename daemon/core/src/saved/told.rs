@@ -14,7 +14,7 @@ use super::{
     },
 };
 use crate::{
-    Arbiter, Contact, Group, Record, Uid,
+    Arbiter, Contact, Group, Preferences, Record, Uid,
     batch::Batch,
     consent::Decision,
     memory::{Answered, Tombstone},
@@ -114,6 +114,7 @@ kinds! {
     Recording: RecordingRecord,
     Why: Chunk,
     Over: Over,
+    Preferences: Preferences,
 }
 
 impl Serialize for SavedRecord {

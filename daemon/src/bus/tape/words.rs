@@ -6,7 +6,9 @@
 
 use std::rc::Rc;
 
-use callarbiter_core::{Contacts, Handles, Private, Settings, handle_key};
+use callarbiter_core::{
+    Contacts, EVERY_CALL, Handles, Preferences, Private, Rule, Settings, handle_key,
+};
 use callarbiter_records::Words;
 
 use crate::bus::admission;
@@ -27,6 +29,7 @@ pub struct Pseudonyms {
     handles: Others,
     emergency: Vec<Box<str>>,
     patterns: Vec<Handles>,
+    own_patterns: Vec<Handles>,
     /// Handles that are like a pattern of the rules, both as they are written, and not told yet.
     alike: Vec<(Private, Private)>,
 }
@@ -52,15 +55,32 @@ impl Pseudonyms {
             let own = key.reveal().split_once(':').map_or(key.reveal(), |(_, rest)| rest);
             self.handles.or_add(key.reveal(), || own.into());
         }
-        self.patterns.clear();
-        for rule in policy.rules.iter() {
-            self.keep(&rule.name);
-            rule.when.apps.iter().for_each(|app| self.keep(app.text()));
-            self.patterns.extend(rule.when.contacts.iter().filter_map(|contact| match contact {
-                Contacts::Handle(handles) => Some(handles.clone()),
-                _ => None,
-            }));
+        policy.rules.iter().for_each(|rule| self.keep(&rule.name));
+        self.patterns = self.patterns_of(&policy.rules);
+        self.compare_all();
+    }
+
+    /// The same of the user's own rules, whose names may be anybody's.
+    pub fn prefer(&mut self, preferences: &Preferences) {
+        self.keep(EVERY_CALL);
+        self.own_patterns = self.patterns_of(&preferences.rules);
+        self.compare_all();
+    }
+
+    fn patterns_of(&mut self, rules: &[Rule]) -> Vec<Handles> {
+        let mut patterns = Vec::new();
+        for when in rules.iter().map(|rule| &rule.when) {
+            when.apps.iter().for_each(|app| self.keep(app.text()));
+            for contact in &when.contacts {
+                if let Contacts::Handle(handles) = contact {
+                    patterns.push(handles.clone());
+                }
+            }
         }
+        patterns
+    }
+
+    fn compare_all(&mut self) {
         for (text, other) in self.texts.0.clone() {
             self.compare(&text, &other);
         }
@@ -77,12 +97,13 @@ impl Pseudonyms {
     }
 
     fn compare(&mut self, text: &str, other: &str) {
-        if self.patterns.is_empty() || text == other {
+        let patterns = || self.patterns.iter().chain(&self.own_patterns);
+        if text == other || patterns().next().is_none() {
             return;
         }
         let key = handle_key(&text.into());
         let alike: Vec<Handles> =
-            self.patterns.iter().filter(|pattern| pattern.have(&key)).cloned().collect();
+            patterns().filter(|pattern| pattern.have(&key)).cloned().collect();
         for pattern in alike {
             let pattern = self.instead_of(pattern.pattern().reveal());
             self.alike.push((pattern.as_str().into(), other.into()));
@@ -175,7 +196,7 @@ mod tests {
     #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
     use std::sync::Arc;
 
-    use callarbiter_core::{Emergency, Policy, Rule, When};
+    use callarbiter_core::{Emergency, Policy, When};
 
     use super::*;
 
