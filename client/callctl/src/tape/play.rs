@@ -154,7 +154,14 @@ impl Player {
             };
             let Some(provider) = question.provider else { break };
             let (uid, peer) = (self.uid, question.peer);
-            let caller = Caller { uid, peer, sandboxed: false, control: true, agent: false };
+            let caller = Caller {
+                uid,
+                peer,
+                sandboxed: false,
+                control: true,
+                place_call: true,
+                agent: false,
+            };
             let word = Word::Fulfil { request: id, calls: None };
             all.decisions.push(tell::at_once(question.action));
             let more = self.input(heard.now, Input::Provider { caller, provider, word });
