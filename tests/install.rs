@@ -130,7 +130,7 @@ fn telephone_links_are_opened_by_callctl() -> Result<()> {
     let entry = fs::read_to_string(entry)?;
     let line = |key: &str| entry.lines().find_map(|line| line.strip_prefix(key));
     let exec = line("Exec=").context("Exec")?;
-    let program = exec.strip_suffix(" open %u").context("the link is what is opened")?;
+    let program = exec.strip_suffix(" open -- %u").context("the link is what is opened")?;
     ensure!(Path::new(program).is_file(), "{program} is what is installed");
     let types = line("MimeType=").context("MimeType")?;
     for scheme in ["tel", "sip", "sips", "callto"] {

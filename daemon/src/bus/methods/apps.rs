@@ -29,7 +29,7 @@ impl Router {
         }
         let uid = request.client.caller.uid;
         let mut body = request.body();
-        body.dicts(|body| {
+        body.array(4, |body| {
             self.apps(uid).iter().for_each(|app| body.array(8, |body| self.app(body, uid, app)));
         });
         Ok(request.reply_with("aa{sv}", &body))
