@@ -48,7 +48,7 @@ async fn perform(controller: &Controller, there: &Snapshot, word: &str) -> calla
         println!("no call is {state}");
         return Ok(());
     };
-    let call = call.object.clone();
+    let call = call.object;
     match word {
         "answer" => controller.answer(call).await,
         "decline" => controller.decline(call).await,

@@ -51,7 +51,7 @@ Try it without installing anything:
 #[derive(Debug)]
 pub enum Command {
     /// Serve.
-    Serve(Options),
+    Serve(Box<Options>),
     /// Print [`HELP`].
     Help,
     /// Print the version.
@@ -159,13 +159,13 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, U
             other => return Err(other.unexpected().into()),
         }
     }
-    Ok(Command::Serve(Options {
+    Ok(Command::Serve(Box::new(Options {
         bus: bus.unwrap_or(Bus::System),
         config,
         apps,
         state: state.unwrap_or_default(),
         log: log.unwrap_or_default(),
-    }))
+    })))
 }
 
 fn once<T>(place: &mut Option<T>, option: &'static str, value: T) -> Result<(), UsageError> {
@@ -208,7 +208,7 @@ mod tests {
 
     fn options(arguments: &[&str]) -> Result<Options, UsageError> {
         match parse(arguments.iter().map(OsString::from))? {
-            Command::Serve(options) => Ok(options),
+            Command::Serve(options) => Ok(*options),
             other => panic!("{other:?}"),
         }
     }

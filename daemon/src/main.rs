@@ -33,7 +33,7 @@ use callarbiterd::{
 
 fn main() -> ExitCode {
     let options = match cli::parse(env::args_os().skip(1)) {
-        Ok(Command::Serve(options)) => options,
+        Ok(Command::Serve(options)) => *options,
         Ok(Command::Help) => return print(cli::HELP),
         Ok(Command::Version) => {
             return print(concat!("callarbiterd ", env!("CARGO_PKG_VERSION"), "\n"));

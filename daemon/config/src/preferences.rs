@@ -14,7 +14,7 @@ use zbus::{OwnedVariant, Variant};
 use crate::{
     ConfigError,
     file::{self, Value, Values, Words, word},
-    problem::Problem,
+    problem::{Problem, harmless},
     rules,
 };
 
@@ -77,7 +77,7 @@ pub fn from_wire(choices: &Dict, rules: &[Dict]) -> Result<(Written, Preferences
     let written = Written { choices: nowhere(choices)?, rules };
     match written.meaning() {
         Ok(preferences) => Ok((written, preferences)),
-        Err(problem) => Err(Error::invalid_argument(problem.message)),
+        Err(problem) => Err(Error::invalid_argument(harmless(&problem.message))),
     }
 }
 
@@ -254,12 +254,14 @@ mod tests {
             (one("ring-ms", 1.5.into()), vec![], "\"ring-ms\" has a type"),
             (one("ring-ms", u64::MAX.into()), vec![], "\"ring-ms\" has a type"),
             (one("ring-ms", (-5i32).into()), vec![], "ring-ms is -5"),
+            (one("when-busy", "a\nb".into()), vec![], "when-busy is"),
             (one("rule", "x".into()), vec![], "there is no \"rule\""),
             (none.clone(), vec![none.clone()], "needs a name"),
             (none.clone(), vec![one("name", vec![1u8].into())], "\"name\" has a type"),
         ] {
             let refused = from_wire(&choices, &rules).unwrap_err();
             assert!(refused.message.contains(words), "{}", refused.message);
+            assert!(!refused.message.contains(char::is_control), "{}", refused.message);
         }
     }
 }

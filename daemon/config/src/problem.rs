@@ -1,8 +1,7 @@
 //! What is wrong with a configuration file: where, what, and what would be right.
 
 use std::{
-    fmt::{self, Write as _},
-    io,
+    fmt, io,
     ops::Range,
     path::{Path, PathBuf},
 };
@@ -74,11 +73,20 @@ impl fmt::Display for ConfigError {
         }
         f.write_str(": ")?;
         // It quotes the file; what is in there is not for a terminal to obey.
-        self.message.chars().try_for_each(|c| match c.is_control() {
-            true => write!(f, "{}", c.escape_default()),
-            false => f.write_char(c),
-        })
+        f.write_str(&harmless(&self.message))
     }
+}
+
+/// What is quoted in a sentence stays one line.
+pub(crate) fn harmless(text: &str) -> String {
+    let mut harmless = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c.is_control() {
+            true => harmless.extend(c.escape_default()),
+            false => harmless.push(c),
+        }
+    }
+    harmless
 }
 
 impl std::error::Error for ConfigError {}
