@@ -161,7 +161,7 @@ async fn a_damaged_history_is_set_aside_and_said_to_be() -> Result<()> {
     has(&desk, &[missed(&app, "tel:2").await?]).await?;
     let (_, said) = callctl(&desk, &["history"]).await?;
     assert!(said.contains("are in a file that was damaged"), "{said}");
-    assert!(agent.log().contains("the history is damaged; it is set aside"), "{}", agent.log());
+    assert!(agent.log().contains("the file is damaged; it is set aside"), "{}", agent.log());
     Ok(())
 }
 
