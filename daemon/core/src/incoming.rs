@@ -157,9 +157,10 @@ impl Domain {
         }
         if let Some(call) = self.calls.get_mut(&id) {
             call.urgent = rings.looked.urgent;
-            call.silenced = match (rings.quiet, rings.looked.silent) {
-                (true, _) => Silenced::DoNotDisturb,
-                (false, true) => Silenced::Screening,
+            // A rule about who it is may say aloud to do-not-disturb, and not to a screener.
+            call.silenced = match (rings.looked.silent, rings.quiet) {
+                (true, _) => Silenced::Screening,
+                (false, true) => Silenced::DoNotDisturb,
                 (false, false) => Silenced::No,
             };
         }
@@ -220,7 +221,7 @@ impl Domain {
         self.is_fresh(provider, uuid)
     }
 
-    /// `own`: whether the call is counted already.
+    /// `own`: how many of the calls that are counted are this one.
     fn has_room(&self, id: ProviderId, rings: bool, own: usize) -> Result<()> {
         let limits = &self.settings.limits;
         if self.calls.len() >= limits.calls as usize + own {

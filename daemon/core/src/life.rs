@@ -8,8 +8,8 @@ use uuid::Uuid;
 use crate::{
     AfterRemoteEnd, AnswerPlan, Ask, Call, CallId, CallState, Cause, Change, Deadline, Direction,
     End, EndReason, Error, GroupId, Happening, HeldBy, Millis, Missed, Object, Private, ProviderId,
-    Refusal, Silenced, Update, domain::Domain, focus::Vacated, group::Group, request::Verdict,
-    timers::Due,
+    Refusal, Silenced, Time, Update, domain::Domain, focus::Vacated, group::Group,
+    request::Verdict, timers::Due,
 };
 
 /// What a new call is made of.
@@ -391,6 +391,16 @@ impl Domain {
         let until = self.now.mono + length;
         let limit = self.settings.limits.tombstones;
         self.tombstones.add(call.uuid, &provider.app, &provider.instance, until, limit);
+    }
+
+    /// A call that rings does so until then, if nobody answers.
+    pub(crate) fn ring_until(&mut self, id: CallId, until: Time) {
+        let now = self.now;
+        let Some(call) = self.call_mut(id) else { return };
+        call.ring_until = until;
+        call.ring_deadline = Some(until);
+        call.ring_deadline_wall = now.wall_at(until);
+        self.timers.arm(Due::Ring(id), until);
     }
 
     /// A call stopped ringing by itself.

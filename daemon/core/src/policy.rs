@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{AfterRemoteEnd, Allowance, Decider, Direction, Millis, Private, handle};
+use crate::{AfterRemoteEnd, Allowance, Decider, Direction, Millis, Private, Time, handle};
 
 /// One rule.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -151,6 +151,9 @@ pub struct Treatment {
     /// What.
     pub then: Then,
     by: Vec<Decided>,
+    /// Until when its call would ring without a rule about that, where there is one.
+    #[serde(default)]
+    pub(crate) usual: Option<Time>,
 }
 
 macro_rules! effects {
@@ -212,6 +215,11 @@ effects! {
 }
 
 impl Treatment {
+    /// Whether rules decide the same by it.
+    pub(crate) fn is_like(&self, other: &Treatment) -> bool {
+        self.then == other.then && self.by == other.by
+    }
+
     /// Which effects it has, by which rules, and whose those are.
     pub fn rules(&self) -> impl Iterator<Item = (&'static str, &str, Decider)> {
         let word = |by: &Decided| WORDS.get(usize::from(by.effect)).copied().unwrap_or_default();

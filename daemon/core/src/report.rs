@@ -1,7 +1,7 @@
 //! Words of providers: what happened at their end. A fact is never refused.
 //!
-//! Owns what each report means in each state; what a new call must pass is [`crate::incoming`]'s. Nonsense (a dialing call that was active) is refused and
-//! changes nothing; what an app did by itself is adopted.
+//! Owns what each report means in each state; what a new call must pass is [`crate::incoming`]'s. Nonsense (a
+//! dialing call that was active) is refused and changes nothing; what an app did by itself is adopted.
 
 use uuid::Uuid;
 
@@ -113,7 +113,7 @@ impl Domain {
         let known = self.own(id, uuid)?;
         let call = known.id;
         let other = update.handle.as_ref().is_some_and(|handle| *handle != known.handle);
-        let now = self.now;
+        let now = self.now.mono;
         self.call_mut(call);
         let shown = self.turn.shown_before(call);
         let Some((call, shown)) = self.calls.get_mut(&call).zip(shown) else {
@@ -138,22 +138,12 @@ impl Domain {
         if let Some(encrypted) = update.encrypted {
             call.encrypted = encrypted;
         }
-        if let Some(rings) = update.ring_timeout
-            && call.state == CallState::Screening
-        {
-            call.will_ring(rings);
+        let (id, state) = (call.id, call.state);
+        match (update.ring_timeout, state) {
+            (Some(rings), CallState::Screening) => call.will_ring(rings),
+            (Some(rings), CallState::Ringing) => self.ring_until(id, now + rings),
+            _ => {}
         }
-        if let Some(rings) = update.ring_timeout
-            && call.state == CallState::Ringing
-        {
-            let until = now.mono + rings;
-            call.ring_until = until;
-            call.ring_deadline = Some(until);
-            call.ring_deadline_wall = now.wall_at(until);
-            let due = crate::timers::Due::Ring(call.id);
-            self.timers.arm(due, until);
-        }
-        let id = call.id;
         if other {
             self.handle_changed(id);
         }

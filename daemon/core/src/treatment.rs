@@ -154,22 +154,19 @@ impl Domain {
 
     /// What was decided of its ringing, if it rings now.
     pub(crate) fn ring_as_treated(&mut self, id: CallId) {
-        let now = self.now;
-        let Some(call) = self.calls.get(&id).filter(|c| c.state == CallState::Ringing) else {
+        let now = self.now.mono;
+        let Some(call) = self.call_mut(id).filter(|c| c.state == CallState::Ringing) else {
             return;
         };
-        let Some(then) = call.treatment().map(|t| &t.then) else { return };
-        let rings = then.ring_time.map(|length| now.mono + length);
-        let silence = then.ring == Some(Ring::Silence);
-        let Some(call) = self.call_mut(id) else { return };
-        if silence && call.silenced == Silenced::No {
+        let usual = call.ring_until;
+        let Some(treatment) = call.treatment.as_mut() else { return };
+        let rings = treatment.then.ring_time.map(|length| now + length);
+        treatment.usual = rings.map(|_| usual);
+        if treatment.then.ring == Some(Ring::Silence) && call.silenced == Silenced::No {
             call.silenced = Silenced::Rule;
         }
         if let Some(until) = rings {
-            call.ring_until = until;
-            call.ring_deadline = Some(until);
-            call.ring_deadline_wall = now.wall_at(until);
-            self.timers.arm(Due::Ring(id), until);
+            self.ring_until(id, until);
         }
         self.expect_answer(id);
     }
@@ -187,20 +184,28 @@ impl Domain {
         let Some(app) = self.providers.get(&call.provider).map(|p| &p.app) else { return };
         let known = call.known.is_some();
         let treatment = self.treatment_of(app, &call.handle, call.direction, known);
-        if call.treatment == treatment {
+        let same = match (&call.treatment, &treatment) {
+            (Some(before), Some(now)) => before.is_like(now),
+            (before, now) => before.is_none() && now.is_none(),
+        };
+        if same {
             return;
         }
         let aloud =
             call.urgent || treatment.as_ref().is_some_and(|t| t.then.ring == Some(Ring::Aloud));
         let quiet = self.disturbs() != DoNotDisturb::Off && !aloud;
         self.timers.disarm(Due::AutoAnswer(id));
+        let mut usual = None;
         if let Some(call) = self.call_mut(id) {
-            call.treatment = None;
+            usual = call.treatment.take().and_then(|before| before.usual);
             call.silenced = match call.silenced {
                 Silenced::Rule | Silenced::DoNotDisturb if quiet => Silenced::DoNotDisturb,
                 Silenced::Rule | Silenced::DoNotDisturb => Silenced::No,
                 other => other,
             };
+        }
+        if let Some(until) = usual {
+            self.ring_until(id, until);
         }
         self.treat(id, treatment);
     }

@@ -239,3 +239,21 @@ fn a_screener_that_is_gone_with_the_arbiter_costs_nothing() {
     w.handle(Input::PeerLost { peer: screener.peer }).unwrap();
     assert_eq!(w.state_of(ALICE, 1), CallState::Ringing);
 }
+
+#[test]
+fn a_screeners_silence_stays_whoever_it_turns_out_to_be() {
+    let mut w = World::with(ruled(known(), rings(Ring::Aloud)));
+    let agent = w.agent(ALICE, &[Role::Screening, Role::Dnd, Role::Contacts]);
+    let a = w.app(ALICE, "a");
+    disturb(&mut w, agent, DoNotDisturb::Quiet);
+    let call = looked_at(&mut w, a, 1);
+    let silence = AgentAnswer { verdict: Some(Verdict::Silence), ..AgentAnswer::default() };
+    says(&mut w, agent, silence);
+    let looks_up = |(_, ask): &(RequestId, AgentAsk)| matches!(ask, AgentAsk::LookUp { .. });
+    let (request, _) = w.errands(agent).into_iter().find(looks_up).unwrap();
+    let answer = AgentAnswer { name: Some("Ada".into()), ..AgentAnswer::default() };
+    w.agent_says(agent, request, answer).unwrap();
+    let call = w.domain(ALICE).call(call).unwrap();
+    assert!(call.known.is_some() && call.state == CallState::Ringing);
+    assert_eq!(call.silenced, Silenced::Screening);
+}

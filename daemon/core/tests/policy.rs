@@ -106,6 +106,27 @@ fn who_turns_out_to_be_known_rings_after_all() {
     assert_eq!(by(&w, 1, "ring"), None);
 }
 
+/// A rule shortens the ringing of strangers, and everybody is one until the address book has answered.
+#[test]
+fn who_turns_out_to_be_known_rings_as_long_as_usual() {
+    let then = Then { ring_time: Some(Millis::secs(10)), ..Then::default() };
+    let when = When { contacts: vec![Contacts::Unknown], ..When::default() };
+    let mut w = World::with(ruled(vec![rule("strangers", when, then)]));
+    let agent = w.agent(ALICE, &[Role::Contacts]);
+    let a = w.app(ALICE, "a");
+    for n in [1, 2] {
+        w.incoming_with(a, n, from(&format!("tel:{n}"))).unwrap();
+    }
+    let (request, _) = w.errands(agent)[0].clone();
+    let answer = AgentAnswer { name: Some("Ada".into()), ..AgentAnswer::default() };
+    w.agent_says(agent, request, answer).unwrap();
+    w.pass(Millis::secs(11));
+    assert!(w.find(ALICE, 2).is_none(), "a stranger");
+    assert_eq!(w.state_of(ALICE, 1), CallState::Ringing);
+    w.pass(settings().deadlines.ringing);
+    assert!(w.find(ALICE, 1).is_none(), "nobody answered");
+}
+
 #[test]
 fn who_turns_out_to_be_known_rings_through_do_not_disturb() {
     let when = When { contacts: vec![Contacts::Known], ..When::default() };
