@@ -32,7 +32,7 @@ use super::{
 };
 
 /// An identified connection.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Client {
     /// Its unique name.
     pub name: OwnedUniqueName,
@@ -67,20 +67,6 @@ pub struct SavedPeer {
 }
 
 impl Client {
-    /// The same, to be changed.
-    fn again(&self) -> Client {
-        let Client { name, caller, app, stranger, pid, unit, granted } = self;
-        Client {
-            name: name.clone(),
-            caller: *caller,
-            app: app.clone(),
-            stranger: stranger.clone(),
-            pid: *pid,
-            unit: unit.clone(),
-            granted: *granted,
-        }
-    }
-
     /// Its user unit.
     pub fn unit(&self) -> Option<&str> {
         self.unit.as_deref()
@@ -246,7 +232,7 @@ impl Peers {
     ) -> Option<Arc<Client>> {
         let name = self.names.get(&peer)?.clone();
         let Some(Standing::Known(client)) = self.standing.get_mut(&name) else { return None };
-        let mut learnt = Client { app, stranger: None, ..client.again() };
+        let mut learnt = Client { app, stranger: None, ..Client::clone(client) };
         learnt.judge(permits);
         let learnt = Arc::new(learnt);
         *client = learnt.clone();
@@ -262,7 +248,7 @@ impl Peers {
             if !client.caller.sandboxed {
                 continue;
             }
-            let mut judged = client.again();
+            let mut judged = Client::clone(client);
             judged.judge(permits);
             if judged.caller != client.caller {
                 *client = Arc::new(judged);

@@ -26,12 +26,18 @@ const SEALS: SealFlags = SealFlags::WRITE.union(SealFlags::SHRINK).union(SealFla
 pub struct Ringtones(BTreeMap<(Uid, ProviderId), SoundFile>);
 
 impl Ringtones {
-    /// The ringtone of a configuration, if it may be kept.
-    pub fn offered(&self, uid: Uid, given: &Configuration) -> Result<Option<SoundFile>, Error> {
+    /// The ringtone of a configuration, if it may be kept; in place of that of `known`, which is one of these already.
+    pub fn offered(
+        &self,
+        uid: Uid,
+        known: Option<ProviderId>,
+        given: &Configuration,
+    ) -> Result<Option<SoundFile>, Error> {
         let Some(Ringtone::File(file)) = &given.ringtone else { return Ok(None) };
         check(file.as_fd())?;
         let of_user = self.0.range((uid, ProviderId(0))..).take_while(|((of, _), _)| *of == uid);
-        if of_user.count() >= MOST || self.0.len() >= MOST_OF_ALL {
+        let replaces = known.is_some_and(|id| self.0.contains_key(&(uid, id)));
+        if !replaces && (of_user.count() >= MOST || self.0.len() >= MOST_OF_ALL) {
             return Err(fault::limit(format!(
                 "at most {MOST} ringtones of a user's apps are kept, and {MOST_OF_ALL} of all users'; name a \
                  sound of the theme"
@@ -112,7 +118,7 @@ mod tests {
     #[test]
     fn only_a_sealed_memfd_of_a_size_that_fits() {
         let kept = Ringtones::default();
-        let said = |file: OwnedFd| match kept.offered(Uid(1), &given(file)) {
+        let said = |file: OwnedFd| match kept.offered(Uid(1), None, &given(file)) {
             Ok(_) => String::new(),
             Err(error) => error.message,
         };
@@ -141,16 +147,21 @@ mod tests {
         let file = || given(memfd(9, SEALS));
         for user in 0..16 {
             for app in 0..16 {
-                let new = kept.offered(Uid(user), &file()).unwrap();
+                let new = kept.offered(Uid(user), None, &file()).unwrap();
                 kept.keep((Uid(user), ProviderId(app)), true, new);
             }
         }
-        assert!(kept.offered(Uid(3), &file()).is_err(), "one too many of a user");
-        assert!(kept.offered(Uid(99), &file()).is_err(), "one too many of all");
+        assert!(kept.offered(Uid(3), None, &file()).is_err(), "one too many of a user");
+        assert!(kept.offered(Uid(3), Some(ProviderId(7)), &file()).is_ok(), "in place of its own");
+        assert!(kept.offered(Uid(3), Some(ProviderId(99)), &file()).is_err(), "it has none");
+        assert!(kept.offered(Uid(99), None, &file()).is_err(), "one too many of all");
         kept.keep((Uid(3), ProviderId(7)), true, None);
         assert!(kept.get((Uid(3), ProviderId(7))).is_some(), "an update that says nothing of it");
         kept.keep((Uid(3), ProviderId(7)), false, None);
         assert!(kept.get((Uid(3), ProviderId(7))).is_none());
-        assert!(kept.offered(Uid(3), &file()).is_ok() && kept.offered(Uid(99), &file()).is_ok());
+        assert!(
+            kept.offered(Uid(3), None, &file()).is_ok()
+                && kept.offered(Uid(99), None, &file()).is_ok()
+        );
     }
 }

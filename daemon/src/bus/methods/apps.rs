@@ -6,11 +6,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use callarbiter_config::Permits as Said;
 use callarbiter_core::{Authorization, Decider, Input, Role, Uid};
-use callarbiter_dbus::{AppWord, Dict, Error, ErrorKind, Fields, limits};
+use callarbiter_dbus::{App, AppWord, Dict, Error, ErrorKind, Fields, limits};
 
 use crate::bus::{
     dispatch::{Answer, arguments},
-    encode::Body,
     fault,
     permits::{Granted, Permission},
     request::Request,
@@ -28,11 +27,8 @@ impl Router {
             return Err(Error::new(ErrorKind::AccessDenied, why));
         }
         let uid = request.client.caller.uid;
-        let mut body = request.body();
-        body.array(4, |body| {
-            self.apps(uid).iter().for_each(|app| body.array(8, |body| self.app(body, uid, app)));
-        });
-        Ok(request.reply_with("aa{sv}", &body))
+        let apps: Vec<Dict> = self.apps(uid).into_iter().map(|app| self.app(uid, app)).collect();
+        Ok(request.reply(&apps))
     }
 
     fn apps(&self, uid: Uid) -> BTreeSet<&str> {
@@ -47,40 +43,33 @@ impl Router {
         named.map(|app| &**app).chain(self.permits.apps(uid)).collect()
     }
 
-    fn app(&self, body: &mut Body, uid: Uid, app: &str) {
+    fn app(&self, uid: Uid, app: &str) -> Dict {
         let domain = self.arbiter.domain(uid);
         let mut providers = domain.into_iter().flat_map(|domain| domain.providers());
         let provider = providers.find(|p| &*p.app == app && p.peer.is_some());
         let word = self.arbiter.authorized_by(uid, app);
-        let (authorization, source) =
-            word.map_or((Authorization::NotDetermined, ""), |(word, by)| (word, by.name()));
-        let name = provider.map_or("", |p| &p.configuration.display_name);
-        for (key, text) in [
-            ("app-id", app),
-            ("display-name", name),
-            ("authorization", authorization.name()),
-            ("source", source),
-        ] {
-            body.key(key);
-            body.a_str(text);
-        }
-        body.key("registered");
-        body.a_bool(provider.is_some());
         // Of several connections of an app polkit says the same, unless its rules look at them.
         let mut own =
             self.peers.walled(uid).filter(|c| c.app.as_ref().is_some_and(|(of, _)| &**of == app));
         let polkit = own.next().map(|client| client.granted).unwrap_or_default();
-        for (what, key, by) in [
-            (Permission::Control, "control", "control-source"),
-            (Permission::PlaceCall, "place-call", "place-call-source"),
-        ] {
-            let (allowed, source) =
-                self.permits.decided(uid, Some(app), polkit, what).unwrap_or((false, ""));
-            body.key(key);
-            body.a_bool(allowed);
-            body.key(by);
-            body.a_str(source);
+        let permission = |what| match self.permits.decided(uid, Some(app), polkit, what) {
+            Some((allowed, by)) => (allowed, Some(by.into())),
+            None => (false, None),
+        };
+        App {
+            display_name: provider
+                .map_or_else(String::new, |p| p.configuration.display_name.to_string()),
+            registered: provider.is_some(),
+            authorization: word
+                .map_or(Authorization::NotDetermined, |(word, _)| word)
+                .name()
+                .into(),
+            source: word.map(|(_, by)| by.name().into()),
+            control: permission(Permission::Control),
+            place_call: permission(Permission::PlaceCall),
+            ..App::unknown(app)
         }
+        .to_dict()
     }
 
     pub(in crate::bus) fn set_apps(

@@ -201,7 +201,7 @@ impl Router {
         let instance = given.instance.take().unwrap_or_default();
         let (app, source) = app_id(&request.client, &app)?;
         let caller = request.client.caller;
-        let ringtone = self.ringtones.offered(caller.uid, &given)?;
+        let ringtone = self.ringtones.offered(caller.uid, None, &given)?;
         let configuration = parse::configuration(given, Default::default());
         let own_ringtone = configuration.own_ringtone;
         let registration = Registration { app, source, instance: instance.into(), configuration };

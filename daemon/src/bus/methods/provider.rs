@@ -79,7 +79,7 @@ impl Router {
             "UpdateConfiguration" => {
                 let (given,): (Dict,) = arguments(request, member)?;
                 let given = Configuration::from_dict(&given)?;
-                ringtone = self.ringtones.offered(request.client.caller.uid, &given)?;
+                ringtone = self.ringtones.offered(request.client.caller.uid, Some(id), &given)?;
                 let domain = self.arbiter.domain(request.client.caller.uid);
                 let before = domain
                     .and_then(|domain| domain.provider(id))
