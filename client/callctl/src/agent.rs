@@ -2,8 +2,8 @@
 //!
 //! Owns the connection and how its failures read. What is asked, the commands know.
 
-use callarbiter_dbus::{Error, names::AGENT_BUS_NAME};
-use zbus::{Connection, connection::Builder};
+use callarbiter_dbus::{Dict, Error, names::AGENT_BUS_NAME};
+use zbus::{Connection, Variant, connection::Builder};
 
 use crate::failure::Failure;
 
@@ -56,4 +56,12 @@ pub fn refused(error: &Error) -> Failure {
 
 fn absent(message: String) -> Failure {
     Failure::NoAgent { message }
+}
+
+/// One entry of what the agent is asked.
+pub fn put(dict: &mut Dict, key: &str, value: impl Into<Variant<'static>>) {
+    // Fails only for file descriptors.
+    if let Ok(value) = value.into().try_into_owned() {
+        dict.insert(key.to_owned(), value);
+    }
 }

@@ -2,7 +2,7 @@
 //!
 //! Owns the table and its JSON. Who decided what, the agent knows.
 
-use callarbiter_dbus::{Dict, Fields, proxies};
+use callarbiter_dbus::{proxies, words::AppSource};
 use serde::Serialize;
 
 use crate::{
@@ -34,7 +34,9 @@ pub async fn run(
     let apps = proxies::agent_apps(agent.connection()).await.map_err(agent::failure)?;
     let Some(decision) = decision else {
         let listed = apps.list().await.map_err(agent::failure)?;
-        let listed: Vec<App> = listed.iter().map(App::read).collect();
+        let listed = listed.iter().map(|app| callarbiter_dbus::App::from_dict(app).map(App::of));
+        let listed =
+            listed.collect::<Result<Vec<_>, _>>().map_err(|error| agent::refused(&error))?;
         output.show(&listed, || lines(&listed));
         return Ok(());
     };
@@ -80,20 +82,19 @@ struct Decided<'a> {
 }
 
 impl App {
-    fn read(given: &Dict) -> App {
-        let fields = Fields::trusted(given);
-        let text = |key| fields.any_text(key).ok().flatten().unwrap_or_default().to_owned();
-        let flag = |key| fields.flag(key).ok().flatten().unwrap_or_default();
+    fn of(app: callarbiter_dbus::App) -> App {
+        let source =
+            |source: Option<AppSource>| source.map_or_else(String::new, |by| by.to_string());
         App {
-            app_id: text("app-id"),
-            authorization: text("authorization"),
-            source: text("source"),
-            control: flag("control"),
-            control_source: text("control-source"),
-            place_call: flag("place-call"),
-            place_call_source: text("place-call-source"),
-            registered: flag("registered"),
-            display_name: text("display-name"),
+            app_id: app.app_id,
+            authorization: app.authorization.to_string(),
+            source: source(app.source),
+            control: app.control.0,
+            control_source: source(app.control.1),
+            place_call: app.place_call.0,
+            place_call_source: source(app.place_call.1),
+            registered: app.registered,
+            display_name: app.display_name,
         }
     }
 }

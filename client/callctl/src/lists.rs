@@ -16,11 +16,10 @@ use callarbiter_dbus::{
     proxies::{self, ListsProxy},
 };
 use rustix::fs::{MemfdFlags, memfd_create};
-use zbus::Variant;
 
 use self::view::{Answer, Entry, Listed, Moved};
 use crate::{
-    agent::{Agent, failure},
+    agent::{Agent, failure, put},
     args::{Format, Global, Listing, OnList, Terms},
     failure::Failure,
     output::Output,
@@ -183,13 +182,6 @@ fn of_app(app: Option<String>) -> Dict {
 
 fn good(what: &str) -> Line {
     Line::new().with(Style::Good, "✓ ").with(Style::Plain, what)
-}
-
-fn put(dict: &mut Dict, key: &str, value: impl Into<Variant<'static>>) {
-    // Fails only for file descriptors.
-    if let Ok(value) = value.into().try_into_owned() {
-        dict.insert(key.to_owned(), value);
-    }
 }
 
 /// What a dictionary of the agent says, where it says nothing else.

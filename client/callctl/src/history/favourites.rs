@@ -5,9 +5,9 @@
 use callarbiter_dbus::{Dict, Fields, proxies::HistoryProxy};
 use serde::Serialize;
 
-use super::{agent, dial, put};
+use super::{agent, dial};
 use crate::{
-    agent::failure,
+    agent::{failure, put},
     args::{Favourite, Global},
     failure::Failure,
     output::Output,

@@ -12,12 +12,11 @@ use callarbiter_dbus::{
     proxies::{self, HistoryProxy},
 };
 use serde::Serialize;
-use zbus::Variant;
 
 pub use self::favourites::run as favourites;
 use self::view::{PastView, RecordView, WholeView};
 use crate::{
-    agent::{Agent, failure, refused},
+    agent::{Agent, failure, put, refused},
     args::{Global, Past, Which},
     commands,
     failure::Failure,
@@ -194,11 +193,4 @@ fn filter(Which { missed, with, app }: Which) -> Dict {
     with.into_iter().for_each(|handle| put(&mut wanted, "handle", handle));
     app.into_iter().for_each(|app| put(&mut wanted, "app-id", app));
     wanted
-}
-
-fn put(dict: &mut Dict, key: &str, value: impl Into<Variant<'static>>) {
-    // Fails only for file descriptors.
-    if let Ok(value) = value.into().try_into_owned() {
-        dict.insert(key.to_owned(), value);
-    }
 }

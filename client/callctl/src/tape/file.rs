@@ -132,8 +132,8 @@ impl Tape {
     }
 
     /// Why the arbiter ended it, if it did.
-    pub fn end(&self) -> Result<Option<String>, Failure> {
-        Ok(self.ended.clone())
+    pub fn end(&self) -> Option<&str> {
+        self.ended.as_deref()
     }
 
     /// What happened, each with the number of its line.

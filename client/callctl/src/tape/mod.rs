@@ -81,40 +81,34 @@ Examples:
 pub fn replay(options: Replay, output: &Output) -> Result<(), Failure> {
     let tape = Tape::open(&options.file)?;
     let rules = options.config.as_deref().map(rules).transpose()?;
-    let mut players = vec![Player::new(&tape, None)?];
-    players.extend(rules.map(|rules| Player::new(&tape, Some(rules))).transpose()?);
+    let mut first = Player::new(&tape, None)?;
+    let mut other = rules.map(|rules| Player::new(&tape, Some(rules))).transpose()?;
     let mut count = Count::default();
     let began = tape.began();
     for input in tape.inputs() {
         let (place, input) = input?;
-        let (first, others) = players.split_first_mut().ok_or_else(nobody)?;
         let played = first.play(&input);
         count.inputs += 1;
         let came = Outcome { revision: played.revision, refused: played.refused };
         let true_to_life = input.outcome.as_ref().is_none_or(|outcome| *outcome == came);
         count.unlike += u32::from(!true_to_life);
-        let other = others.first_mut().map(|other| other.play_instead(&input, first, &played));
-        let differs = other.as_ref().is_some_and(|other| !other.decides_like(&played));
+        let instead = other.as_mut().map(|other| other.play_instead(&input, &first, &played));
+        let differs = instead.as_ref().is_some_and(|other| !other.decides_like(&played));
         count.different += u32::from(differs);
         if !options.differences || differs || !true_to_life {
-            let heard = heard::sentence(&input, first);
+            let heard = heard::sentence(&input, &first);
             let view =
-                show::View::new(place, &input, &heard, &played, other.as_ref(), true_to_life);
+                show::View::new(place, &input, &heard, &played, instead.as_ref(), true_to_life);
             output.show(&view, || view.lines(began));
         }
     }
-    let ended = tape.end()?;
-    close(&count, ended.as_deref(), options.config.is_some(), output)
+    close(&count, tape.end(), options.config.is_some(), output)
 }
 
 fn rules(file: &Path) -> Result<callarbiter_core::Settings, Failure> {
     let sources = Sources::only(file.to_owned()).in_local_time();
     let loaded = sources.load().map_err(|error| Failure::refused(error.to_string()));
     loaded.map(|Config { settings, .. }| settings)
-}
-
-fn nobody() -> Failure {
-    Failure::refused("there is nothing to play on")
 }
 
 #[derive(Debug, Default, Serialize)]
