@@ -24,6 +24,7 @@ mod pictures;
 mod plain;
 mod players;
 mod power;
+mod preferences;
 mod program;
 mod quiet;
 mod recalled;

@@ -7,6 +7,7 @@ use std::os::fd::OwnedFd;
 
 use anyhow::{Context, Result};
 use callarbiter::{Action, ActionResult, Authorization, TransactionOptions, words::Role};
+use callarbiter_config::preferences::Written;
 use callarbiter_dbus::{
     App, AppWord, Dict, DoNotDisturbOptions, Endpoint, Entries, ErrorKind,
     names::{BUS_NAME, MANAGER, ROOT_PATH, provider_path},
@@ -111,6 +112,13 @@ impl Desk {
     /// Waits until the bus is gone.
     pub async fn closed(&self) {
         self.connection.closed().await;
+    }
+
+    /// Says what the user prefers, all of it; with role `preferences`.
+    pub async fn set_preferences(&self, written: &Written) -> zbus::Result<()> {
+        let (choices, rules) = written.to_wire();
+        let manager = ManagerProxy::new(&self.connection).await?;
+        manager.set_preferences(&choices, &rules, &Dict::new()).await
     }
 
     /// Says what the user decided of an app; with role `consent`.

@@ -67,6 +67,8 @@ pub enum Part {
     History,
     /// Callers whom the user blocked are turned away.
     Lists,
+    /// Calls are treated as the user says.
+    Preferences,
     /// Headsets' buttons and lights.
     Headset,
 }
@@ -86,6 +88,7 @@ impl Part {
         Part::Contacts,
         Part::History,
         Part::Lists,
+        Part::Preferences,
         Part::Headset,
     ];
 
@@ -113,6 +116,7 @@ impl Part {
             Part::Contacts => "contacts",
             Part::History => "history",
             Part::Lists => "lists",
+            Part::Preferences => "preferences",
             Part::Headset => "headset",
         }
     }
@@ -128,6 +132,7 @@ impl Part {
             Part::Contacts => Some(Role::Contacts),
             Part::History => Some(Role::History),
             Part::Lists => Some(Role::Screening),
+            Part::Preferences => Some(Role::Preferences),
             Part::Headset => Some(Role::Headset),
             Part::Players | Part::Notifications | Part::Ring | Part::Power => None,
         }
@@ -151,6 +156,7 @@ impl Part {
                 "keeps the machine awake and the screen on while a call rings or is active"
             }
             Part::Lists => "turns callers away whom the user blocked, lets others through",
+            Part::Preferences => "follows the user's own rules, and tells the arbiter of them",
             Part::Headset => "hears the buttons of headsets and sets their lights",
         }
     }

@@ -6,7 +6,6 @@
 
 mod apps;
 mod bounds;
-pub mod edit;
 mod file;
 pub mod preferences;
 mod problem;
@@ -195,9 +194,12 @@ impl Sources {
     }
 }
 
-/// Reads a file by itself, as the daemon would: one in a directory `apps.d` is about apps and nothing else, any other
-/// is a configuration, with its drop-ins and the `apps.d` beside it.
+/// Reads a file by itself, as whoever follows it would: one in a directory `apps.d` is about apps and nothing else, a
+/// `preferences.toml` is a user's, any other is a configuration, with its drop-ins and the `apps.d` beside it.
 pub fn check(file: &Path) -> Result<(), ConfigError> {
+    if file.file_name().is_some_and(|name| name == preferences::FILE) {
+        return preferences::read(file).map(drop);
+    }
     let directory = file.parent().and_then(Path::file_name);
     if directory.is_some_and(|name| name == APPS) {
         return file::merge_apps(file, By::Administrator, &mut Config::default());

@@ -18,8 +18,11 @@ use crate::{
     rules,
 };
 
+/// How the file is called, in the user's directory.
+pub const FILE: &str = "preferences.toml";
+
 /// What may be chosen for every call.
-pub const KEYS: &[&str] =
+const KEYS: &[&str] =
     &["when-busy", "after-remote-end", "when-hold-fails", "ring-ms", "ringing", DO_NOT_DISTURB];
 
 const DO_NOT_DISTURB: &str = "do-not-disturb";
@@ -28,13 +31,13 @@ const DO_NOT_DISTURBS: Words<DoNotDisturb> = &[
     ("quiet", DoNotDisturb::Quiet),
     ("refuse", DoNotDisturb::Refuse),
 ];
-pub(crate) const RULES: &str = "rule";
+const RULES: &str = "rule";
 
 /// Preferences as they were written.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Written {
-    pub(crate) choices: Values,
-    pub(crate) rules: Vec<Spanned<Values>>,
+    choices: Values,
+    rules: Vec<Spanned<Values>>,
 }
 
 /// Reads a file that must be there.
@@ -43,8 +46,7 @@ pub fn read(file: &Path) -> Result<(Written, Preferences), ConfigError> {
     parse(&text).map_err(|problem| ConfigError::within(file, &text, problem))
 }
 
-/// Reads a text that stands, or will stand, in a file.
-pub fn parse(text: &str) -> Result<(Written, Preferences), Problem> {
+fn parse(text: &str) -> Result<(Written, Preferences), Problem> {
     #[derive(Deserialize)]
     struct Rules {
         #[serde(default)]
@@ -82,7 +84,7 @@ pub fn from_wire(choices: &Dict, rules: &[Dict]) -> Result<(Written, Preferences
 }
 
 /// One value of a bus as a file has it; none for types that no preference has.
-pub fn plain(value: &Variant<'_>) -> Option<Toml> {
+fn plain(value: &Variant<'_>) -> Option<Toml> {
     let number = match value {
         Variant::Str(text) => return Some(Toml::String(text.as_str().to_owned())),
         Variant::Bool(truth) => return Some(Toml::Boolean(*truth)),

@@ -36,6 +36,15 @@ impl ConfigError {
         ConfigError { file: file.into(), place: None, message: format!("cannot be read: {error}") }
     }
 
+    /// Where it is, without what is written there.
+    pub fn place(&self) -> String {
+        let file = self.file.display();
+        match &self.place {
+            Some(Place { line, column }) => format!("{file}:{line}:{column}"),
+            None => file.to_string(),
+        }
+    }
+
     /// Something in its text is wrong.
     pub fn within(file: &Path, text: &str, problem: Problem) -> ConfigError {
         let place = problem.span.map(|span| Place::of(text, span.start));
@@ -67,13 +76,8 @@ impl From<toml::de::Error> for Problem {
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.file.display())?;
-        if let Some(Place { line, column }) = self.place {
-            write!(f, ":{line}:{column}")?;
-        }
-        f.write_str(": ")?;
         // It quotes the file; what is in there is not for a terminal to obey.
-        f.write_str(&harmless(&self.message))
+        write!(f, "{}: {}", self.place(), harmless(&self.message))
     }
 }
 
