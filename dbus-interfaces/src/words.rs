@@ -150,7 +150,7 @@ words! {
         DoNotDisturb = "dnd",
         /// Another user has the seat.
         Background = "background",
-        /// A rule of the administrator.
+        /// A rule of the administrator, or of the user's own.
         Rule = "rule",
         /// A screening agent wants it so.
         Screening = "screening",

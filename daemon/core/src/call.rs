@@ -370,7 +370,7 @@ pub enum Silenced {
     DoNotDisturb,
     /// Another user has the seat.
     Background,
-    /// A rule of the administrator.
+    /// A rule of the administrator, or of the user's own.
     Rule,
     /// A screener wants it so.
     Screening,
