@@ -24,6 +24,11 @@ pub fn key(handle: &Private) -> Private {
     Private::from(key.as_str())
 }
 
+/// Whether somebody with this key does not say who they are: no handle, or the one that RFC 3323 has for it.
+pub(crate) fn is_anonymous(key: &Private) -> bool {
+    key.is_empty() || key.reveal() == "sip:anonymous@anonymous.invalid"
+}
+
 fn is_scheme(text: &str) -> bool {
     text.starts_with(|c: char| c.is_ascii_alphabetic())
         && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.'))

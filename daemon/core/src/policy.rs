@@ -49,7 +49,7 @@ pub enum Contacts {
     Known,
     /// Not in it, or it has not answered yet.
     Unknown,
-    /// Without a handle.
+    /// Who does not say who they are.
     Anonymous,
     /// With a handle like this.
     Handle(Handles),
@@ -319,10 +319,7 @@ impl Contacts {
         match self {
             Contacts::Known => facts.known,
             Contacts::Unknown => !facts.known,
-            // As RFC 3323 has those who do not say who they are.
-            Contacts::Anonymous => {
-                key.is_empty() || key.reveal() == "sip:anonymous@anonymous.invalid"
-            }
+            Contacts::Anonymous => handle::is_anonymous(key),
             Contacts::Handle(handles) => handles.have(key),
         }
     }

@@ -63,10 +63,12 @@ impl Domain {
             return Ok(Reply::Done);
         }
         let aloud = |c: &&Call| {
-            let rings = c.state == CallState::Ringing && c.silenced != Silenced::User;
+            // What the user or a screener wanted stays when do-not-disturb is over.
+            let theirs = matches!(c.silenced, Silenced::User | Silenced::Screening);
+            let rings = c.state == CallState::Ringing && !theirs;
             let passes = || self.is_emergency(&self.app_of(c.id), &c.handle);
             let allowed = || self.is_allowed(&handle::key(&c.handle));
-            rings && !self.rings_aloud(c) && !allowed() && !passes()
+            rings && !c.rings_aloud() && !allowed() && !passes()
         };
         for id in self.calls.values().filter(aloud).map(|c| c.id).collect::<Vec<_>>() {
             if let Some(call) = self.call_mut(id) {
@@ -100,9 +102,6 @@ impl Domain {
             return (DoNotDisturb::Off, None);
         }
         let key = handle::key(handle);
-        if key.is_empty() {
-            return (mode, None);
-        }
         let Some(app) = self.providers.get(&provider).map(|p| p.app.clone()) else {
             return (mode, None);
         };
@@ -113,6 +112,10 @@ impl Domain {
         }
         if self.is_allowed(&key) {
             return (DoNotDisturb::Off, Some(Exception::Allowed));
+        }
+        // Two who do not say who they are are not the same caller.
+        if handle::is_anonymous(&key) {
+            return (mode, None);
         }
         if self.suppressed.values().any(again) {
             return (DoNotDisturb::Off, Some(Exception::Repeated));
@@ -131,7 +134,7 @@ impl Domain {
         (DoNotDisturb::Off, disturbs.then_some(Exception::Allowed))
     }
 
-    fn is_allowed(&self, key: &Private) -> bool {
+    pub(crate) fn is_allowed(&self, key: &Private) -> bool {
         !key.is_empty() && self.allowed.get().0.contains(key)
     }
 }

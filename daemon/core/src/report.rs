@@ -98,7 +98,7 @@ impl Domain {
         let treatment = self.treatment_by(id, &handle, direction);
         let call = self.new_call(birth, &update);
         self.was_reported(call, state);
-        self.treat(call, treatment);
+        self.take_treatment(call, treatment);
         match state {
             Active => self.active_unasked(call, "reported active"),
             Held => self.became_held(call, HeldBy::USER, "reported held"),
@@ -141,7 +141,7 @@ impl Domain {
         let (id, state) = (call.id, call.state);
         match (update.ring_timeout, state) {
             (Some(rings), CallState::Screening) => call.will_ring(rings),
-            (Some(rings), CallState::Ringing) => self.ring_until(id, now + rings),
+            (Some(rings), CallState::Ringing) => self.ring_as_told(id, now + rings),
             _ => {}
         }
         if other {
@@ -183,8 +183,9 @@ impl Domain {
         let was = call.state;
         match (was, stated) {
             _ if was == stated => {}
-            // It is on its way out, or being answered: the next word is the one that counts.
-            (Ending, _) | (Answering, Connecting) => {}
+            // It is on its way out, or being answered: the next word is the one that counts. That screeners look at
+            // it before it rings, its app need not know.
+            (Ending, _) | (Answering, Connecting) | (Screening, Ringing) => {}
             (Screening | Ringing, Connecting) => {
                 self.because(id, Cause::Told { state: stated });
                 self.transition(id, Connecting, "answered at its app");

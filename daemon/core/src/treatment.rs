@@ -8,6 +8,7 @@ use std::sync::Arc;
 use crate::{
     Action, Call, CallId, CallRef, CallState, Caller, Cause, Decider, Direction, DoNotDisturb,
     Domain, Error, Missed, Notice, Origin, Peer, Private, ProviderId, Refusal, Requested, Silenced,
+    Time, handle,
     incoming::TurnedAway,
     policy::{AutoAnswer, Busy, Facts, HoldFailed, Ring, Rule, Treatment, USUAL, decide},
     timers::Due,
@@ -21,11 +22,20 @@ impl Call {
     pub fn treatment(&self) -> Option<&Treatment> {
         self.treatment.as_deref()
     }
+
+    /// It rings through do-not-disturb, says a rule or a screener.
+    pub(crate) fn rings_aloud(&self) -> bool {
+        self.urgent || self.treatment().is_some_and(Treatment::is_aloud)
+    }
 }
 
 impl Treatment {
     pub(crate) fn class(&self) -> u8 {
         self.then.priority.unwrap_or(USUAL)
+    }
+
+    fn is_aloud(&self) -> bool {
+        self.then.ring == Some(Ring::Aloud)
     }
 }
 
@@ -132,12 +142,7 @@ impl Domain {
     pub(crate) fn treat_start(&mut self, id: CallId) {
         let Some(call) = self.calls.get(&id) else { return };
         let treatment = self.treatment_by(call.provider, &call.handle, call.direction);
-        self.treat(id, treatment);
-    }
-
-    pub(crate) fn treat(&mut self, id: CallId, treatment: Option<Box<Treatment>>) {
         self.take_treatment(id, treatment);
-        self.ring_as_treated(id);
     }
 
     /// It is the call's own from now on.
@@ -162,7 +167,8 @@ impl Domain {
         let Some(treatment) = call.treatment.as_mut() else { return };
         let rings = treatment.then.ring_time.map(|length| now + length);
         treatment.usual = rings.map(|_| usual);
-        if treatment.then.ring == Some(Ring::Silence) && call.silenced == Silenced::No {
+        let silent = treatment.then.ring == Some(Ring::Silence);
+        if silent && matches!(call.silenced, Silenced::No | Silenced::Background) {
             call.silenced = Silenced::Rule;
         }
         if let Some(until) = rings {
@@ -191,23 +197,37 @@ impl Domain {
         if same {
             return;
         }
-        let aloud =
-            call.urgent || treatment.as_ref().is_some_and(|t| t.then.ring == Some(Ring::Aloud));
-        let quiet = self.disturbs() != DoNotDisturb::Off && !aloud;
+        let was_aloud = call.rings_aloud();
+        let aloud = call.urgent || treatment.as_deref().is_some_and(Treatment::is_aloud);
+        let quiet = self.disturbs() != DoNotDisturb::Off
+            && !aloud
+            && !self.is_allowed(&handle::key(&call.handle));
         self.timers.disarm(Due::AutoAnswer(id));
         let mut usual = None;
         if let Some(call) = self.call_mut(id) {
             usual = call.treatment.take().and_then(|before| before.usual);
             call.silenced = match call.silenced {
-                Silenced::Rule | Silenced::DoNotDisturb if quiet => Silenced::DoNotDisturb,
-                Silenced::Rule | Silenced::DoNotDisturb => Silenced::No,
+                // Do-not-disturb let it through by itself, or a rule would not have been what silenced it.
+                Silenced::Rule => Silenced::No,
+                Silenced::DoNotDisturb if !quiet => Silenced::No,
+                Silenced::No | Silenced::Background if quiet && was_aloud => Silenced::DoNotDisturb,
                 other => other,
             };
         }
         if let Some(until) = usual {
             self.ring_until(id, until);
         }
-        self.treat(id, treatment);
+        self.take_treatment(id, treatment);
+        self.ring_as_treated(id);
+    }
+
+    /// Its app says until when it rings. A rule about that stands before it.
+    pub(crate) fn ring_as_told(&mut self, id: CallId, until: Time) {
+        let call = self.calls.get_mut(&id);
+        match call.and_then(|c| c.treatment.as_mut()).and_then(|t| t.usual.as_mut()) {
+            Some(usual) => *usual = until,
+            None => self.ring_until(id, until),
+        }
     }
 
     /// A call that answers itself says so before.
@@ -253,10 +273,5 @@ impl Domain {
         let requested = vec![Requested { action, expected: Some(CallState::Ringing) }];
         // It may be refused, for want of room: then it rings on for the user to decide.
         let _refused = self.accept_as(caller, Origin::Policy, requested, None).is_err();
-    }
-
-    /// It rings through do-not-disturb, says a rule or a screener.
-    pub(crate) fn rings_aloud(&self, call: &Call) -> bool {
-        call.urgent || call.treatment().is_some_and(|t| t.then.ring == Some(Ring::Aloud))
     }
 }

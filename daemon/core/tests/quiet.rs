@@ -168,3 +168,13 @@ fn it_is_over_with_the_agent_that_told_it() {
     w.handle(Input::PeerLost { peer: caller.peer }).unwrap();
     assert!(!is_refused(&mut w, a, 2, "tel:1"));
 }
+
+#[test]
+fn two_who_do_not_say_who_they_are_are_not_one_who_tries_again() {
+    let mut w = World::default();
+    let a = w.app(ALICE, "a");
+    do_not_disturb(&mut w, DoNotDisturb::Refuse, &[]);
+    for n in 1..5 {
+        assert!(is_refused(&mut w, a, n, "sip:anonymous@anonymous.invalid"));
+    }
+}

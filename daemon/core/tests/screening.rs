@@ -176,8 +176,11 @@ fn its_app_goes_on_speaking_meanwhile() {
     w.report(a, 2, CallState::Active).unwrap();
     assert_eq!((w.state_of(ALICE, 2), heard(&w)), (CallState::Active, Some(Ok(()))));
     w.effects.clear();
-    // Another caller than it was: what was thought of the old one does not count, and the time is not begun anew.
+    // That it rings already, as its app sees it, is nothing new.
     w.incoming_with(a, 3, from("tel:1")).unwrap();
+    w.report(a, 3, CallState::Ringing).unwrap();
+    assert_eq!((w.state_of(ALICE, 3), heard(&w)), (CallState::Screening, None));
+    // Another caller than it was: what was thought of the old one does not count, and the time is not begun anew.
     let (first, _) = asked(&w, screener);
     w.pass(Millis::secs(3));
     w.say(a, Word::Update { uuid: uuid(3), update: from("tel:2") }).unwrap();
