@@ -10,10 +10,11 @@ use std::{
     io,
     os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, named_params};
+use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior, named_params};
 use thiserror::Error;
 use tracing::warn;
 
@@ -77,20 +78,32 @@ impl Store {
         &self,
         work: impl Fn(&Transaction<'_>) -> rusqlite::Result<T>,
     ) -> Result<T, StoreError> {
-        let attempt = || {
-            let mut file = self.open()?;
-            let transaction = file.transaction()?;
-            let done = work(&transaction)?;
-            transaction.commit()?;
-            Ok(done)
-        };
-        match attempt() {
+        match self.attempt(&work) {
             Err(StoreError::Damaged) => {
-                self.set_aside()?;
-                attempt()
+                // Whoever finds it at the same time has the new file, and does not put it in the place of the old one.
+                static ONE: Mutex<()> = Mutex::new(());
+                let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+                match self.attempt(&work) {
+                    Err(StoreError::Damaged) => {
+                        self.set_aside()?;
+                        self.attempt(&work)
+                    }
+                    done => done,
+                }
             }
             done => done,
         }
+    }
+
+    fn attempt<T>(
+        &self,
+        work: impl Fn(&Transaction<'_>) -> rusqlite::Result<T>,
+    ) -> Result<T, StoreError> {
+        let mut file = self.open()?;
+        let transaction = file.transaction()?;
+        let done = work(&transaction)?;
+        transaction.commit()?;
+        Ok(done)
     }
 
     /// Erases files that were damaged, too.
@@ -121,13 +134,18 @@ impl Store {
              PRAGMA cache_size = -512; PRAGMA temp_store = MEMORY; PRAGMA trusted_schema = OFF;
              PRAGMA busy_timeout = 2000;",
         )?;
-        let version: u32 = file.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+        let version_of = |file: &Connection| {
+            file.query_row("PRAGMA user_version", [], |row| row.get::<_, u32>(0))
+        };
+        let version = version_of(&file)?;
         let known = u32::try_from(self.form.steps.len()).unwrap_or(u32::MAX);
         if version > known {
             return Err(StoreError::Newer(version));
         }
         if version < known {
-            let step = file.transaction()?;
+            let step = file.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            // Somebody else may have taken the steps meanwhile.
+            let version = version_of(&step)?;
             for statements in self.form.steps.iter().skip(version as usize) {
                 step.execute_batch(statements)?;
             }
@@ -148,7 +166,7 @@ impl Store {
             fs::rename(journal, name)?;
         }
         warn!(file = %aside.display(), "{what}: the file is damaged; it is set aside, and a new one begins");
-        self.change(|file| note(file, "damaged"))
+        self.attempt(|file| note(file, "damaged"))
     }
 }
 

@@ -18,7 +18,7 @@ use callarbiter::{
     Change,
     words::{Ground, Role, Verdict},
 };
-use callarbiter_dbus::{AgentAnswer, limits::MESSAGE_BYTES, names::AGENT_PATH};
+use callarbiter_dbus::{AgentAnswer, names::AGENT_PATH};
 use callarbiter_lists::{
     entry::{List, Rule},
     pattern::Pattern,
@@ -37,7 +37,7 @@ use self::served::Served;
 use crate::{
     arbiter::Desk,
     database::{self, Store, StoreError},
-    orders::{Inbox, Order, Orders, Screen},
+    orders::{Inbox, Order, Orders, Screen, sentence},
     places,
     scene::Told,
 };
@@ -197,9 +197,6 @@ impl Lists {
         if !reason.is_empty() {
             detail = format!("{detail}: {reason}");
         }
-        while detail.len() > MESSAGE_BYTES {
-            detail.pop();
-        }
         let ground = match rule.pattern {
             Pattern::Anonymous => Ground::Anonymous,
             _ => Ground::List,
@@ -208,7 +205,7 @@ impl Lists {
             verdict: Some(verdict(rule.list)),
             urgent: rule.list == List::Allow,
             reason: Some(ground),
-            detail: Some(detail),
+            detail: Some(sentence(&detail)),
             ..AgentAnswer::default()
         }
     }

@@ -143,15 +143,21 @@ impl Reply {
         }
     }
 
-    /// It could not be done. Of a sentence that is too long to travel the end is cut off.
+    /// It could not be done.
     pub async fn fail(self, error: ErrorKind, message: String) {
-        let mut message = message.replace(char::is_control, " ");
-        while message.len() > MESSAGE_BYTES {
-            message.pop();
-        }
+        let message = sentence(&message);
         let error = ErrorName::from(error);
         self.send(AgentAnswer::failed(error.as_str(), &message).to_dict()).await;
     }
+}
+
+/// As it travels to the arbiter: on one line, and of one that is too long the end is cut off.
+pub fn sentence(text: &str) -> String {
+    let mut sentence = text.replace(char::is_control, " ");
+    while sentence.len() > MESSAGE_BYTES {
+        sentence.pop();
+    }
+    sentence
 }
 
 /// Who gets what; a part that is not there gets nothing.

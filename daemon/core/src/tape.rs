@@ -65,7 +65,7 @@ pub enum Line<I = Box<Input>, S = Box<Settings>> {
     },
     /// The last, where the arbiter ended it.
     End {
-        /// Why: `size`, `time`, `unread`, `seat`.
+        /// Why: `size`, `time`, `unread`, `seat`, `denied`.
         reason: String,
     },
 }

@@ -11,7 +11,7 @@ pub fn days(text: &str) -> Option<i64> {
     if parts.next().is_some()
         || !(1971..2500).contains(&year)
         || !(1..=12).contains(&month)
-        || !(1..=31).contains(&day)
+        || !(1..=length(year, month)).contains(&day)
     {
         return None;
     }
@@ -19,6 +19,16 @@ pub fn days(text: &str) -> Option<i64> {
     let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
     let of_year = (153 * month + 2) / 5 + day - 1;
     Some(year * 365 + year / 4 - year / 100 + year / 400 + of_year - 719_468)
+}
+
+/// The days of a month.
+fn length(year: i64, month: i64) -> i64 {
+    let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    match month {
+        2 => 28 + i64::from(leap),
+        4 | 6 | 9 | 11 => 30,
+        _ => 31,
+    }
 }
 
 /// Seconds since the epoch, until the year 2106; a date is its first second.
@@ -60,7 +70,17 @@ mod tests {
         assert_eq!(days("1971-01-01"), Some(365));
         assert_eq!(days("2024-02-29"), Some(19_782));
         assert_eq!(days("2024-03-31"), Some(19_813));
-        for wrong in ["", "2024", "2024-13-01", "2024-01-32", "1970-01-01", "2024-01-01-01"] {
+        for wrong in [
+            "",
+            "2024",
+            "2024-13-01",
+            "2024-01-32",
+            "2024-02-30",
+            "2025-02-29",
+            "2024-04-31",
+            "1970-01-01",
+            "2024-01-01-01",
+        ] {
             assert_eq!(days(wrong), None, "{wrong}");
         }
     }

@@ -145,6 +145,7 @@ fn bare<'a>(text: &'a str, ends: &[char]) -> &'a str {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::indexing_slicing)]
     use super::*;
     use crate::region::of_country;
 
@@ -192,6 +193,17 @@ mod tests {
         }
         assert_eq!(keys("X-Room:A"), ["x-room:A"]);
         assert_eq!(keys("  "), [""; 0]);
+    }
+
+    /// Whoever reads a list at a terminal, and the arbiter, which takes no such text, see what was written.
+    #[test]
+    fn no_key_has_control_characters() {
+        for handle in ["sip:a%1b[2J@x", "sip:a%0D%0Ab@x", "sip:a%+Ab@x", "sip:%C2%9Bm@x"] {
+            let keys = keys(handle);
+            assert!(!keys[0].contains(char::is_control), "{keys:?}");
+        }
+        assert_eq!(keys("sip:%41da@x"), ["sip:Ada@x"]);
+        assert_eq!(keys("sip:a%1bb@x"), ["sip:a%1bb@x"]);
     }
 
     #[test]

@@ -82,7 +82,8 @@ fn national(digits: String, region: Option<Region>) -> Phone {
     }
 }
 
-/// Text in which `%41` is an `A`.
+/// Text in which `%41` is an `A`. One that hides control characters so is left as it is: what is listed is shown to people,
+/// and said to the arbiter.
 pub fn percent_decoded(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text;
@@ -93,7 +94,8 @@ pub fn percent_decoded(text: &str) -> String {
         rest = if byte.is_some() { after.get(2..).unwrap_or_default() } else { after };
     }
     bytes.extend_from_slice(rest.as_bytes());
-    String::from_utf8_lossy(&bytes).into_owned()
+    let decoded = String::from_utf8_lossy(&bytes);
+    if decoded.contains(char::is_control) { text.to_owned() } else { decoded.into_owned() }
 }
 
 /// Also as they are written in Arabic, Persian, and in the wide letters of Japanese.

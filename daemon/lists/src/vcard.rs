@@ -285,15 +285,15 @@ fn unescaped(value: &str) -> String {
     let mut text = String::with_capacity(value.len());
     let mut letters = value.chars();
     while let Some(letter) = letters.next() {
-        match letter {
+        let meant = match letter {
             '\\' => match letters.next() {
-                Some('n' | 'N') => text.push(' '),
-                Some(other) => text.push(other),
-                None => {}
+                Some('n' | 'N') => ' ',
+                Some(other) => other,
+                None => break,
             },
-            _ if letter.is_control() => text.push(' '),
-            _ => text.push(letter),
-        }
+            _ => letter,
+        };
+        text.push(if meant.is_control() { ' ' } else { meant });
     }
     text
 }

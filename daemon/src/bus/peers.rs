@@ -138,11 +138,14 @@ impl Peers {
     /// Lets a message in, parks it, or refuses it.
     pub fn admit(&mut self, sender: &UniqueName<'_>, message: &Message) -> Admission {
         let size = message.data().len();
+        // Each is a file that the daemon has open.
+        let has_files = |message: &Message| !message.data().fds().is_empty();
         match self.standing.get_mut(sender.as_str()) {
             Some(Standing::Known(client)) => Admission::Known(client.clone()),
             Some(Standing::Waiting(waiting)) => {
                 if waiting.parked.len() >= admission::PARKED_PER_PEER
                     || waiting.bytes + size > admission::PARKED_BYTES_PER_PEER
+                    || has_files(message) && waiting.parked.iter().any(has_files)
                     || !self.parked.charge(waiting.payer, 1, size)
                 {
                     return Admission::Refused;

@@ -229,6 +229,17 @@ impl Router {
         reply
     }
 
+    /// A connection does not see the calls of others any more.
+    pub(super) fn stop_recording(&mut self, turn: &mut Turn, peer: Peer) {
+        let (own, others): (Vec<Tape>, Vec<Tape>) =
+            std::mem::take(&mut self.tapes).into_iter().partition(|tape| tape.is_of(peer));
+        self.tapes = others;
+        for mut tape in own {
+            tape.over = Some("denied");
+            self.tell_tape(turn, &mut tape);
+        }
+    }
+
     /// Why a recording ends here.
     fn end_of(&self, now: Now, tape: &Tape) -> Option<&'static str> {
         if self.debts.of(tape.uid, tape.peer) > admission::RECORDING_UNREAD_BYTES {

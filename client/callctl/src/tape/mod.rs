@@ -151,6 +151,7 @@ fn close(
         "size" => "the bound of its size".to_owned(),
         "time" => "the bound of its time".to_owned(),
         "unread" => "nobody read it fast enough".to_owned(),
+        "denied" => "whoever recorded may not see the calls of others any more".to_owned(),
         "seat" => "another user's call came in the way, which it does not tell of".to_owned(),
         other => other.to_owned(),
     });

@@ -97,6 +97,9 @@ pub async fn run(options: Record, bus: &str, output: &Output) -> Result<(), Fail
         Some("seat") => Err(Failure::refused(
             "another user of the same seat has a call: the recording ended, as it tells of one user only",
         )),
+        Some("denied") => Err(Failure::refused(
+            "the permission to see the calls of other apps was taken away, and the recording ended",
+        )),
         Some(other) => Err(Failure::refused(format!("the recording ended: {other}"))),
     }
 }

@@ -160,8 +160,10 @@ pub fn favourites(file: &Transaction<'_>) -> rusqlite::Result<Vec<Favourite>> {
 
 /// Adds somebody, or changes what is known of them. False: there are too many.
 pub fn add_favourite(file: &Transaction<'_>, new: &Favourite) -> rusqlite::Result<bool> {
-    let count: u32 = file.query_row("SELECT count(*) FROM favourites", [], |row| row.get(0))?;
-    if count >= FAVOURITES {
+    let others = "SELECT count(*) FROM favourites WHERE person <> :person";
+    let person = named_params! { ":person": new.person };
+    let others: u32 = file.query_row(others, person, |row| row.get(0))?;
+    if others >= FAVOURITES {
         return Ok(false);
     }
     file.execute(

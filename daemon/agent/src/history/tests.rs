@@ -10,7 +10,10 @@ use callarbiter_dbus::{
 use tempfile::TempDir;
 use zbus::Variant;
 
-use super::{calls::Filter, *};
+use super::{
+    calls::{FAVOURITES, Favourite, Filter},
+    *,
+};
 use crate::database::{damaged_at, now};
 
 fn history(top: &TempDir) -> History {
@@ -256,4 +259,25 @@ fn questions_are_read_strictly() {
         let refused = history.filter(Fields::bounded(&wrong).unwrap()).unwrap_err();
         assert!(refused.message.contains(about), "{}", refused.message);
     }
+}
+
+#[test]
+fn where_there_are_no_more_favourites_those_that_are_can_be_changed() {
+    let top = TempDir::new().unwrap();
+    let history = history(&top);
+    let one = |n: u32, name: &str| Favourite {
+        person: format!("tel:{n}"),
+        handle: format!("tel:{n}"),
+        name: name.to_owned(),
+        app: String::new(),
+    };
+    let added = history.store.change(|file| {
+        let all = (0..FAVOURITES).map(|n| calls::add_favourite(file, &one(n, "")));
+        let all = all.collect::<rusqlite::Result<Vec<bool>>>()?.into_iter().all(|added| added);
+        let more = calls::add_favourite(file, &one(FAVOURITES, ""))?;
+        Ok((all, more, calls::add_favourite(file, &one(7, "Ada"))?))
+    });
+    assert_eq!(added.unwrap(), (true, false, true));
+    let all = history.store.change(calls::favourites).unwrap();
+    assert_eq!((all.len(), all[7].name.as_str()), (FAVOURITES as usize, "Ada"));
 }

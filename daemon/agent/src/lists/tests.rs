@@ -3,6 +3,7 @@
 
 use std::{fs, os::unix::fs::PermissionsExt};
 
+use callarbiter_dbus::limits;
 use tempfile::TempDir;
 
 use super::*;
@@ -77,4 +78,33 @@ fn a_damaged_file_is_set_aside() {
     assert!(again.store.change(database::damaged_at).unwrap().is_some());
     put(&again, List::Block, "tel:+491", "");
     assert_eq!(lists(&top).table().len(), 1);
+}
+
+#[test]
+fn who_finds_it_damaged_at_the_same_time_does_not_set_the_new_one_aside() {
+    let top = TempDir::new().unwrap();
+    put(&lists(&top), List::Block, "tel:+491", "");
+    let folder = top.path().join("callarbiter");
+    fs::write(folder.join("lists.sqlite"), "no database").unwrap();
+    let store = Store::at(&folder, &entries::FORM);
+    std::thread::scope(|threads| {
+        for _ in 0..4 {
+            threads.spawn(|| store.change(database::damaged_at).unwrap());
+        }
+    });
+    let names = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path());
+    let aside: Vec<_> = names.filter(|path| path.to_string_lossy().contains("damaged")).collect();
+    assert_eq!(aside.len(), 1, "{aside:?}");
+    assert_eq!(fs::read_to_string(&aside[0]).unwrap(), "no database");
+}
+
+/// Whatever came into the file: an answer that the arbiter does not take is none.
+#[test]
+fn what_is_said_of_a_caller_can_be_said() {
+    let top = TempDir::new().unwrap();
+    let one = lists(&top);
+    put(&one, List::Block, "tel:+491", &format!("two\nlines{}", "é".repeat(600)));
+    let (verdict, _, _, detail) = screened(&one, "tel:+491");
+    assert_eq!(verdict, Some(Verdict::Reject));
+    assert!(limits::text_fits(&detail.unwrap(), limits::MESSAGE_BYTES));
 }

@@ -157,3 +157,9 @@ fn what_is_written_is_read() {
         Rule { list: List::Block, pattern: pattern("tel:+4930*"), app: String::new(), expires: 0 };
     assert_eq!(written(&Entry { rule, reason: String::new() }), None);
 }
+
+#[test]
+fn what_is_shown_has_no_control_characters() {
+    let card = one("BEGIN:VCARD\r\nFN:A\\\u{1b}d\ta\\n\\\\\\\r\nTEL:1\r\nEND:VCARD\r\n");
+    assert_eq!(card.name, "A d a \\");
+}

@@ -133,6 +133,9 @@ impl Router {
         for client in self.peers.judge_again(&self.permits) {
             self.later.learn(&client);
             let (uid, peer) = (client.caller.uid, client.caller.peer);
+            if !client.sees_all() {
+                self.stop_recording(turn, peer);
+            }
             if self.subscribers.subscribes(uid, peer) {
                 self.subscribers.suspend(uid, peer);
                 self.resync(turn.now, uid, peer, &mut turn.rest);

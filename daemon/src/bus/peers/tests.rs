@@ -48,6 +48,22 @@ fn refuses_what_is_too_much_before_it_knows_who() {
     assert_eq!(peers.parked, Accounts::default());
 }
 
+/// A provider's ringtone comes with its registration, once.
+#[test]
+fn one_file_of_each_waits() {
+    let mut peers = Peers::default();
+    let file = std::fs::File::open("/dev/null").unwrap();
+    let file = zbus::Fd::from(std::os::fd::OwnedFd::from(file));
+    let with_file = Message::method_call("/", "Ping").sender(":1.5").build(&file).unwrap();
+    for name in [":1.5", ":1.6"] {
+        let sender = UniqueName::try_from(name).unwrap();
+        assert!(matches!(peers.admit(&sender, &message(1)), Admission::Parked(_)));
+        assert!(matches!(peers.admit(&sender, &with_file), Admission::Parked(_)));
+        assert!(matches!(peers.admit(&sender, &with_file), Admission::Refused));
+        assert!(matches!(peers.admit(&sender, &message(1)), Admission::Parked(_)));
+    }
+}
+
 #[test]
 fn a_flood_of_strangers_keeps_nobody_out() {
     let mut peers = Peers::default();

@@ -236,3 +236,34 @@ fn one_users_waiting_is_not_charged_to_others() {
     let receiver = |message: &Message| message.header().destination().unwrap().to_string();
     assert!(bus.delivered.iter().any(|message| receiver(message) == ":1.200"));
 }
+
+#[test]
+fn a_recording_ends_with_the_permission() {
+    let mut bus = with_polkit();
+    subscribe(&mut bus, WALLED);
+    let question = question(&mut bus);
+    decide(&mut bus, &question, true, false);
+    bus.call(WALLED, names::ROOT_PATH, names::MANAGER, "Record", &(no_options(),));
+    let told = |bus: &mut Bus| {
+        let mut signals = bus.signals_to(WALLED);
+        signals.retain(|signal| member(signal) == "Recorded");
+        signals
+    };
+    assert!(!told(&mut bus).is_empty());
+    // The administrator says no of an app, and it turns out to be this one.
+    let uid = callarbiter_core::Uid(Bus::uid(WALLED));
+    let peer = bus.router.peers.walled(uid).next().unwrap().caller.peer;
+    let app = Some(("org.example.A".into(), callarbiter_core::AppIdSource::Sandbox));
+    bus.router.peers.learn(peer, app, &bus.router.permits).unwrap();
+    let mut access = bus.router.permits.access.clone();
+    let said = callarbiter_config::Permits { control: Some(false), ..Default::default() };
+    access.apps.insert("org.example.A".to_owned(), said);
+    let (settings, mut out) = (bus.router.arbiter.settings().clone(), Vec::new());
+    bus.router.configure(bus.now, settings, access, &mut out);
+    bus.deliver_all(out);
+    let (_, lines): (u64, Vec<Vec<u8>>) =
+        told(&mut bus).pop().unwrap().body().deserialize().unwrap();
+    let last: callarbiter_core::Line = callarbiter_records::read(lines.last().unwrap()).unwrap();
+    assert!(matches!(last, callarbiter_core::Line::End { reason } if reason == "denied"));
+    assert!(bus.router.tapes.is_empty());
+}
