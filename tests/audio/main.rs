@@ -30,6 +30,7 @@ macro_rules! on {
 on!(wireplumber_0_5, New:
     priority: [
         music_is_quiet_in_a_call_and_as_loud_as_before_after_it
+        music_that_begins_when_a_call_ends_is_heard
         who_is_held_is_not_heard_and_hears_nothing
         a_muted_call_speaks_into_silence
         who_streams_without_the_session_is_named
@@ -56,6 +57,7 @@ on!(wireplumber_0_5, New:
 on!(wireplumber_0_4, Old:
     priority: [
         music_is_quiet_in_a_call_and_as_loud_as_before_after_it
+        music_that_begins_when_a_call_ends_is_heard
         who_is_held_is_not_heard_and_hears_nothing
         a_muted_call_speaks_into_silence
     ]

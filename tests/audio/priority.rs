@@ -17,10 +17,30 @@ pub async fn music_is_quiet_in_a_call_and_as_loud_as_before_after_it(kind: Kind)
     scene.enforced(true).await?;
     // Who only says that it is a call is music as well, and so is what begins now.
     drop(scene.music);
+    scene.sound.wait_level("music stops", 0.0, 1.0).await?;
     scene.music = play(&scene.desk, kind, &[("media.role", "Communication")], Side::Left)?;
     scene.wait("new music is quiet", QUIET, 1.0).await?;
     scene.phone.provider.peer.end(&call.path).await?;
     scene.wait("music is loud", 1.0, 1.0).await
+}
+
+/// The session manager is still linking it where it was sent when it is sent back.
+pub async fn music_that_begins_when_a_call_ends_is_heard(kind: Kind) -> Result<()> {
+    let mut scene = Scene::new(kind).await?;
+    for _ in 0..6 {
+        let call = scene.phone.talk("sip:rabbit@example.org").await?;
+        scene.wait("music is quiet", QUIET, 1.0).await?;
+        drop(scene.music);
+        scene.sound.wait_level("music stops", 0.0, 1.0).await?;
+        let moved = |log: String| log.matches("command=Target").count();
+        let before = moved(scene.agent.log());
+        scene.music = play(&scene.desk, kind, &[], Side::Left)?;
+        eventually("it is sent away", async || (moved(scene.agent.log()) > before).then_some(()))
+            .await?;
+        scene.phone.provider.peer.end(&call.path).await?;
+        scene.wait("music is loud", 1.0, 1.0).await?;
+    }
+    Ok(())
 }
 
 pub async fn who_is_held_is_not_heard_and_hears_nothing(kind: Kind) -> Result<()> {

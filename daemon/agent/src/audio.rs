@@ -87,6 +87,8 @@ pub struct Turn {
     answer: Answer,
     /// What calls play goes where it is to be heard.
     routed: bool,
+    /// Nothing is on its way back to where it was.
+    left: bool,
     late: Vec<Late>,
 }
 
@@ -145,6 +147,8 @@ struct Sound {
     outlet: Outlet,
     /// When what is not so is asked for again, and how often it was.
     again: (Option<Instant>, u32),
+    /// Something is on its way back to where it was.
+    returning: bool,
     /// There is a call, at least one that rings.
     calls: bool,
     /// The newest wish.
@@ -173,6 +177,7 @@ impl Sound {
             wanted: Wanted::default(),
             outlet,
             again: (None, 0),
+            returning: false,
             calls: false,
             asked: None,
             server: None,
@@ -295,8 +300,9 @@ impl Sound {
         let answer = self.enforce().await;
         self.answer(answer).await;
         let kept = self.keep.is_some_and(|keep| keep > Instant::now());
-        if self.is_idle() && !kept {
+        if self.is_idle() && !kept && !(self.returning && self.insists()) {
             self.server = None;
+            (self.again, self.returning) = ((None, 0), false);
         }
     }
 
@@ -333,7 +339,8 @@ impl Sound {
             server.enforce(&self.wanted, route.as_deref()).await
         };
         let turn = timeout(TURN_WITHIN, turn).await;
-        let Turn { answer, routed, late } = match turn.unwrap_or_else(|late| Err(late.into())) {
+        let Turn { answer, routed, left, late } = match turn.unwrap_or_else(|late| Err(late.into()))
+        {
             Ok(done) => done,
             Err(error) => {
                 self.notice(Err(error));
@@ -341,7 +348,8 @@ impl Sound {
             }
         };
         let now = Instant::now();
-        self.insist(answer.enforced && routed, now);
+        self.returning = !left;
+        self.insist(answer.enforced && routed && left, now);
         self.outlet.tell(&self.desk, routed).await;
         if self.stop_by.is_some_and(|stop_by| stop_by <= now) {
             for (provider, way) in late {
@@ -353,6 +361,11 @@ impl Sound {
             }
         }
         answer
+    }
+
+    /// Whether what is not so will be asked for again.
+    fn insists(&self) -> bool {
+        self.again.0.is_some() && self.again.1 < INSIST
     }
 
     /// A session manager that is just starting may have missed what it was told.
@@ -382,7 +395,7 @@ impl Sound {
         let stop_by = self.stop_by.filter(|stop_by| *stop_by > now && self.server.is_some());
         let idle = self.is_idle() && self.server.is_some();
         let keep = self.keep.filter(|_| idle);
-        let again = self.again.0.filter(|_| self.again.1 < INSIST && self.server.is_some());
+        let again = self.again.0.filter(|_| self.insists() && self.server.is_some());
         let select_by = self.outlet.until();
         [answer_by, self.look, self.alone, keep, stop_by, again, select_by]
             .into_iter()

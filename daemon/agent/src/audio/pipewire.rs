@@ -72,13 +72,17 @@ impl PipeWire {
         plan.commands.into_iter().for_each(|command| self.connection.send(command));
         let late = self.graph.without_session(wanted);
         let answer = Answer { enforced: plan.settled, muted: plan.muted };
-        Turn { answer, routed: plan.routed, late }
+        Turn { answer, routed: plan.routed, left: plan.left, late }
     }
 
-    /// Waits until the server has done what it was told.
+    /// Waits until every stream is back where it was, and the server has done what it was told.
     pub async fn leave(mut self) -> bool {
+        let back = async {
+            while !self.enforce(&Wanted::default(), None).left && self.changed().await.is_ok() {}
+        };
+        let back = timeout(LEAVE_WITHIN, back).await.is_ok();
         self.connection.send(Command::Leave);
         let closed = async { while self.connection.events.recv().await.is_some() {} };
-        timeout(LEAVE_WITHIN, closed).await.is_ok()
+        timeout(LEAVE_WITHIN, closed).await.is_ok() && back
     }
 }

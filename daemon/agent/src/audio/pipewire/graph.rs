@@ -4,13 +4,14 @@
 //! connection, and the metadata key that tells the session manager where a stream goes. Never the volume of
 //! a stream: that would be saved and outlive a crash. It is pure; [`super::connection`] talks to the server.
 
+mod leaving;
 mod outputs;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use zbus::OwnedObjectPath;
 
-use self::outputs::is_sink;
+use self::{leaving::Leaving, outputs::is_sink};
 use crate::audio::{
     Late,
     wanted::{App, Treatment, Wanted, Way},
@@ -167,6 +168,8 @@ pub struct Plan {
     pub routed: bool,
     /// Providers whose muted microphone carries silence.
     pub muted: Vec<OwnedObjectPath>,
+    /// No stream is on its way back.
+    pub left: bool,
 }
 
 #[derive(Debug, Default)]
@@ -185,6 +188,7 @@ pub struct Graph {
     /// The same, of an agent before this one: by node, with its serial.
     recalled: BTreeMap<u32, (String, String)>,
     default_sink: Option<String>,
+    leaving: Leaving,
     /// Ours: asked for, and there.
     own: BTreeMap<Own, Option<u32>>,
     joined: BTreeSet<(u32, u32)>,
@@ -218,6 +222,7 @@ impl Graph {
             Event::Metadata(there) => {
                 self.metadata = there;
                 self.targets.clear();
+                self.leaving = Leaving::default();
             }
             Event::Property { subject: 0, key, value } => {
                 if key.as_deref() == Some(DEFAULT_SINK) {
@@ -242,6 +247,7 @@ impl Graph {
         if self.nodes.remove(&id).is_some() {
             self.targets.remove(&id);
             self.former.remove(&id);
+            self.leaving.forget(id);
             self.own.retain(|_, made| *made != Some(id));
         }
         if self.ports.remove(&id).is_some() {
@@ -278,7 +284,7 @@ impl Graph {
     }
 
     /// What was told to streams is told again where it is not so: a session manager that has just come may have
-    /// missed it.
+    /// missed it, and one that was busy with a stream may have lost it.
     pub fn insist(&mut self, wanted: &Wanted, route: Option<&str>) -> Vec<Command> {
         let astray = |(stream, way, own): (u32, Way, Option<Own>)| {
             let told = self.targets.get(&stream) == Some(&own?.name());
@@ -286,13 +292,15 @@ impl Graph {
         };
         let astray: Vec<u32> = self.treated(wanted, route).filter_map(astray).collect();
         self.targets.retain(|stream, _| !astray.contains(stream));
-        astray.into_iter().map(|stream| Command::Target { stream, value: None }).collect()
+        let again = astray.into_iter().map(|stream| Command::Target { stream, value: None });
+        again.chain(self.leaving.insist(&self.ours(), &self.links)).collect()
     }
 
     /// What is to be done next; it counts as done. `route`: the output for the sound of calls, where it is not the
     /// default one.
     pub fn plan(&mut self, wanted: &Wanted, route: Option<&str>) -> Plan {
-        let mut plan = Plan::default();
+        // Without a session manager nothing is on its way.
+        let mut plan = Plan { left: !self.metadata, ..Plan::default() };
         if !self.ready || !self.metadata {
             return plan;
         }
@@ -325,7 +333,8 @@ impl Graph {
         plan.routed = calls.into_iter().all(is_so);
         needed.remove(&Own::Calls);
         plan.settled = self.are_made(&needed) && others.into_iter().all(is_so);
-        if needed.is_empty() {
+        plan.left = self.leaving.are_gone(&self.ours(), &self.links);
+        if needed.is_empty() && plan.left {
             plan.commands.extend(self.own.keys().map(|own| Command::Drop(*own)));
             self.own.clear();
             self.joined.clear();
@@ -404,6 +413,10 @@ impl Graph {
             self.former.insert(stream, now);
         }
         match &value {
+            Some(value) if is_ours(value) => self.leaving.forget(stream),
+            _ => self.leaving.begin(stream),
+        }
+        match &value {
             Some(value) => drop(self.targets.insert(stream, value.clone())),
             None => drop(self.targets.remove(&stream)),
         }
@@ -414,8 +427,13 @@ impl Graph {
         matches!(self.own.get(&own), Some(Some(_)))
     }
 
+    /// Our nodes that are there.
+    fn ours(&self) -> Vec<u32> {
+        self.own.values().flatten().copied().collect()
+    }
+
     fn are_made(&self, needed: &BTreeSet<Own>) -> bool {
-        let own: Vec<u32> = self.own.values().flatten().copied().collect();
+        let own = self.ours();
         let is_real = |(id, node): (&u32, &Node)| is_sink(node) && !own.contains(id);
         let no_sink = !self.nodes.iter().any(is_real);
         needed

@@ -100,9 +100,53 @@ fn others_go_to_the_quiet_sink_once_it_leads_somewhere_and_come_back() {
     link(&mut graph, 51, MUSIC, OTHERS);
     assert!(graph.plan(&call, None).settled);
 
+    assert_eq!(graph.plan(&wanted(&[]), None).commands, [told(MUSIC, None)]);
+    graph.take(Event::Removed { id: 51 });
+    link(&mut graph, 52, MUSIC, SPEAKERS);
     let plan = graph.plan(&wanted(&[]), None);
-    let back = Command::Target { stream: MUSIC, value: None };
-    assert_eq!(plan.commands, [back, Command::Drop(Own::Others)]);
+    assert!(plan.left);
+    assert_eq!(plan.commands, [Command::Drop(Own::Others)]);
+}
+
+#[test]
+fn the_quiet_sink_waits_for_a_stream_that_is_sent_back_while_it_comes() {
+    let mut graph = session();
+    let call = wanted(&[app(PHONE, true, false)]);
+    graph.plan(&call, None);
+    made(&mut graph, Own::Others, OTHERS);
+    graph.plan(&call, None);
+    // Its old link may still be there, or be the one of its return.
+    let back = graph.plan(&wanted(&[]), None);
+    assert_eq!((back.commands, back.left), (vec![told(MUSIC, None)], false));
+    assert!(!graph.plan(&wanted(&[]), None).left);
+    // It comes, and goes.
+    graph.take(Event::Removed { id: 50 });
+    link(&mut graph, 51, MUSIC, OTHERS);
+    assert!(!graph.plan(&wanted(&[]), None).left);
+    graph.take(Event::Removed { id: 51 });
+    assert!(!graph.plan(&wanted(&[]), None).left, "it is nowhere");
+    link(&mut graph, 52, MUSIC, SPEAKERS);
+    assert_eq!(graph.plan(&wanted(&[]), None).commands, [Command::Drop(Own::Others)]);
+}
+
+#[test]
+fn a_stream_that_was_lost_on_its_way_back_is_asked_for_once_more() {
+    let mut graph = session();
+    let call = wanted(&[app(PHONE, true, false)]);
+    graph.plan(&call, None);
+    made(&mut graph, Own::Others, OTHERS);
+    graph.plan(&call, None);
+    graph.plan(&wanted(&[]), None);
+    graph.take(Event::Removed { id: 50 });
+    let again = [told(MUSIC, Some("-1")), told(MUSIC, None)];
+    assert_eq!(graph.insist(&wanted(&[]), None), again);
+    assert!(!graph.plan(&wanted(&[]), None).left);
+    assert_eq!(graph.insist(&wanted(&[]), None), []);
+    assert!(graph.plan(&wanted(&[]), None).left, "nobody waits for ever");
+}
+
+fn told(stream: u32, value: Option<&str>) -> Command {
+    Command::Target { stream, value: value.map(str::to_owned) }
 }
 
 #[test]
