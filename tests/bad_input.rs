@@ -190,6 +190,8 @@ async fn registrations() -> Result<()> {
         ("display-name", "bell\u{7}".into()),
         ("instance", "x".repeat(65).into()),
         ("icon", "x".repeat(256).into()),
+        ("icon", "/dev/zero".into()),
+        ("ringtone", "../../secret".into()),
         ("usage-description", "x".repeat(513).into()),
         ("supported-schemes", "sip".into()),
         ("supported-schemes", schemes.into()),

@@ -72,7 +72,7 @@ impl Configuration {
         let word = |key: &str| fields.text(key, limits::SCHEME_BYTES);
         Ok(Configuration {
             display_name: text("display-name", limits::DISPLAY_NAME_BYTES)?,
-            icon: text("icon", limits::THEME_NAME_BYTES)?,
+            icon: theme_name(fields, "icon")?,
             ringtone: Ringtone::read(fields)?,
             usage_description: text("usage-description", limits::USAGE_DESCRIPTION_BYTES)?,
             supports_video: fields.flag("supports-video")?,
@@ -86,6 +86,17 @@ impl Configuration {
             instance: text("instance", limits::INSTANCE_BYTES)?,
         })
     }
+}
+
+/// The name of something of a theme. A path would have the desktop open files that the app may not.
+pub(crate) fn theme_name(fields: Fields<'_>, key: &str) -> Result<Option<String>, Error> {
+    let name = fields.text(key, limits::THEME_NAME_BYTES)?;
+    if name.is_some_and(|name| name.contains('/')) {
+        return Err(Error::invalid_argument(format!(
+            "`{key}` is a name of the theme, like `call-start`, and no path"
+        )));
+    }
+    Ok(name.map(str::to_owned))
 }
 
 fn schemes(fields: Fields<'_>) -> Result<Option<Vec<String>>, Error> {

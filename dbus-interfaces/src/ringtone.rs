@@ -9,7 +9,7 @@ use std::{
 
 use zbus::{Fd, Variant};
 
-use crate::{Error, ErrorKind, Fields, fields::Writer, limits};
+use crate::{Error, ErrorKind, Fields, fields::Writer, provider::theme_name};
 
 /// A ringtone; its default is the desktop's.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,10 +72,7 @@ impl Ringtone {
                 Some(Ringtone::File(SoundFile::from(file.map_err(|_| no_room())?)))
             }
             None if fields.flag("own-ringtone")? == Some(true) => Some(Ringtone::Own),
-            None | Some(None) => {
-                let name = fields.text("ringtone", limits::THEME_NAME_BYTES)?;
-                name.map(|name| Ringtone::Theme(name.to_owned()))
-            }
+            None | Some(None) => theme_name(fields, "ringtone")?.map(Ringtone::Theme),
         })
     }
 }

@@ -33,6 +33,10 @@ const DO_NOT_DISTURBS: Words<DoNotDisturb> = &[
 ];
 const RULES: &str = "rule";
 
+/// What a bus brings is told in the error about it, so it is short; no key and no word is longer.
+const LONGEST_KEY: usize = 64;
+const LONGEST_TEXT: usize = 256;
+
 /// Preferences as they were written.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Written {
@@ -64,6 +68,14 @@ fn parse(text: &str) -> Result<(Written, Preferences), Problem> {
 pub fn from_wire(choices: &Dict, rules: &[Dict]) -> Result<(Written, Preferences), Error> {
     let nowhere = |dict: &Dict| {
         let entry = |(key, value): (&String, &OwnedVariant)| {
+            if key.len() > LONGEST_KEY {
+                let message = format!("the key of a preference has at most {LONGEST_KEY} bytes");
+                return Err(Error::invalid_argument(message));
+            }
+            if matches!(&**value, Variant::Str(text) if text.len() > LONGEST_TEXT) {
+                let message = format!("{key:?} is longer than {LONGEST_TEXT} bytes");
+                return Err(Error::invalid_argument(message));
+            }
             let value = plain(value).ok_or_else(|| {
                 let help = "it must be a text, a truth, a whole number or a list of texts";
                 Error::invalid_argument(format!(
@@ -258,12 +270,16 @@ mod tests {
             (one("ring-ms", (-5i32).into()), vec![], "ring-ms is -5"),
             (one("when-busy", "a\nb".into()), vec![], "when-busy is"),
             (one("rule", "x".into()), vec![], "there is no \"rule\""),
+            (one(&"x".repeat(100_000), 1u32.into()), vec![], "at most 64 bytes"),
+            (one("when-busy", "x".repeat(100_000).into()), vec![], "longer than 256 bytes"),
+            (none.clone(), vec![one("time", "x".repeat(100_000).into())], "longer than 256 bytes"),
             (none.clone(), vec![none.clone()], "needs a name"),
             (none.clone(), vec![one("name", vec![1u8].into())], "\"name\" has a type"),
         ] {
             let refused = from_wire(&choices, &rules).unwrap_err();
             assert!(refused.message.contains(words), "{}", refused.message);
             assert!(!refused.message.contains(char::is_control), "{}", refused.message);
+            assert!(refused.message.len() < 500, "{} bytes", refused.message.len());
         }
     }
 }

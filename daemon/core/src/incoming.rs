@@ -124,7 +124,7 @@ impl Domain {
                 detail: "do-not-disturb is on".into(),
                 why: Refusal::new(
                     Error::FilteredByDoNotDisturb,
-                    "the user does not want to be disturbed; tell the far end `busy`",
+                    "the user does not want to be disturbed; decline the call",
                 ),
             }));
         }

@@ -180,6 +180,6 @@ fn rejected(cause: (Cause, Private), ground: Ground) -> TurnedAway {
             (Missed::Screened, Error::FilteredByScreening, "turned away by a screening agent")
         }
     };
-    let why = "the user does not take calls from this caller; tell the far end `busy`";
+    let why = "the user does not take calls from this caller; decline it";
     TurnedAway { missed, cause, detail: detail.into(), why: Refusal::new(error, why) }
 }

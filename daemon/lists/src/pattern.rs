@@ -78,7 +78,11 @@ impl Pattern {
 
     /// Of an address, whatever is in it.
     pub fn exact(text: &str, region: Option<Region>) -> Result<Pattern, Wrong> {
-        Ok(Pattern::Exact(exact(bounded(text.trim())?, region).ok_or(Wrong::Empty)?))
+        let text = bounded(text.trim())?;
+        match text.strip_suffix(':') {
+            Some(scheme) if is_scheme(scheme) => Err(Wrong::Empty),
+            _ => Ok(Pattern::Exact(exact(text, region).ok_or(Wrong::Empty)?)),
+        }
     }
 
     /// Its kind.
@@ -231,6 +235,8 @@ mod tests {
     fn what_would_block_everybody_or_nobody_is_refused() {
         for (text, wrong) in [
             (" ", Wrong::Empty),
+            ("tel:", Wrong::Empty),
+            ("SIP:", Wrong::Empty),
             ("*", Wrong::Scheme),
             ("030*", Wrong::Scheme),
             ("matrix:u/*", Wrong::Everybody),
