@@ -6,12 +6,12 @@
 use std::collections::HashMap;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use harness::{
-    ALLOW, Arbiter, Bus, FakeProvider, Launch, Peer, Process, ROOT, Refused, eventually, interface,
-    options, source,
+    ALLOW, Arbiter, Bus, Cgroup, FakeProvider, Launch, Peer, Process, ROOT, Refused, eventually,
+    interface, options, source,
 };
 use tempfile::TempDir;
 use zbus::{OwnedObjectPath, OwnedVariant};
@@ -25,6 +25,10 @@ const PANEL: &str = "org.example.Panel";
 const RULE: &str = r#"polkit.addRule(function (action, subject) {
     if (action.id == "org.callarbiter.control" && subject.user == "alice")
         return polkit.Result.YES;
+    if (action.id == "org.callarbiter.provide-calls" && action.lookup("app-id") == "org.example.Listed")
+        return polkit.Result.YES;
+    if (action.id == "org.callarbiter.provide-calls" && action.lookup("app-id") == "org.example.Unwanted")
+        return polkit.Result.NO;
 });"#;
 
 #[tokio::test]
@@ -35,6 +39,42 @@ async fn a_rule_opens_the_wall_for_one_user_and_no_other() -> Result<()> {
         let _phone = called(&arbiter.bus, user).await?;
         let panel = Walled::connect(&arbiter.bus, user, PANEL).await?;
         assert_eq!(panel.sees().await?, shown, "{user}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_rule_decides_whether_an_app_may_provide_calls_before_the_user_is_asked() -> Result<()> {
+    let config = "[agents]\nunits = [\"*\"]\n[apps]\n\"org.example.Configured\" = \"allow\"\n";
+    let arbiter = Arbiter::on(Bus::system().await?, config).await?;
+    let _polkit = Polkit::start(&arbiter.bus).await?;
+    let agent = arbiter.bus.connect_as("alice").await?;
+    let path = zbus::ObjectPath::try_from("/agent")?;
+    let _: Dict =
+        agent.call(ROOT, "Manager", "RegisterAgent", &(path, vec!["consent"], options([]))).await?;
+    let decided = [
+        ("org.example.Listed", "authorized", "polkit"),
+        ("org.example.Unwanted", "restricted", "polkit"),
+        ("org.example.Configured", "authorized", "administrator"),
+        ("org.example.Other", "not-determined", ""),
+    ];
+    for (app, authorization, by) in decided {
+        let phone = FakeProvider::register_as(&arbiter.bus, "alice", app).await?;
+        let seen = phone.peer.property(&phone.path, "Provider", "Authorization").await?;
+        assert_eq!(String::try_from(seen)?, authorization, "{app}");
+        let rings = phone.report_incoming("sip:ada@example.org").await.is_ok();
+        assert_eq!(rings, authorization == "authorized", "{app}");
+        let list: Vec<Dict> = agent.call(ROOT, "Manager", "ListApps", &options([])).await?;
+        let is_it = |entry: &&Dict| entry["app-id"] == zbus::Str::from(app).into();
+        let shown = list.iter().find(is_it).context("it is not listed")?;
+        let text = |key: &str| shown.get(key).map(|value| value.try_clone().unwrap());
+        let text = |key: &str| text(key).map_or(Ok(String::new()), String::try_from);
+        assert_eq!(
+            (text("authorization")?.as_str(), text("source")?.as_str()),
+            (authorization, by)
+        );
+        let user = agent.call::<_, ()>(ROOT, "Manager", "SetAuthorization", &(app, "denied")).await;
+        assert_eq!(user.is_ok(), by.is_empty(), "{app}: the user is below the administrator");
     }
     Ok(())
 }
@@ -165,8 +205,7 @@ struct Walled {
 impl Walled {
     async fn connect(bus: &Bus, user: &str, app: &str) -> Result<Walled> {
         let peer = bus.connect_as(user).await?;
-        let pid: u32 = peer.bus("GetConnectionUnixProcessID", &peer.name()).await?;
-        let cgroup = Cgroup::of_flatpak(app, pid)?;
+        let cgroup = Cgroup::of_flatpak(app, &peer).await?;
         Ok(Walled { peer, _cgroup: cgroup })
     }
 
@@ -191,43 +230,4 @@ impl Walled {
         let name = call.context("it does not see the call at all")?["DisplayName"].clone();
         Ok(String::try_from(name)?)
     }
-}
-
-/// A group of processes, and those above it up to one of the test's own; gone when dropped.
-struct Cgroup {
-    top: PathBuf,
-    scope: PathBuf,
-}
-
-impl Cgroup {
-    fn of_flatpak(app: &str, pid: u32) -> Result<Cgroup> {
-        let top = unified_hierarchy()?.join(format!("callarbiter-test-{pid}"));
-        let scope = top.join("user@1000.service/app.slice");
-        let scope = scope.join(format!("app-flatpak-{app}-{pid}.scope"));
-        fs::create_dir_all(&scope).with_context(|| format!("making {}", scope.display()))?;
-        let cgroup = Cgroup { top, scope };
-        fs::write(cgroup.scope.join("cgroup.procs"), pid.to_string())?;
-        Ok(cgroup)
-    }
-}
-
-impl Drop for Cgroup {
-    fn drop(&mut self) {
-        for group in self.scope.ancestors().take_while(|group| group.starts_with(&self.top)) {
-            if let Err(error) = fs::remove_dir(group) {
-                eprintln!("{} stays behind: {error}", group.display());
-            }
-        }
-    }
-}
-
-/// Where cgroup v2 is mounted.
-fn unified_hierarchy() -> Result<PathBuf> {
-    let mounts = fs::read_to_string("/proc/self/mounts")?;
-    let mounted = mounts.lines().find_map(|line| {
-        let mut fields = line.split(' ').skip(1);
-        let place = fields.next()?;
-        (fields.next()? == "cgroup2").then(|| PathBuf::from(place))
-    });
-    mounted.context("cgroup v2 is not mounted here: no sandboxed caller can be made")
 }

@@ -274,10 +274,10 @@ async fn without_an_agent_callctl_says_how_to_start_it() -> Result<()> {
 }
 
 /// A file system of a few pages; unmounted when dropped.
-struct Disk(std::path::PathBuf);
+pub struct Disk(pub std::path::PathBuf);
 
 impl Disk {
-    fn mount(place: &Path) -> Result<Disk> {
+    pub fn mount(place: &Path) -> Result<Disk> {
         fs::create_dir_all(place)?;
         let mount = Command::new("mount")
             .args(["-t", "tmpfs", "-o", "size=1m", "tmpfs"])
@@ -287,7 +287,7 @@ impl Disk {
         Ok(Disk(place.to_owned()))
     }
 
-    fn fill(&self) -> Result<()> {
+    pub fn fill(&self) -> Result<()> {
         let mut filler = File::create(self.0.join("filler"))?;
         while filler.write_all(&[0; 4096]).is_ok() {}
         Ok(())

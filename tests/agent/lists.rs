@@ -17,7 +17,7 @@ type Dict = HashMap<String, zbus::OwnedVariant>;
 const WINE: &str = "sells wine";
 
 /// The agent, once it serves the lists.
-async fn agent(desk: &Desk, parts: &str) -> Result<Process> {
+pub async fn agent(desk: &Desk, parts: &str) -> Result<Process> {
     let agent = desk.agent(parts).await?;
     let served = async || desk.callctl(&["block"]).await.ok()?.ok();
     eventually("the lists are served", served).await?;
@@ -25,12 +25,12 @@ async fn agent(desk: &Desk, parts: &str) -> Result<Process> {
 }
 
 /// Done on the command line.
-async fn said(desk: &Desk, words: &[&str]) -> Result<Value> {
+pub async fn said(desk: &Desk, words: &[&str]) -> Result<Value> {
     desk.callctl(words).await?.map_err(|failure| anyhow!("{words:?}: {failure}"))
 }
 
 /// Refused on the command line, and why.
-async fn refused(desk: &Desk, words: &[&str]) -> Result<String> {
+pub async fn refused(desk: &Desk, words: &[&str]) -> Result<String> {
     match desk.callctl(words).await? {
         Ok(done) => bail!("{words:?}: {done}"),
         Err(failure) => Ok(failure),
@@ -46,7 +46,7 @@ async fn calls(app: &FakeProvider, handle: &str) -> (String, Result<String, Refu
 }
 
 /// Until the arbiter asks the agent, whose role is a moment behind the first entry.
-async fn turned_away(app: &FakeProvider, handle: &str) -> Result<String> {
+pub async fn turned_away(app: &FakeProvider, handle: &str) -> Result<String> {
     eventually("the caller is turned away", async || match calls(app, handle).await {
         (uuid, Err(why)) if why.short() == "FilteredByBlockList" => Some(uuid),
         (uuid, _) => {
@@ -57,7 +57,7 @@ async fn turned_away(app: &FakeProvider, handle: &str) -> Result<String> {
     .await
 }
 
-async fn rings(app: &FakeProvider, handle: &str) -> Result<()> {
+pub async fn rings(app: &FakeProvider, handle: &str) -> Result<()> {
     let (uuid, path) = calls(app, handle).await;
     assert_eq!(app.peer.state(&path?).await?, "ringing", "{handle}");
     Ok(app.report_ended(&uuid, "unanswered").await?)

@@ -2,10 +2,12 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
 mod apps;
+mod behind_wall;
 mod consent;
 mod contacts;
 mod desk;
 mod dunst;
+mod exchanged;
 mod gnome;
 mod headset;
 mod history;

@@ -160,6 +160,7 @@ impl World {
             source: AppIdSource::Declared,
             instance: "".into(),
             configuration: Configuration::default(),
+            preset: None,
         };
         let Reply::Provider(provider) = self.take(Input::Register { caller, registration }) else {
             panic!("not registered")

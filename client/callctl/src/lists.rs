@@ -108,7 +108,10 @@ async fn import(
 ) -> Result<(), Failure> {
     let memory = match path.to_str() {
         Some("-") => in_memory(io::stdin().lock()),
-        _ => File::open(path).and_then(in_memory),
+        _ => File::open(path).and_then(|file| match file.metadata()?.len() > FILE_BYTES {
+            true => Err(too_long()),
+            false => in_memory(file),
+        }),
     };
     let memory = memory.map_err(|error| about_file(path, &error))?;
     let mut options = Dict::new();
@@ -166,8 +169,12 @@ fn in_memory(from: impl Read) -> io::Result<File> {
     memory.flush()?;
     match copied <= FILE_BYTES {
         true => Ok(memory),
-        false => Err(io::Error::other(format!("it has more than {FILE_BYTES} bytes"))),
+        false => Err(too_long()),
     }
+}
+
+fn too_long() -> io::Error {
+    io::Error::other(format!("it has more than {FILE_BYTES} bytes; divide it"))
 }
 
 fn about_file(path: &Path, error: &io::Error) -> Failure {

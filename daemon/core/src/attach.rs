@@ -22,6 +22,7 @@ impl Domain {
         match known {
             Some((id, Some(peer))) if peer == caller.peer => {
                 self.configure(id, wanted.configuration);
+                self.preset(id, wanted.preset);
                 return Ok(Reply::Provider(id));
             }
             Some((_, Some(_))) => {
@@ -35,7 +36,9 @@ impl Domain {
                 ));
             }
             Some((id, None)) => {
+                let preset = wanted.preset;
                 self.attach_again(id, caller.peer, wanted);
+                self.preset(id, preset);
                 self.app_arrived(id);
                 self.ask_consent(id);
                 return Ok(Reply::Provider(id));
@@ -43,19 +46,26 @@ impl Domain {
             None => {}
         }
         self.room_for_provider()?;
+        let app = wanted.app.clone();
         let provider = Provider {
-            authorization: self.authorization_of(&wanted.app),
             app: wanted.app,
             source: wanted.source,
             instance: wanted.instance,
             configuration: wanted.configuration,
+            preset: wanted.preset,
             peer: Some(caller.peer),
             ..self.new_provider()
         };
         let id = provider.id;
         self.providers.insert(id, provider);
+        let authorization = self.authorization_of(&app);
+        if let Some(provider) = self.providers.get_mut(&id) {
+            provider.authorization = authorization;
+        }
         self.turn.added(Object::Provider(id));
         self.log(id, None, Happening::Registered);
+        // What polkit says of this connection counts for the app's others, too.
+        self.authorize_again();
         self.ask_consent(id);
         Ok(Reply::Provider(id))
     }
@@ -84,6 +94,7 @@ impl Domain {
             reconciling: None,
             restarted: false,
             owed_ends: Vec::new(),
+            preset: None,
         }
     }
 
@@ -312,6 +323,15 @@ impl Domain {
         }
         self.audio_lost(id);
         self.forget_provider_if_done(id);
+    }
+
+    /// What polkit says of an app that registers, or does not say any more.
+    fn preset(&mut self, id: ProviderId, word: Option<bool>) {
+        let changed = |provider: &&mut Provider| provider.preset != word;
+        if let Some(provider) = self.providers.get_mut(&id).filter(changed) {
+            provider.preset = word;
+            self.authorize_again();
+        }
     }
 
     /// The rules may have changed for apps that are registered; live calls go on.

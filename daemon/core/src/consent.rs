@@ -41,8 +41,8 @@ impl Domain {
             true => Authorization::Authorized,
             false => Authorization::Denied,
         };
-        if let Some(word) = self.administrators_word(app) {
-            return Some((word, Decider::Administrator));
+        if let Some(decided) = self.decided_above_the_user(app) {
+            return Some(decided);
         }
         if let Some(allowed) = self.users_word(app) {
             return Some((said(allowed), Decider::User));
@@ -53,7 +53,7 @@ impl Domain {
 
     /// The administrator decided against it.
     pub(crate) fn is_restricted(&self, app: &str) -> bool {
-        self.administrators_word(app) == Some(Authorization::Restricted)
+        matches!(self.decided_above_the_user(app), Some((Authorization::Restricted, _)))
     }
 
     /// Whether a call may be placed through an app. Whether somebody gets help is no question of consent: of an app that
@@ -73,6 +73,21 @@ impl Domain {
     /// What the user said of an app.
     pub fn users_word(&self, app: &str) -> Option<bool> {
         self.decisions.values().find(|d| &*d.app == app).map(|d| d.allowed)
+    }
+
+    /// The administrator's configuration, then the administrator's rules of polkit.
+    fn decided_above_the_user(&self, app: &str) -> Option<(Authorization, Decider)> {
+        let configured = self.administrators_word(app).map(|word| (word, Decider::Administrator));
+        configured.or_else(|| Some((self.polkits_word(app)?, Decider::Polkit)))
+    }
+
+    /// Of connections of one app polkit says the same, unless its rules look at them: then a refusal counts.
+    fn polkits_word(&self, app: &str) -> Option<Authorization> {
+        let words = self.providers.values().filter(|p| &*p.app == app).filter_map(|p| p.preset);
+        words.min().map(|allowed| match allowed {
+            true => Authorization::Authorized,
+            false => Authorization::Restricted,
+        })
     }
 
     fn administrators_word(&self, app: &str) -> Option<Authorization> {
@@ -96,9 +111,13 @@ impl Domain {
             let why = "only the holder of role `consent` says what the user decided";
             return Err(Refusal::new(Error::AccessDenied, why));
         }
-        if let Some(word) = self.administrators_word(app).filter(|word| *word != wanted) {
-            let why =
-                format!("the administrator's configuration decides about {app}: {}", word.name());
+        let above = self.decided_above_the_user(app).filter(|(word, _)| *word != wanted);
+        if let Some((word, by)) = above {
+            let whose = match by {
+                Decider::Polkit => "polkit's rules decide",
+                _ => "the administrator's configuration decides",
+            };
+            let why = format!("{whose} about {app}: {}", word.name());
             return Err(Refusal::new(Error::AccessDenied, why));
         }
         self.drop_errands(|e| matches!(&e.ask, AgentAsk::Consent { app: of, .. } if of == app));

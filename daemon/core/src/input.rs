@@ -93,6 +93,9 @@ pub struct Registration {
     pub instance: Arc<str>,
     /// What it told about itself.
     pub configuration: Configuration,
+    /// Whether polkit's rules let this connection provide calls; none where they leave it to the user.
+    #[serde(default)]
+    pub preset: Option<bool>,
 }
 
 /// Where an app id comes from.

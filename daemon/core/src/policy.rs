@@ -274,7 +274,7 @@ pub(crate) fn decide(
             continue;
         }
         let then = match by {
-            Decider::Administrator | Decider::Packaged => rule.then,
+            Decider::Administrator | Decider::Packaged | Decider::Polkit => rule.then,
             Decider::User => allowance.within(rule.then),
         };
         if then != Then::default() {

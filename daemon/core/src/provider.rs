@@ -35,4 +35,7 @@ pub struct Provider {
     pub(crate) restarted: bool,
     /// Calls that the user ended while it was gone: it is told when it is back.
     pub(crate) owed_ends: Vec<uuid::Uuid>,
+    /// What polkit said when it registered.
+    #[serde(default)]
+    pub(crate) preset: Option<bool>,
 }

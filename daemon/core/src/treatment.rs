@@ -119,7 +119,7 @@ impl Domain {
             _ => "does not take this call; decline it",
         };
         let why = match by {
-            Decider::Administrator | Decider::Packaged => {
+            Decider::Administrator | Decider::Packaged | Decider::Polkit => {
                 format!("by the administrator's rule {rule:?} the user {why}")
             }
             // How a user calls their own rules is not an app's business.

@@ -167,6 +167,7 @@ pub enum Decider {
     Administrator,
     User,
     Packaged,
+    Polkit,
 }
 
 /// What came of a question to an agent.
@@ -188,7 +189,7 @@ impl Cause {
     /// A rule of theirs applied.
     pub(crate) fn rule_of(by: Decider) -> Cause {
         match by {
-            Decider::Administrator | Decider::Packaged => Cause::Rule,
+            Decider::Administrator | Decider::Packaged | Decider::Polkit => Cause::Rule,
             Decider::User => Cause::OwnRule,
         }
     }

@@ -61,6 +61,7 @@ fn another_instance_claims_nothing() {
         source: AppIdSource::Declared,
         instance: "two".into(),
         configuration: Configuration::default(),
+        preset: None,
     };
     w.handle(Input::Register { caller, registration }).unwrap();
     assert_eq!(w.asks(ALICE), []);

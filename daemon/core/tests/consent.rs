@@ -84,6 +84,7 @@ fn one_question_for_all_instances_and_connections() {
         source: AppIdSource::Declared,
         instance: "tab".into(),
         configuration: Configuration::default(),
+        preset: None,
     };
     w.handle(Input::Register { caller, registration }).unwrap();
     w.say(a, Word::Authorize).unwrap();

@@ -182,6 +182,7 @@ fn several_wait_for_one_app_and_one_of_a_group_of_instances_takes_them() {
         source: AppIdSource::Unit,
         instance: "tab".into(),
         configuration: Configuration::default(),
+        preset: None,
     };
     let reply = w.handle(Input::Register { caller, registration }).unwrap();
     let provider = provider_of(&w, 1);

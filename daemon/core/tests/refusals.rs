@@ -34,6 +34,7 @@ fn registration(app: &str) -> Registration {
         source: AppIdSource::Declared,
         instance: "".into(),
         configuration: Configuration::default(),
+        preset: None,
     }
 }
 

@@ -35,7 +35,7 @@ pub enum Address {
 /// What is wrong with a file; never what it says.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 pub enum Broken {
-    #[error("line {0}: a card begins and does not end")]
+    #[error("line {0}: a card begins and does not end; the last line of each is END:VCARD")]
     Unended(usize),
     #[error("there is no card in it")]
     NoCard,

@@ -88,5 +88,7 @@ pub const PARKED_PER_USER: usize = 1024;
 /// Bytes of them: four connections that each send the most they may.
 pub const PARKED_BYTES_PER_USER: usize = 2 * 1024 * 1024;
 
-/// Questions to polkit that may be open: with [`BARRIERS`] fewer than the 128 of a bus.
+/// Questions to polkit that may be open: with [`BARRIERS`] and [`PRESET_QUESTIONS`] fewer than the 128 of a bus.
 pub const PERMISSION_QUESTIONS: usize = 16;
+/// The same of those about registrations.
+pub const PRESET_QUESTIONS: usize = 8;

@@ -27,6 +27,7 @@ mod parse;
 mod peers;
 mod permission;
 mod permits;
+mod presets;
 mod properties;
 mod publish;
 mod rates;

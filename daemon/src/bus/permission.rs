@@ -89,7 +89,8 @@ impl Permissions {
     }
 
     fn question(&mut self, subject: Subject) -> Option<Message> {
-        let question = may(&subject)
+        let action = action(subject.asked);
+        let question = question(&subject.name, subject.app.as_ref(), action)
             .inspect_err(|error| error!(%error, "polkit cannot be asked about a connection"))
             .ok()?;
         self.open.insert(question.primary_header().serial_num(), subject);
@@ -140,30 +141,35 @@ impl Permissions {
     }
 }
 
-fn may(subject: &Subject) -> zbus::Result<Message> {
-    let name = HashMap::from([("name", Variant::from(subject.name.as_str()))]);
+/// What polkit is asked about a connection of an app, if that is known.
+pub fn question(
+    name: &OwnedUniqueName,
+    app: Option<&Arc<str>>,
+    action: &str,
+) -> zbus::Result<Message> {
+    let name = HashMap::from([("name", Variant::from(name.as_str()))]);
     // For rules about single apps.
-    let details: HashMap<&str, &str> = subject.app.iter().map(|app| ("app-id", &**app)).collect();
+    let details: HashMap<&str, &str> = app.iter().map(|app| ("app-id", &***app)).collect();
     let never_cancelled = "";
     Message::method_call("/org/freedesktop/PolicyKit1/Authority", "CheckAuthorization")
         .destination("org.freedesktop.PolicyKit1")
         .interface("org.freedesktop.PolicyKit1.Authority")
-        .build(&(
-            ("system-bus-name", name),
-            action(subject.asked),
-            details,
-            NO_INTERACTION,
-            never_cancelled,
-        ))
+        .build(&(("system-bus-name", name), action, details, NO_INTERACTION, never_cancelled))
 }
 
 fn granted(answer: &Message) -> bool {
+    matches!(decision(answer), Some((true, _)))
+}
+
+/// Whether it is authorized, and else whether it would be if somebody proved who they are; none of an error.
+pub fn decision(answer: &Message) -> Option<(bool, bool)> {
     if answer.message_type() != Type::MethodReturn {
         // Ordinary where there is no polkit.
-        debug!(error = ?answer.header().error_name(), "polkit grants nothing");
-        return false;
+        debug!(error = ?answer.header().error_name(), "polkit says nothing");
+        return None;
     }
     let body = answer.body();
-    let result: zbus::Result<(bool, bool, HashMap<String, String>)> = body.deserialize();
-    matches!(result, Ok((true, ..)))
+    let (authorized, challenge, _): (bool, bool, HashMap<String, String>) =
+        body.deserialize().ok()?;
+    Some((authorized, challenge))
 }

@@ -30,6 +30,7 @@ use super::{
     peers::{Access, Admission, Client, Identified, Peers},
     permission::{Answered, Permissions},
     permits::{Granted, Permits},
+    presets::Presets,
     rates::Rates,
     request::{Request, error_reply},
     ringtones::{self, Ringtones},
@@ -71,6 +72,7 @@ pub struct Router {
     /// Where each agent is asked.
     pub(super) agents: Kept<Peer, OwnedObjectPath>,
     pub(super) identities: Identities,
+    pub(super) presets: Presets,
     pub(super) later: Later,
     /// Who asked for a transaction: it hears of its end without a subscription.
     pub(super) requesters: Kept<(Uid, TransactionId), Peer>,
@@ -110,6 +112,7 @@ impl Router {
             ringtones: Ringtones::default(),
             agents: Kept::default(),
             identities: Identities::default(),
+            presets: Presets::default(),
             later: Later::default(),
             requesters: Kept::default(),
             continuity: Continuity::default(),
@@ -145,6 +148,7 @@ impl Router {
             self.let_in(now, &name, Granted::default(), out);
         }
         self.stop_waiting_for_identities(now, out);
+        self.stop_waiting_for_presets(now, out);
         self.hear_logind(now, out, |logind| logind.expired(now.mono));
         let mut turn = Turn::new(now);
         for (to, reply) in self.waits.expired(now.mono) {
@@ -171,8 +175,10 @@ impl Router {
         let permissions = self.permissions.as_ref().and_then(Permissions::next_deadline);
         let logind = self.logind.as_ref().and_then(Logind::next_deadline);
         let identities = self.identities.next_deadline();
+        let presets = self.presets.next_deadline();
         let waits = self.waits.next_deadline();
-        [core, waits, resyncs, permissions, logind, identities].into_iter().flatten().min()
+        let own = [core, waits, resyncs];
+        own.into_iter().chain([permissions, logind, identities, presets]).flatten().min()
     }
 
     /// New rules; calls are not touched. What apps behind walls may do counts at once, which units act for the session
@@ -343,6 +349,11 @@ impl Router {
         self.hear_identified(now, out);
     }
 
+    /// Whether there is a polkit to be asked.
+    pub(super) fn has_polkit(&self) -> bool {
+        self.permissions.is_some()
+    }
+
     pub(super) fn resync_later(&mut self, now: Now, uid: Uid, peer: Peer) {
         self.resyncs.push((now.mono + TELL_AGAIN, uid, peer));
     }
@@ -401,6 +412,7 @@ impl Router {
         self.requesters.remove_where(|requester| *requester == peer);
         self.agents.remove(&peer);
         self.identities.left(peer);
+        self.presets.left(peer);
         self.debts.left(uid, peer);
         self.later.left(uid, peer);
         self.tapes.retain(|tape| !tape.is_of(peer));
@@ -436,6 +448,9 @@ impl Router {
                     self.let_in(now, &decision.name, decision.granted, out);
                 }
             }
+            return;
+        }
+        if self.preset_answered(now, serial, message, out) {
             return;
         }
         let mut to_logind = false;

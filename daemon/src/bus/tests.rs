@@ -13,6 +13,7 @@ use super::*;
 mod identities;
 mod later;
 mod permissions;
+mod presets;
 mod records;
 mod replies;
 mod restarts;

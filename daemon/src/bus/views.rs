@@ -120,7 +120,9 @@ impl<'a> View<'a> {
                 .domain
                 .and_then(|domain| domain.transaction(id))
                 .is_some_and(|t| t.actions.iter().all(|step| self.owns_call(client, step.call))),
-            Object::Audio | Object::Provider(_) | Object::Group(_) => true,
+            // Headsets bear their owners' names.
+            Object::Audio => false,
+            Object::Provider(_) | Object::Group(_) => true,
         }
     }
 

@@ -150,6 +150,7 @@ impl Stage {
                     source: AppIdSource::Declared,
                     instance: "".into(),
                     configuration: Configuration::default(),
+                    preset: None,
                 };
                 let Reply::Provider(id) = self.input(Input::Register { caller, registration })?
                 else {

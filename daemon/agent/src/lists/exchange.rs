@@ -154,18 +154,24 @@ fn read(mut file: File) -> Result<Vec<u8>, Error> {
     let failed = |error: io::Error| {
         Error::new(ErrorKind::ActionFailed, format!("the file cannot be read: {error}"))
     };
-    if !file.metadata().map_err(failed)?.is_file() {
+    let about = file.metadata().map_err(failed)?;
+    if !about.is_file() {
         let why = "only a regular file or memory is read; copy what it is into one first";
         return Err(Error::invalid_argument(why));
+    }
+    let too_long = || {
+        let why = format!("the file has more than {FILE_BYTES} bytes; divide it");
+        Error::new(ErrorKind::LimitExceeded, why)
+    };
+    // Most of a file may be holes, which cost memory only here.
+    if about.len() > FILE_BYTES {
+        return Err(too_long());
     }
     let mut bytes = Vec::new();
     file.rewind().map_err(failed)?;
     file.take(FILE_BYTES + 1).read_to_end(&mut bytes).map_err(failed)?;
     match bytes.len() as u64 > FILE_BYTES {
-        true => {
-            let why = format!("the file has more than {FILE_BYTES} bytes; divide it");
-            Err(Error::new(ErrorKind::LimitExceeded, why))
-        }
+        true => Err(too_long()),
         false => Ok(bytes),
     }
 }
@@ -176,8 +182,8 @@ fn of_cards(bytes: &[u8], region: Option<Region>) -> Result<(Vec<Entry>, usize),
     if let Some(wrong) = wrong {
         return Err(Error::invalid_argument(wrong.to_string()));
     }
-    let (mut entries, mut left_out) = (vec![], 0);
-    for card in cards {
+    let (mut entries, mut left_out, total) = (vec![], 0, cards.len());
+    for (at, card) in cards.into_iter().enumerate() {
         let Some(list) = card.list else {
             left_out += 1;
             continue;
@@ -192,7 +198,8 @@ fn of_cards(bytes: &[u8], region: Option<Region>) -> Result<(Vec<Entry>, usize),
                 Address::Uri(uri) => uri,
             };
             let pattern = Pattern::exact(&address, region);
-            let pattern = pattern.map_err(|wrong| refused("an address of a card", wrong))?;
+            let whose = || format!("an address of card {} of {total}", at + 1);
+            let pattern = pattern.map_err(|wrong| refused(&whose(), wrong))?;
             let rule = Rule { list, pattern, app: String::new(), expires: 0 };
             entries.push(Entry { rule, reason: reason.clone() });
         }

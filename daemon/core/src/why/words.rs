@@ -214,6 +214,7 @@ impl Decider {
             Decider::Administrator => "administrator",
             Decider::User => "user",
             Decider::Packaged => "packaged",
+            Decider::Polkit => "polkit",
         }
     }
 }

@@ -250,6 +250,7 @@ impl Harness {
             source: AppIdSource::Declared,
             instance: "".into(),
             configuration: apps::configuration(app, cast.wide),
+            preset: None,
         };
         // It may be asked something before it hears its number.
         let known = self.world.arbiter.domain(cast.user).and_then(|d| {

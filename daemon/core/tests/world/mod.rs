@@ -148,6 +148,7 @@ impl World {
             source: AppIdSource::Declared,
             instance: "".into(),
             configuration,
+            preset: None,
         };
         match self.handle(Input::Register { caller, registration }) {
             Ok(Reply::Provider(id)) => App { id, caller },

@@ -110,7 +110,7 @@ impl Router {
             // It is heard again when the administrator leaves it to the user.
             if matches!(
                 self.arbiter.authorized_by(caller.uid, &app),
-                Some((_, Decider::Administrator))
+                Some((_, Decider::Administrator | Decider::Polkit))
             ) {
                 continue;
             }

@@ -17,6 +17,7 @@ use crate::bus::{
     dispatch::{Answer, arguments},
     explain, fault, parse,
     peers::Client,
+    presets::Preset,
     request::Request,
     router::Router,
     turn::Turn,
@@ -200,11 +201,13 @@ impl Router {
         }
         let instance = given.instance.take().unwrap_or_default();
         let (app, source) = app_id(&request.client, &app)?;
+        let Preset::Known(preset) = self.preset(turn, request, &app)? else { return Ok(None) };
         let caller = request.client.caller;
         let ringtone = self.ringtones.offered(caller.uid, None, &given)?;
         let configuration = parse::configuration(given, Default::default());
         let own_ringtone = configuration.own_ringtone;
-        let registration = Registration { app, source, instance: instance.into(), configuration };
+        let instance = instance.into();
+        let registration = Registration { app, source, instance, configuration, preset };
         self.charge_report(turn, caller.uid)?;
         let Reply::Provider(id) = self.input(turn, Input::Register { caller, registration })?
         else {
