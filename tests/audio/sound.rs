@@ -72,10 +72,6 @@ impl Sound {
             home,
             server,
         };
-        let (meter, file) = record_command(desk, kind, "meter")?;
-        sound.meter = Some(Recording { file, process: Some(start(desk, &unlinked(meter))?) });
-        let voice = play_command(desk, kind, &[("node.name", "voice")], Side::Both)?;
-        sound.voice = Some(start(desk, &unlinked(voice))?);
         sound.start_manager(desk).await?;
         Ok(sound)
     }
@@ -113,6 +109,7 @@ impl Sound {
 
     /// The session manager; with it come defaults and links.
     pub async fn start_manager(&mut self, desk: &Desk) -> Result<()> {
+        self.listen_and_speak(desk).await?;
         self.manager = Some(inside(desk, self.kind, "wireplumber")?.start(desk.bus().directory())?);
         eventually("WirePlumber knows the loudspeaker", async || {
             let said = run(&self.home, "pw-metadata", &["0", "default.audio.sink"]).ok()?;
@@ -120,6 +117,23 @@ impl Sound {
         })
         .await?;
         eventually("meter and microphone are linked", async || self.link_by_hand()).await
+    }
+
+    /// Meter and voice, which the session manager does not link. It sets their formats when it comes, and one that
+    /// is linked by then may be in error for good: each session manager finds new ones.
+    async fn listen_and_speak(&mut self, desk: &Desk) -> Result<()> {
+        for process in [self.meter.take().and_then(|meter| meter.process), self.voice.take()] {
+            let Some(mut process) = process else { continue };
+            process.signal("KILL")?;
+            process.end().await?;
+        }
+        let (meter, file) = record_command(desk, self.kind, "meter")?;
+        // Nobody takes what the one before has heard for news.
+        fs::write(&file, [])?;
+        self.meter = Some(Recording { file, process: Some(start(desk, &unlinked(meter))?) });
+        let voice = play_command(desk, self.kind, &[("node.name", "voice")], Side::Both)?;
+        self.voice = Some(start(desk, &unlinked(voice))?);
+        Ok(())
     }
 
     /// What the session manager leaves alone. It makes ports anew when it comes, before or after this.
@@ -314,7 +328,7 @@ pub fn unlinked(mut words: Vec<String>) -> Vec<String> {
 /// What a stream recorded.
 pub struct Recording {
     file: PathBuf,
-    #[expect(dead_code, reason = "it records as long as somebody listens")]
+    /// It records as long as somebody listens.
     process: Option<Process>,
 }
 
