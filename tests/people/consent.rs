@@ -1,7 +1,7 @@
 //! Whether an app may provide calls: the agent is asked, its answer counts, and is kept.
 
 use anyhow::Result;
-use harness::{Arbiter, Bus, FakeAgent, FakeProvider, Refused, options};
+use harness::{Arbiter, Bus, FakeAgent, FakeProvider, Refused, eventually, options};
 
 use crate::ASKING;
 
@@ -72,7 +72,9 @@ async fn question_and_answer_survive_the_arbiter_and_the_agent() -> Result<()> {
     agent.answer(&other, [("authorization", "authorized".into())]).await?;
     arbiter.crash_and_restart().await?;
     drop(phone);
-    let phone = FakeProvider::register(&arbiter.bus, APP).await?;
+    // The bus may hear of the new connection before the end of the old one.
+    let again = async || FakeProvider::register(&arbiter.bus, APP).await.ok();
+    let phone = eventually("the app's old connection is gone", again).await?;
     assert_eq!(authorization(&phone).await?, "authorized");
     phone.report_incoming("tel:1").await?;
     assert_eq!(agent.errands().len(), 1, "nobody was asked again");

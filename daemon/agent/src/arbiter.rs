@@ -15,7 +15,7 @@ use callarbiter_dbus::{
     proxies::TransactionProxy,
 };
 use tokio::sync::watch;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 use uuid::Uuid;
 use zbus::{Connection, ObjectPath, OwnedObjectPath, connection::Builder};
 
@@ -128,7 +128,7 @@ impl Desk {
             manager.set_authorization(app, word.as_str()).await
         };
         if let Err(error) = told.await {
-            warn!(app, "the arbiter was not told what the user decided: {error}");
+            not_told("what the user decided", error);
         }
     }
 
@@ -140,7 +140,7 @@ impl Desk {
             manager.set_apps(&words, &Dict::new()).await
         };
         if let Err(error) = told.await {
-            warn!("the arbiter was not told what the user decided of apps: {error}");
+            not_told("what the user decided of apps", error);
         }
     }
 
@@ -158,7 +158,7 @@ impl Desk {
             manager.report_violation(provider, kind).await
         };
         if let Err(error) = told.await {
-            warn!(kind, "the arbiter was not told who streams without the session: {error}");
+            not_told("who streams without the session", error);
         }
     }
 
@@ -171,7 +171,7 @@ impl Desk {
             manager.set_endpoints(&endpoints, current).await
         };
         if let Err(error) = told.await {
-            warn!("the arbiter was not told where the sound can go: {error}");
+            not_told("where the sound can go", error);
         }
     }
 
@@ -206,6 +206,19 @@ impl Desk {
             .and_then(|given| given.header().sender().map(|name| name.to_owned()));
         self.giver.send_replace(sender.map_or(before, |name| Giver::Gave(name.into())));
         asked.map(drop)
+    }
+}
+
+/// Nothing to worry about: an agent whose role another one has taken, which may not have been said yet; an arbiter that
+/// goes, and is told everything when it is back.
+pub fn not_told(what: &str, error: zbus::Error) {
+    let error = callarbiter::Error::from(error);
+    match error.kind() {
+        Some(ErrorKind::AccessDenied) => debug!("another agent tells the arbiter {what}"),
+        None if matches!(error, callarbiter::Error::ArbiterGone) => {
+            debug!("the arbiter goes before it is told {what}");
+        }
+        _ => warn!("the arbiter was not told {what}: {error}"),
     }
 }
 

@@ -16,7 +16,12 @@ use tracing::{info, warn};
 use zbus::Connection;
 
 use self::servers::Servers;
-use crate::{arbiter::Desk, config, scene::Told, settings::Watched};
+use crate::{
+    arbiter::{self, Desk},
+    config,
+    scene::Told,
+    settings::Watched,
+};
 
 /// Off: GNOME shows no banners, and that is its do-not-disturb.
 const BANNERS: (&str, &str) = ("org.gnome.desktop.notifications", "show-banners");
@@ -58,7 +63,7 @@ pub async fn run(
         if known != Some(on) {
             match desk.set_do_not_disturb(on, &options).await {
                 Ok(()) => info!(on, "do-not-disturb"),
-                Err(error) => warn!("the arbiter was not told of do-not-disturb: {error}"),
+                Err(error) => arbiter::not_told("of do-not-disturb", error),
             }
         }
         known = Some(on);
