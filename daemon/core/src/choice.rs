@@ -219,10 +219,14 @@ impl Domain {
     }
 }
 
-/// Whether an app places calls to such addresses.
+/// Whether an app places calls to such addresses; a number without a scheme is one of a telephone.
 pub(crate) fn takes(provider: &Provider, handle: &Private) -> bool {
     let schemes = &provider.configuration.schemes;
-    let wanted = scheme(handle);
+    let key = handle::key(handle);
+    let wanted = match scheme(handle) {
+        "" => scheme(&key),
+        scheme => scheme,
+    };
     schemes.is_empty() || schemes.iter().any(|s| s.eq_ignore_ascii_case(wanted))
 }
 

@@ -221,6 +221,13 @@ impl Domain {
         self.is_fresh(provider, uuid)
     }
 
+    /// What an emergency call must pass that its app has dialled already: it is never refused for room or consent.
+    pub(crate) fn may_call_for_help(&self, id: ProviderId, uuid: Uuid) -> Result<()> {
+        let Some(provider) = self.providers.get(&id) else { return Ok(()) };
+        self.may_place(provider, true)?;
+        self.is_fresh(provider, uuid)
+    }
+
     /// `own`: how many of the calls that are counted are this one.
     fn has_room(&self, id: ProviderId, rings: bool, own: usize) -> Result<()> {
         let limits = &self.settings.limits;

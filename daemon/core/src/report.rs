@@ -91,13 +91,22 @@ impl Domain {
             self.state(id, uuid, Some(state), None)?;
             return Ok(Reply::Call(call));
         }
-        self.may_report(id, uuid, false)?;
+        let handle = update.handle.clone().unwrap_or_default();
+        let calls_for_help = direction == Direction::Outgoing
+            && self.providers.get(&id).is_some_and(|p| self.is_emergency(&p.app, &handle));
+        if calls_for_help {
+            self.may_call_for_help(id, uuid)?;
+        } else {
+            self.may_report(id, uuid, false)?;
+        }
         let first = if matches!(state, Active | Held) { Connecting } else { state };
         let birth = Birth { uuid, provider: id, direction, state: first, reason: "reported" };
-        let handle = update.handle.clone().unwrap_or_default();
         let treatment = self.treatment_by(id, &handle, direction);
         let call = self.new_call(birth, &update);
         self.was_reported(call, state);
+        if calls_for_help {
+            self.is_called_for_help(call, state);
+        }
         self.take_treatment(call, treatment);
         match state {
             Active => self.active_unasked(call, "reported active"),
@@ -106,6 +115,19 @@ impl Domain {
             _ => {}
         }
         Ok(Reply::Call(call))
+    }
+
+    /// An emergency call that was dialled at its app is what one dialled here is: it has the focus at once, and what
+    /// runs makes way. Beside another one it only has its own protection.
+    fn is_called_for_help(&mut self, id: CallId, state: CallState) {
+        let first = !self.calls.values().any(|c| c.emergency);
+        if let Some(call) = self.calls.get_mut(&id) {
+            call.emergency = true;
+        }
+        if first && state.is_eligible() {
+            self.give_way();
+            self.focus_on_call(id);
+        }
     }
 
     /// `UpdateCall`.

@@ -248,3 +248,82 @@ fn the_user_can_end_it_and_what_was_held_is_resumed() {
     w.fulfil_all(&[modem, other]);
     assert_eq!(w.audio(ALICE), Some(uuid(1)));
 }
+
+fn dialled(w: &mut World, app: App, n: u128, state: CallState) -> Result<Reply> {
+    let update = Update { handle: Some("tel:112".into()), ..Update::default() };
+    let direction = Direction::Outgoing;
+    w.say(app, Word::Live { uuid: uuid(n), direction, state, update })
+}
+
+#[test]
+fn one_that_its_app_dialled_is_one_as_well() {
+    let (mut w, modem, other) = world();
+    w.talking(other, 1);
+    dialled(&mut w, modem, 9, CallState::Dialing).unwrap();
+    assert!(w.find(ALICE, 9).unwrap().emergency);
+    w.fulfil_all(&[modem, other]);
+    assert_eq!(w.audio(ALICE), Some(uuid(9)));
+    assert_eq!(w.held_by(ALICE, 1), HeldBy::ARBITER);
+    w.incoming(other, 2).unwrap();
+    let id = uuid(9).to_string();
+    w.refused_request(vec![answer(2)], Error::CallProtected, &id);
+    w.refused_request(vec![unhold(1)], Error::CallProtected, &id);
+    w.report(other, 2, CallState::Active).unwrap();
+    w.fulfil_all(&[modem, other]);
+    assert_eq!(w.audio(ALICE), Some(uuid(9)));
+    w.request(ALICE, vec![end(9)]).unwrap();
+    w.fulfil_all(&[modem, other]);
+    assert_eq!(w.end_of(9), Some(EndReason::LocalEnded));
+}
+
+#[test]
+fn one_that_its_app_dialled_needs_neither_room_nor_consent() {
+    let mut settings = settings();
+    settings.policy.authorization = AuthorizationPolicy::Ask;
+    settings.policy.emergency =
+        Emergency { handles: vec!["112".into()], providers: vec!["modem".into()] };
+    settings.limits = Limits { calls: 0, ..Limits::default() };
+    let mut w = World::with(settings);
+    let (modem, other) = (w.app(ALICE, "modem"), w.app(ALICE, "other"));
+    dialled(&mut w, modem, 9, CallState::Active).unwrap();
+    w.fulfil_all(&[modem]);
+    assert_eq!(w.audio(ALICE), Some(uuid(9)));
+    assert!(dialled(&mut w, other, 8, CallState::Active).is_err());
+}
+
+#[test]
+fn one_that_its_app_dialled_calls_off_what_runs() {
+    let (mut w, modem, other) = world();
+    let third = w.app(ALICE, "third");
+    w.talking(other, 1);
+    w.incoming(third, 2).unwrap();
+    let running = w.request(ALICE, vec![answer(2)]).unwrap();
+    dialled(&mut w, modem, 9, CallState::Alerting).unwrap();
+    assert_eq!(w.outcomes(ALICE, running), ["cancelled"]);
+    w.fulfil_all(&[modem, other, third]);
+    assert_eq!(w.state_of(ALICE, 2), CallState::Ringing);
+    assert_eq!(w.audio(ALICE), Some(uuid(9)));
+}
+
+#[test]
+fn a_second_one_of_its_app_takes_nothing_from_the_first() {
+    let (mut w, modem, _) = world();
+    calling(&mut w, modem);
+    dialled(&mut w, modem, 8, CallState::Active).unwrap();
+    w.fulfil_all(&[modem]);
+    assert_eq!(w.audio(ALICE), Some(uuid(9)));
+    assert_eq!(w.state_of(ALICE, 8), CallState::Active);
+    assert_eq!(w.state_of(ALICE, 9), CallState::Active);
+}
+
+#[test]
+fn without_a_scheme_it_finds_the_telephone() {
+    let (mut w, _, _) = world();
+    let listed = &mut w.arbiter.settings().clone();
+    listed.policy.emergency.providers = vec!["telephone".into()];
+    w.handle(Input::Settings(Box::new(listed.clone()))).unwrap();
+    let schemes = vec!["tel".into()];
+    w.app_with(ALICE, "telephone", Configuration { schemes, ..Configuration::default() });
+    w.request(ALICE, vec![start(9, "112")]).unwrap();
+    assert!(w.find(ALICE, 9).unwrap().emergency);
+}

@@ -5,7 +5,7 @@
 use callarbiter_core::*;
 
 use super::{
-    apps::{self, CAST},
+    apps::{self, CAST, SOS},
     op::*,
 };
 use crate::world::*;
@@ -33,7 +33,10 @@ pub fn word(app: u8, said: Said) -> Word {
         }
         Said::Live { n, out, state } => {
             let direction = if out { Direction::Outgoing } else { Direction::Incoming };
-            Word::Live { uuid: who(n), direction, state, update: born }
+            // Some of what this app dials is an emergency.
+            let help = app == SOS && out && n % 2 == 0;
+            let handle = if help { Some("tel:112".into()) } else { born.handle.clone() };
+            Word::Live { uuid: who(n), direction, state, update: Update { handle, ..born } }
         }
         Said::CanHold { n, can } => {
             let update = Update { can_hold: Some(can), ..Update::default() };
