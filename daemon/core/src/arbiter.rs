@@ -51,6 +51,8 @@ pub struct Arbiter {
     inputs: u64,
     /// This input is about all domains, so each looks again at who has the audio of its seats.
     about_all: bool,
+    /// Not every domain has taken up its requests again, and none is given the audio of another before it has.
+    taking_up: bool,
     /// Somebody writes the state down: changes are remembered until they are taken.
     pub(crate) saving: bool,
     /// Domains that may have changed since then.
@@ -128,7 +130,10 @@ impl Arbiter {
             }
             Input::Restarted { lost, again } => {
                 self.peers.retain(|peer, _| !lost.contains(peer));
+                self.taking_up = true;
                 self.everywhere(now, effects, |d| d.restarted(&lost, again));
+                self.taking_up = false;
+                self.open_gates(now, None, effects);
                 Ok(Reply::Done)
             }
             Input::PeerLost { peer } => {
@@ -266,7 +271,7 @@ impl Arbiter {
             }
         }
         if seated && (handed_over || self.about_all) {
-            self.open_gates(now, uid, effects);
+            self.open_gates(now, Some(uid), effects);
         }
         reply
     }
@@ -346,17 +351,18 @@ impl Arbiter {
         })
     }
 
-    /// One domain of a seat moved: others may be waiting for its audio.
-    fn open_gates(&mut self, now: Now, moved: Uid, effects: &mut Vec<Effect>) {
+    /// One domain of a seat moved, or all may have: others may be waiting for its audio.
+    fn open_gates(&mut self, now: Now, moved: Option<Uid>, effects: &mut Vec<Effect>) {
         let others: Vec<Uid> = self
             .domains
             .values()
-            .filter(|d| d.uid != moved && !d.seats.is_empty())
+            .filter(|d| Some(d.uid) != moved && !d.seats.is_empty())
             .map(|d| d.uid)
             .collect();
         for uid in others {
             let gate = self.is_gated(uid);
-            if self.domains.get(&uid).is_none_or(|d| d.audio_gate == gate) {
+            let waits = self.taking_up && !gate;
+            if waits || self.domains.get(&uid).is_none_or(|d| d.audio_gate == gate) {
                 continue;
             }
             self.domain_mut(uid).audio_gate = gate;

@@ -262,7 +262,7 @@ mod regressions {
 
     use super::{
         model::{
-            apps::{PLAIN, WIDE},
+            apps::{BOBS, PLAIN, SOS, WIDE},
             op::{Act::*, How, Op::*, STATES, Said::*},
         },
         *,
@@ -321,5 +321,27 @@ mod regressions {
             Foreground { user: Some(0) },
         ]);
     }
-    // NEXT
+
+    #[test]
+    fn after_a_restart_the_audio_goes_to_another_user_once_both_are_back() {
+        let call = |by, n, app, handle| Request {
+            by,
+            acts: vec![Start { n, app, handle }],
+            expected: None,
+            token: None,
+        };
+        all_endings(&[
+            Register { app: SOS },
+            Register { app: BOBS },
+            Seats { user: 0, seated: true },
+            Seats { user: 1, seated: true },
+            Foreground { user: Some(1) },
+            call(By::Bob, 5, None, Handle::Usual),
+            call(By::Shell, 1, None, Handle::Emergency),
+            Say { app: SOS, said: State { n: 1, state: Connecting } },
+            Reply { nth: 3, how: How::Fulfil },
+            Reply { nth: 1, how: How::Fulfil },
+            Restart { lost: Some(SOS), heard: false },
+        ]);
+    }
 }
