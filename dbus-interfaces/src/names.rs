@@ -44,6 +44,8 @@ pub const AGENT_HISTORY: &str = "org.callarbiter.Agent1.History";
 pub const AGENT_APPS: &str = "org.callarbiter.Agent1.Apps";
 /// On it: whose calls the user takes.
 pub const AGENT_LISTS: &str = "org.callarbiter.Agent1.Lists";
+/// On it: what the user wants of calls.
+pub const AGENT_PREFERENCES: &str = "org.callarbiter.Agent1.Preferences";
 
 /// The interfaces that the arbiter serves.
 pub const SERVED: &[&str] = &[MANAGER, AUDIO_SESSION, PROVIDER, CALL, GROUP, TRANSACTION];

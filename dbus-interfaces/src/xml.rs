@@ -35,6 +35,9 @@ pub const AGENT_HISTORY: &str = file!("Agent1.History");
 /// `org.callarbiter.Agent1.Lists`.
 pub const AGENT_LISTS: &str = file!("Agent1.Lists");
 
+/// `org.callarbiter.Agent1.Preferences`.
+pub const AGENT_PREFERENCES: &str = file!("Agent1.Preferences");
+
 /// Every interface with its file.
 pub const ALL: &[(&str, &str)] = &[
     (names::MANAGER, MANAGER),
@@ -48,6 +51,7 @@ pub const ALL: &[(&str, &str)] = &[
     (names::AGENT_APPS, AGENT_APPS),
     (names::AGENT_HISTORY, AGENT_HISTORY),
     (names::AGENT_LISTS, AGENT_LISTS),
+    (names::AGENT_PREFERENCES, AGENT_PREFERENCES),
 ];
 
 /// The file of an interface.

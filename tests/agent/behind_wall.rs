@@ -80,7 +80,7 @@ struct Scene {
 impl Scene {
     async fn set() -> Result<Scene> {
         let desk = Desk::new().await?;
-        let agent = desk.agent("consent,identity,history,lists").await?;
+        let agent = desk.agent("consent,identity,history,lists,preferences").await?;
         let user = desk.bus().connect().await?;
         let audio = FakeAgent::with(desk.bus(), &["audio"]).await?;
         let headset = options([

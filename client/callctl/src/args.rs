@@ -12,12 +12,12 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 pub use self::{
-    kept::{AppDecision, Favourite, Past, Which},
+    kept::{AppDecision, Favourite, Past, Preference, Preferences, Which},
     lists::{Format, Listing, OnList, Terms},
 };
 
 use self::{
-    kept::{APPS, HISTORY},
+    kept::{APPS, HISTORY, PREFERENCES},
     lists::{ALLOW, BLOCK},
 };
 use crate::{
@@ -332,6 +332,9 @@ Examples:
     /// Let somebody through, do-not-disturb or not, or show who is
     #[command(after_help = ALLOW)]
     Allow(Listing),
+    /// Show what you chose for your calls and what counts, or choose
+    #[command(after_help = PREFERENCES)]
+    Preferences(Preferences),
     /// Check the arbiter's configuration, and try its rules out
     #[command(after_help = POLICY)]
     Policy {

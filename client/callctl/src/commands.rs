@@ -65,6 +65,7 @@ pub async fn run(command: Command, session: Session, output: &Output) -> Result<
         | Command::Man { .. }
         | Command::Open(_)
         | Command::Policy { .. }
+        | Command::Preferences(_)
         | Command::Record(_)
         | Command::Replay(_)
         | Command::Why { .. } => {

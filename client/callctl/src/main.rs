@@ -19,6 +19,7 @@ mod output;
 mod pages;
 mod paint;
 mod policy;
+mod preferences;
 mod session;
 mod steps;
 mod table;
@@ -90,6 +91,7 @@ async fn talk(command: Command, global: &Global, output: &Output) -> Result<(), 
         Command::Block(listing) => lists::run("block", listing, global, output).await,
         Command::Allow(listing) => lists::run("allow", listing, global, output).await,
         Command::Favourites { what } => history::favourites(what, global, output).await,
+        Command::Preferences(options) => preferences::run(options, global, output).await,
         Command::Why { call } => why::run(call.as_ref(), global, output).await,
         Command::Open(options) => open::run(options, global, output).await,
         Command::Record(options) => tape::record(options, &global.bus, output).await,

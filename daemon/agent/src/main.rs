@@ -184,7 +184,7 @@ async fn serve(options: Options, config: Config) -> Result<()> {
                     let orders = orders.request_consent();
                     tokio::spawn(consent::run(session, told, orders, trace, desk))
                 }
-                Part::Preferences => tokio::spawn(preferences::run(told, desk)),
+                Part::Preferences => tokio::spawn(preferences::run(session, told, desk)),
                 Part::Identity => tokio::spawn(identity::run(told, orders.identify())),
                 Part::Launch => tokio::spawn(launch::run(session, told, orders.launch_provider())),
                 Part::Contacts => {

@@ -231,7 +231,8 @@ const AUTHORIZATION: Words<AuthorizationPolicy> =
     &[("ask", AuthorizationPolicy::Ask), ("allow", AuthorizationPolicy::Allow)];
 pub(crate) const AFTER_REMOTE_END: Words<AfterRemoteEnd> =
     &[("keep", AfterRemoteEnd::Keep), ("resume", AfterRemoteEnd::Resume)];
-const WHEN_BUSY: Words<WhenBusy> = &[("refuse", WhenBusy::Refuse), ("end", WhenBusy::End)];
+pub(crate) const WHEN_BUSY: Words<WhenBusy> =
+    &[("refuse", WhenBusy::Refuse), ("end", WhenBusy::End)];
 
 pub(crate) fn word<T: Copy>(key: &str, value: &Value, words: Words<T>) -> Result<T, Problem> {
     let given = value.get_ref();

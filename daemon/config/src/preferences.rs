@@ -1,7 +1,12 @@
 //! `preferences.toml`: what one user wants of their calls, and the same as it travels on a bus.
 //!
 //! Owns the keys for every call, what may stand there, and that they become the last of the rules. Rules are read as
-//! the administrator's are. What users may decide is the core's `Allowance`; who follows the file is the agent.
+//! the administrator's are, changes of the file are made in [`edit`], and
+//! what counts in the end is in [`counts`](mod@counts). What users may decide is the core's `Allowance`;
+//! who follows the file is the agent.
+
+mod counts;
+mod edit;
 
 use std::path::Path;
 
@@ -18,11 +23,14 @@ use crate::{
     rules,
 };
 
+pub use counts::{Counts, Source, counts};
+pub use edit::choose;
+
 /// How the file is called, in the user's directory.
 pub const FILE: &str = "preferences.toml";
 
 /// What may be chosen for every call.
-const KEYS: &[&str] =
+pub const KEYS: &[&str] =
     &["when-busy", "after-remote-end", "when-hold-fails", "ring-ms", "ringing", DO_NOT_DISTURB];
 
 const DO_NOT_DISTURB: &str = "do-not-disturb";
@@ -72,12 +80,18 @@ pub fn from_wire(choices: &Dict, rules: &[Dict]) -> Result<(Written, Preferences
                 let message = format!("the key of a preference has at most {LONGEST_KEY} bytes");
                 return Err(Error::invalid_argument(message));
             }
+            if key.contains('_') {
+                let message =
+                    format!("there is no {key:?}; the words of a key have - between them");
+                return Err(Error::invalid_argument(message));
+            }
             if matches!(&**value, Variant::Str(text) if text.len() > LONGEST_TEXT) {
                 let message = format!("{key:?} is longer than {LONGEST_TEXT} bytes");
                 return Err(Error::invalid_argument(message));
             }
             let value = plain(value).ok_or_else(|| {
-                let help = "it must be a text, a truth, a whole number or a list of texts";
+                let help =
+                    "it must be a text (s), a truth (b), a number (u) or a list of texts (as)";
                 Error::invalid_argument(format!(
                     "{key:?} has a type that no preference has; {help}"
                 ))
@@ -97,23 +111,19 @@ pub fn from_wire(choices: &Dict, rules: &[Dict]) -> Result<(Written, Preferences
 
 /// One value of a bus as a file has it; none for types that no preference has.
 fn plain(value: &Variant<'_>) -> Option<Toml> {
-    let number = match value {
-        Variant::Str(text) => return Some(Toml::String(text.as_str().to_owned())),
-        Variant::Bool(truth) => return Some(Toml::Boolean(*truth)),
+    match value {
+        Variant::Str(text) => Some(Toml::String(text.as_str().to_owned())),
+        Variant::Bool(truth) => Some(Toml::Boolean(*truth)),
+        Variant::U32(number) => Some(Toml::Integer(i64::from(*number))),
         Variant::Array(list) => {
             let texts = list.iter().map(|entry| match entry {
                 Variant::Str(_) => plain(entry),
                 _ => None,
             });
-            return texts.collect::<Option<_>>().map(Toml::Array);
+            texts.collect::<Option<_>>().map(Toml::Array)
         }
-        Variant::U32(number) => i64::from(*number),
-        Variant::I32(number) => i64::from(*number),
-        Variant::I64(number) => *number,
-        Variant::U64(number) => i64::try_from(*number).ok()?,
-        _ => return None,
-    };
-    Some(Toml::Integer(number))
+        _ => None,
+    }
 }
 
 impl Written {
@@ -267,7 +277,11 @@ mod tests {
             (one("when-busy", 1u32.into()), vec![], "when-busy is 1"),
             (one("ring-ms", 1.5.into()), vec![], "\"ring-ms\" has a type"),
             (one("ring-ms", u64::MAX.into()), vec![], "\"ring-ms\" has a type"),
-            (one("ring-ms", (-5i32).into()), vec![], "ring-ms is -5"),
+            (one("ring-ms", 20_000i32.into()), vec![], "\"ring-ms\" has a type"),
+            (one("ring-ms", 20_000u64.into()), vec![], "a number (u)"),
+            (one("ring-ms", 5u32.into()), vec![], "ring-ms is 5, but must be a number from 100"),
+            (one("when_busy", "end".into()), vec![], "there is no \"when_busy\"; the words"),
+            (none.clone(), vec![one("ring_ms", 20_000u32.into())], "there is no \"ring_ms\""),
             (one("when-busy", "a\nb".into()), vec![], "when-busy is"),
             (one("rule", "x".into()), vec![], "there is no \"rule\""),
             (one(&"x".repeat(100_000), 1u32.into()), vec![], "at most 64 bytes"),

@@ -2,7 +2,7 @@
 //!
 //! Owns their spelling and their bounds, and how the rules of several files add up. What they do is the core's.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, ops::RangeInclusive, sync::Arc};
 
 use callarbiter_core::{
     AutoAnswer, Busy, Contacts, Days, Direction, Handles, HoldFailed, Hours, Millis, Pattern, Ring,
@@ -21,6 +21,9 @@ const MOST: usize = 128;
 /// Of one list.
 const LONGEST_LIST: usize = 256;
 const LONGEST_NAME: usize = 64;
+
+pub const RING_MS: RangeInclusive<u32> = 100..=600_000;
+pub const RINGING: RangeInclusive<u32> = 0..=256;
 
 pub const KEYS: &[&str] = &[
     "name",
@@ -109,18 +112,18 @@ fn rule(table: &Spanned<Values>) -> Result<Rule, Problem> {
 pub fn effect(name: &str, value: &Value, then: &mut Then) -> Result<bool, Problem> {
     match name {
         "ring" => then.ring = Some(word(name, value, RING)?),
-        "ring-ms" => then.ring_time = Some(Millis(number(name, value, 100, 600_000)?)),
+        "ring-ms" => then.ring_time = Some(Millis(number(name, value, RING_MS)?)),
         "answer-after-ms" => {
-            let after = Millis(number(name, value, 0, 60_000)?);
+            let after = Millis(number(name, value, 0..=60_000)?);
             then.answer = Some(AutoAnswer { after, beside: false });
         }
         "priority" => {
-            then.priority = Some(u8::try_from(number(name, value, 0, 9)?).unwrap_or_default());
+            then.priority = Some(u8::try_from(number(name, value, 0..=9)?).unwrap_or_default());
         }
         "when-busy" => then.when_busy = Some(word(name, value, WHEN_BUSY)?),
         "after-remote-end" => then.after_end = Some(word(name, value, AFTER_REMOTE_END)?),
         "when-hold-fails" => then.hold_failed = Some(word(name, value, HOLD_FAILED)?),
-        "ringing" => then.ringing = Some(number(name, value, 0, 256)?),
+        "ringing" => then.ringing = Some(number(name, value, RINGING)?),
         _ => return Ok(false),
     }
     Ok(true)
@@ -155,9 +158,9 @@ const DIRECTION: Words<Direction> =
     &[("incoming", Direction::Incoming), ("outgoing", Direction::Outgoing)];
 const RING: Words<Ring> =
     &[("silence", Ring::Silence), ("reject", Ring::Reject), ("aloud", Ring::Aloud)];
-const WHEN_BUSY: Words<Busy> =
+pub const WHEN_BUSY: Words<Busy> =
     &[("refuse", Busy::Refuse), ("end", Busy::End), ("reject", Busy::Reject)];
-const HOLD_FAILED: Words<HoldFailed> = &[("keep", HoldFailed::Keep), ("end", HoldFailed::End)];
+pub const HOLD_FAILED: Words<HoldFailed> = &[("keep", HoldFailed::Keep), ("end", HoldFailed::End)];
 const DAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
 
 fn title(value: &Value) -> Result<String, Problem> {
@@ -176,10 +179,11 @@ fn truth(key: &str, value: &Value) -> Result<bool, Problem> {
     })
 }
 
-fn number(key: &str, value: &Value, least: u32, most: u32) -> Result<u32, Problem> {
+fn number(key: &str, value: &Value, range: RangeInclusive<u32>) -> Result<u32, Problem> {
     let given = value.get_ref();
     let number = given.as_integer().and_then(|given| u32::try_from(given).ok());
-    number.filter(|number| (least..=most).contains(number)).ok_or_else(|| {
+    number.filter(|number| range.contains(number)).ok_or_else(|| {
+        let (least, most) = (range.start(), range.end());
         let message = format!("{key} is {given}, but must be a number from {least} to {most}");
         Problem::at(value.span(), message)
     })

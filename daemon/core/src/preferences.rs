@@ -78,7 +78,7 @@ impl Allowance {
     }
 
     /// What of a user's rule counts.
-    pub(crate) fn within(&self, then: Then) -> Then {
+    pub fn within(&self, then: Then) -> Then {
         let mut then = then.only(|word| self.allows(word));
         if let Some(rings) = &mut then.ring_time {
             *rings = (*rings).min(self.ring_most).max(self.ring_least);

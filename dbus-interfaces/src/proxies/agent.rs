@@ -1,6 +1,6 @@
 //! The interfaces of the agent of a session, on the user's session bus.
 
-use zbus::{Fd, OwnedFd, proxy};
+use zbus::{Fd, OwnedFd, Variant, proxy};
 
 use crate::Dict;
 
@@ -60,6 +60,23 @@ pub trait Lists {
 
     /// What would happen to a call from somebody, and why.
     fn look_up(&self, handle: &str, options: &Dict) -> zbus::Result<Dict>;
+}
+
+/// `org.callarbiter.Agent1.Preferences`.
+#[proxy(
+    interface = "org.callarbiter.Agent1.Preferences",
+    default_service = "org.callarbiter.Agent1",
+    default_path = "/org/callarbiter/Agent1"
+)]
+pub trait AgentPreferences {
+    /// What the arbiter took last: for every call, rule by rule, and about the file.
+    fn read(&self) -> zbus::Result<(Dict, Vec<Dict>, Dict)>;
+
+    /// Chooses for every call.
+    fn set(&self, key: &str, value: &Variant<'_>) -> zbus::Result<()>;
+
+    /// As if it had never been chosen.
+    fn unset(&self, key: &str) -> zbus::Result<()>;
 }
 
 /// `org.callarbiter.Agent1.Apps`.

@@ -105,6 +105,13 @@ pub async fn agent_apps(session: &Connection) -> zbus::Result<AgentAppsProxy<'st
     of_agent(session).await
 }
 
+/// What the user wants of calls, as the agent of this *session* bus follows it.
+pub async fn agent_preferences(
+    session: &Connection,
+) -> zbus::Result<AgentPreferencesProxy<'static>> {
+    of_agent(session).await
+}
+
 async fn of_agent<P>(session: &Connection) -> zbus::Result<P>
 where
     P: ProxyImpl<'static> + Defaults + From<Proxy<'static>>,

@@ -228,6 +228,11 @@ async fn call_every_member(client: &Connection) -> zbus::Result<()> {
     lists.import(nothing().as_fd().into(), &options).await?;
     lists.export(&options).await?;
 
+    let preferences = proxies::agent_preferences(client).await?;
+    let _ = preferences.read().await?;
+    preferences.set("ringing", &1u32.into()).await?;
+    preferences.unset("ringing").await?;
+
     let transaction = proxies::transaction(client, path).await?;
     transaction.cancel().await?;
     let _ = (transaction.state().await?, transaction.origin().await?, transaction.actions().await?);

@@ -3,7 +3,7 @@
 
 use anyhow::{Result, bail, ensure};
 use harness::{ERROR, Options, ROOT, action, interface, options};
-use zbus::ObjectPath;
+use zbus::{ObjectPath, Variant};
 
 use super::{Answer, BOXED, Scene};
 use crate::history::OBJECT;
@@ -129,6 +129,9 @@ pub const TABLE: &[Row] = &[
     row("Agent1.Lists", "Import", "", DENIED),
     row("Agent1.Lists", "Export", "", DENIED),
     row("Agent1.Lists", "LookUp", "", DENIED),
+    row("Agent1.Preferences", "Read", "", DENIED),
+    row("Agent1.Preferences", "Set", "", DENIED),
+    row("Agent1.Preferences", "Unset", "", DENIED),
 ];
 
 /// Asks it, wherever there is something of the other app's to be asked about.
@@ -234,13 +237,18 @@ async fn at(scene: &Scene, row: &Row, at: &str) -> Result<Answer> {
         }
         ("Agent1.Lists", "Add" | "Remove") => scene.call(row, at, &("block", stranger, none)).await,
         ("Agent1.Lists", "Clear") => scene.call(row, at, &("block",)).await,
+        ("Agent1.Preferences", "Set") => {
+            scene.call(row, at, &("ringing", Variant::from(1u32))).await
+        }
+        ("Agent1.Preferences", "Unset") => scene.call(row, at, &("ringing",)).await,
         ("Agent1.Lists", "Import") => imports(scene, row).await,
         ("Manager", "Unsubscribe")
         | ("Call", "Hold" | "Unhold" | "Leave" | "Silence")
         | ("Provider", "RequestAuthorization" | "Unregister")
         | ("Transaction", "Cancel")
         | ("Agent1.Apps", "List")
-        | ("Agent1.History", "Favourites") => scene.call(row, at, &()).await,
+        | ("Agent1.History", "Favourites")
+        | ("Agent1.Preferences", "Read") => scene.call(row, at, &()).await,
         _ => bail!("nobody wrote here what to ask it"),
     }
 }

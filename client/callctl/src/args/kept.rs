@@ -1,4 +1,6 @@
-//! The words for what the session's agent keeps: calls that are over, favourites, decisions about apps.
+//! The words for what the session's agent keeps: calls that are over, favourites, decisions about apps, preferences.
+
+use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
@@ -132,3 +134,42 @@ Examples:
 
 What the administrator decided ([apps] in /etc/callarbiter/callarbiter.toml, /etc/callarbiter/apps.d, polkit) is shown
 and cannot be changed here; what a package says of its app (/usr/lib/callarbiter/apps.d) can.";
+
+/// What the user wants of calls.
+#[derive(Debug, Args)]
+pub struct Preferences {
+    /// The daemon's configuration, instead of the installed one
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    #[command(subcommand)]
+    pub what: Option<Preference>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Preference {
+    /// Choose for every call; what is wrong, or not yours to choose, changes nothing
+    Set {
+        /// What: ring-ms, when-busy, … as `callctl preferences` lists it
+        key: String,
+        /// The choice
+        value: String,
+    },
+    /// As if you had never chosen
+    Unset {
+        /// What: ring-ms, when-busy, …
+        key: String,
+    },
+}
+
+pub const PREFERENCES: &str = "\
+Examples:
+  callctl preferences
+  callctl preferences set ring-ms 20000
+  callctl preferences set do-not-disturb quiet
+  callctl preferences unset ring-ms
+
+They stand in ~/.config/callarbiter/preferences.toml, which you may edit as well: comments and the rest of it stay when a
+single choice is set here, and it counts as soon as it is saved. [[rule]]s are written there by hand; \
+`callctl policy check`
+says whether they are right. What is the administrator's is read from the files that the daemon reads; changes in there
+count once the daemon has read them again (systemctl reload callarbiter).";
