@@ -17,6 +17,7 @@ use zbus::{DynamicType, Variant};
 use crate::desk::Desk;
 use crate::history::{self, open_app};
 use crate::identity::walled;
+use crate::lists;
 use asked::{ASKED_OF_APPS, STANDARD, TABLE};
 
 const BOXED: &str = "org.example.Boxed";
@@ -80,7 +81,7 @@ struct Scene {
 impl Scene {
     async fn set() -> Result<Scene> {
         let desk = Desk::new().await?;
-        let agent = desk.agent("consent,identity,history,lists,preferences").await?;
+        let agent = lists::agent(&desk, "consent,identity,history,lists,preferences").await?;
         let user = desk.bus().connect().await?;
         let audio = FakeAgent::with(desk.bus(), &["audio"]).await?;
         let headset = options([

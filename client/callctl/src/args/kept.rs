@@ -168,8 +168,8 @@ Examples:
   callctl preferences set do-not-disturb quiet
   callctl preferences unset ring-ms
 
-They stand in ~/.config/callarbiter/preferences.toml, which you may edit as well: comments and the rest of it stay when a
-single choice is set here, and it counts as soon as it is saved. [[rule]]s are written there by hand; \
-`callctl policy check`
-says whether they are right. What is the administrator's is read from the files that the daemon reads; changes in there
-count once the daemon has read them again (systemctl reload callarbiter).";
+They stand in ~/.config/callarbiter/preferences.toml, which you may edit as well: comments and the
+rest of it stay when a choice is set here, and it counts as soon as it is saved. [[rule]]s are written
+there by hand; `callctl policy check` says whether they are right. What is the administrator's is read
+from the files that the daemon reads, and counts once the daemon has read them (systemctl reload
+callarbiter).";
