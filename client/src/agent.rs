@@ -120,6 +120,14 @@ impl Agent {
         .await
     }
 
+    /// Says which calls the user erased, by the ids of their records; with [`Role::History`].
+    pub async fn forget_calls(&self, ids: &[&str]) -> Result<()> {
+        self.tell(async |arbiter| {
+            arbiter.owner.manager().await?.forget_calls(ids, &Dict::new()).await
+        })
+        .await
+    }
+
     /// Until it is heard: each of these words is the same when it is said twice.
     async fn tell(&self, word: impl AsyncFn(&Arbiter) -> zbus::Result<()>) -> Result<()> {
         let mut attempts = self.connection.attempts(Repeat::Freely);

@@ -31,6 +31,8 @@ pub const SCHEME_BYTES: usize = 32;
 pub const ALLOWED_HANDLES: usize = 256;
 /// Apps of which the user said something: nobody has so many that call.
 pub const APP_WORDS: usize = 256;
+/// Calls of one ForgetCalls: more than an arbiter remembers that are over.
+pub const FORGOTTEN_CALLS: usize = 512;
 /// Places where the sound can go: a studio has a dozen.
 pub const ENDPOINTS: usize = 64;
 /// The id of one: the name of a node of the sound server.

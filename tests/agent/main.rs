@@ -7,6 +7,7 @@ mod consent;
 mod contacts;
 mod desk;
 mod dunst;
+mod erased;
 mod exchanged;
 mod gnome;
 mod headset;

@@ -151,6 +151,13 @@ impl Desk {
         Ok(apps.iter().filter_map(|app| App::from_dict(app).ok()).collect())
     }
 
+    /// Says which calls the user erased, by the ids of their records; with role `history`.
+    pub async fn forget_calls(&self, ids: &[String]) -> zbus::Result<()> {
+        let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+        let manager = ManagerProxy::new(&self.connection).await?;
+        manager.forget_calls(&ids, &Dict::new()).await
+    }
+
     /// Says that an app streams (`playback`, `capture`) without the session; with role `audio`.
     pub async fn report_violation(&self, provider: &OwnedObjectPath, kind: &str) {
         let told = async {

@@ -5,19 +5,22 @@
 
 mod calls;
 mod chain;
+mod erased;
 mod served;
 mod store;
 
 use std::sync::Arc;
 
+use callarbiter::Change;
 use callarbiter_dbus::{AgentAnswer, ErrorKind, Record, names::AGENT_PATH};
 use callarbiter_lists::region::{self, Region};
 use tokio::{sync::mpsc::UnboundedReceiver, task::spawn_blocking};
 use tracing::{info, warn};
 use zbus::Connection;
 
-use self::served::Served;
+use self::{erased::Erased, served::Served};
 use crate::{
+    arbiter::Desk,
     config,
     contacts::reach::Reach,
     database::{Store, StoreError},
@@ -33,6 +36,7 @@ pub async fn run(
     mut orders: Inbox<Record>,
     wishes: config::History,
     region: Option<Region>,
+    desk: Desk,
 ) {
     let Some(data) = places::data() else {
         return warn!("neither XDG_DATA_HOME nor HOME is set: there is no place for a history");
@@ -41,9 +45,10 @@ pub async fn run(
         store: Store::at(&data.join("callarbiter"), &store::FORM),
         region: region.or_else(region::of_environment),
         wishes,
+        erased: Erased::default(),
     };
     let history = Arc::new(history);
-    let served = Served { session: session.clone(), history: history.clone() };
+    let served = Served { session: session.clone(), history: history.clone(), desk: desk.clone() };
     if let Err(error) = session.object_server().at(AGENT_PATH, served).await {
         // It is kept all the same.
         warn!(%error, "the history is not served on the session bus");
@@ -51,8 +56,14 @@ pub async fn run(
     loop {
         tokio::select! {
             biased;
-            next = told.recv() => if next.is_none() { break },
-            Some(order) = orders.recv() => history.clone().keep(order).await,
+            next = told.recv() => match next {
+                Some(Told { change: Change::ArbiterBack | Change::Resynced, .. }) => {
+                    history.erased.tell(&desk, vec![]).await;
+                }
+                Some(_) => {}
+                None => break,
+            },
+            Some(order) = orders.recv() => history.clone().keep(order, &desk).await,
         }
     }
     // Another agent has it now.
@@ -65,19 +76,40 @@ struct History {
     store: Store,
     region: Option<Region>,
     wishes: config::History,
+    erased: Erased,
+}
+
+/// What came of a record.
+#[derive(Debug, PartialEq, Eq)]
+enum Kept {
+    New,
+    /// It was there.
+    Again,
+    /// The user erased it before it came.
+    Erased,
+    /// The user keeps nothing.
+    Nothing,
 }
 
 impl History {
     /// One after another: there is one file, and a disk that is slow is no faster for two.
-    async fn keep(self: Arc<Self>, Order { what, reply }: Order<Record>) {
+    async fn keep(self: Arc<Self>, Order { what, reply }: Order<Record>, desk: &Desk) {
         if what.lost > 0 {
             warn!(
                 calls = what.lost,
                 "calls before this one are not in the history: nobody took them in time"
             );
         }
-        match spawn_blocking(move || self.write(&what)).await {
-            Ok(Ok(())) => reply.send(AgentAnswer::default().to_dict()).await,
+        let (history, id) = (self.clone(), what.id.clone());
+        match spawn_blocking(move || history.write(&what)).await {
+            Ok(Ok(kept)) => {
+                reply.send(AgentAnswer::default().to_dict()).await;
+                match kept {
+                    Kept::Again => info!("a call came again that the history has"),
+                    Kept::Erased => self.erased.tell(desk, vec![id]).await,
+                    Kept::New | Kept::Nothing => {}
+                }
+            }
             Ok(Err(error)) => {
                 warn!("a call cannot be kept in the history, and waits in the arbiter: {error}");
                 let why = format!("the history cannot be written: {error}");
@@ -92,20 +124,21 @@ impl History {
         Reach::of_uri(handle, self.region).person()
     }
 
-    fn write(&self, record: &Record) -> Result<(), StoreError> {
+    fn write(&self, record: &Record) -> Result<Kept, StoreError> {
         if self.wishes.calls == 0 {
-            return Ok(());
+            return Ok(Kept::Nothing);
         }
         let person = self.person_of(&record.handle);
-        let new = self.store.change(|file| {
+        self.store.change(|file| {
             let new = calls::keep(file, record, &person)?;
+            let erased = self.erased.meets(file, record)?;
             calls::retain(file, &self.wishes)?;
-            Ok(new)
-        })?;
-        if !new {
-            info!("a call came again that the history has");
-        }
-        Ok(())
+            Ok(match (erased, new) {
+                (true, _) => Kept::Erased,
+                (false, true) => Kept::New,
+                (false, false) => Kept::Again,
+            })
+        })
     }
 }
 

@@ -198,7 +198,7 @@ async fn serve(options: Options, config: Config) -> Result<()> {
                 Part::History => {
                     let region = config.contacts.region;
                     let (orders, wishes) = (orders.record(), config.history.clone());
-                    tokio::spawn(history::run(session, told, orders, wishes, region))
+                    tokio::spawn(history::run(session, told, orders, wishes, region, desk))
                 }
             }
         })

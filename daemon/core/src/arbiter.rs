@@ -171,6 +171,9 @@ impl Arbiter {
                 Ok(Reply::Done)
             }
             Input::Tick => Ok(Reply::Done),
+            Input::ForgetCalls { caller, records } => {
+                self.turn(now, caller.uid, effects, |d| d.forget_calls(caller, &records))
+            }
         }
     }
 

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::{
     AgentAnswer, Authorization, CallId, CallState, Capabilities, Direction, EndReason, Endpoint,
-    Peer, Preferences, Private, ProviderId, RequestId, Settings, TransactionId, Uid,
+    Peer, Preferences, Private, ProviderId, RecordId, RequestId, Settings, TransactionId, Uid,
 };
 
 /// One thing that happened.
@@ -63,6 +63,8 @@ pub enum Input {
     Settings(Box<Settings>),
     /// A deadline may have passed.
     Tick,
+    /// The holder of role `history` says that the user erased what is left of these calls.
+    ForgetCalls { caller: Caller, records: Vec<RecordId> },
 }
 
 /// Who speaks: from the bus's own credentials, never declared.

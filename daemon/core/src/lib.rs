@@ -87,7 +87,7 @@ pub use policy::{
 pub use preferences::{Allowance, EVERY_CALL, Preferences};
 pub use private::Private;
 pub use provider::Provider;
-pub use record::{Missed, Record};
+pub use record::{Missed, Record, RecordId};
 pub use refusal::{Error, Refusal, Result};
 pub use saved::{Key, SavedRecord, Unreadable, reasons::WORDS as REASONS};
 pub use screening::Ground;

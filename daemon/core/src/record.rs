@@ -79,14 +79,33 @@ pub struct Record {
 impl Record {
     /// Its name for ever: whoever has it already keeps it once. A provider may choose a UUID again after a while,
     /// and the numbers of calls begin again where the arbiter's state was lost, but never both in one microsecond.
-    pub fn id(&self) -> impl fmt::Display + use<> {
-        struct Id(Uuid, u64, CallId);
-        impl fmt::Display for Id {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, "{}.{}.{}", self.0, self.1, self.2.0)
-            }
-        }
-        Id(self.uuid, self.created_at, self.call)
+    pub fn id(&self) -> RecordId {
+        RecordId { uuid: self.uuid, created_at: self.created_at, call: self.call }
+    }
+}
+
+/// The name of a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecordId {
+    pub(crate) uuid: Uuid,
+    pub(crate) created_at: u64,
+    pub(crate) call: CallId,
+}
+
+impl RecordId {
+    /// From how it is written.
+    pub fn parse(text: &str) -> Option<RecordId> {
+        let mut parts = text.split('.');
+        let uuid = parts.next()?.parse().ok()?;
+        let created_at = parts.next()?.parse().ok()?;
+        let call = CallId(parts.next()?.parse().ok()?);
+        parts.next().is_none().then_some(RecordId { uuid, created_at, call })
+    }
+}
+
+impl fmt::Display for RecordId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}.{}", self.uuid, self.created_at, self.call.0)
     }
 }
 

@@ -88,7 +88,8 @@ impl Input {
             | Input::SetEndpoints { caller, .. }
             | Input::SelectEndpoint { caller, .. }
             | Input::ReportViolation { caller, .. }
-            | Input::SetAuthorization { caller, .. } => caller.uid == user,
+            | Input::SetAuthorization { caller, .. }
+            | Input::ForgetCalls { caller, .. } => caller.uid == user,
             Input::Seats { uid, .. } | Input::Locked { uid, .. } => *uid == user,
             Input::PeerLost { .. } | Input::Tick => false,
             Input::Restarted { .. }

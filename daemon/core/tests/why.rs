@@ -198,3 +198,66 @@ fn a_chain_stays_until_the_history_has_the_record() {
     assert!((1..=300).all(|n| w.domain(ALICE).why(CallId(n)).is_none()));
     assert_eq!(w.domain(ALICE).all_over().count(), 1);
 }
+
+#[test]
+fn what_the_user_erased_nobody_is_told_any_more() {
+    let mut w = World::default();
+    let records = Configuration { records: Records::Full, ..Configuration::default() };
+    let a = w.app_with(ALICE, "a", records);
+    let agent = w.agent(ALICE, &[Role::History]);
+    for n in 1..=3 {
+        w.incoming(a, n).unwrap();
+        w.ended(a, n, EndReason::RemoteEnded).unwrap();
+    }
+    w.talking(a, 4);
+    let live = id(&w, 4);
+    let known = |w: &World| {
+        let known = (1..=4).filter(|n| w.domain(ALICE).why(CallId(*n)).is_some());
+        (known.collect::<Vec<_>>(), w.domain(ALICE).all_over().count())
+    };
+    let mut records = w.over(ALICE);
+    records.remove(0);
+    // No call of these: one that lives, and others of the same number.
+    let call = w.find(ALICE, 4).unwrap();
+    for (uuid, created_at, call) in [
+        (call.uuid, call.created_at, live),
+        (uuid(1), 1, CallId(1)),
+        (uuid(9), call.created_at, CallId(1)),
+        (uuid(9), 9, CallId(9)),
+    ] {
+        records.push(RecordId::parse(&format!("{uuid}.{created_at}.{}", call.0)).unwrap());
+    }
+    let other = w.caller(ALICE);
+    let erased = |caller| Input::ForgetCalls { caller, records: records.clone() };
+    w.refused(erased(other), Error::AccessDenied, "history");
+    assert_eq!(known(&w), (vec![1, 2, 3, 4], 3));
+    w.handle(erased(agent)).unwrap();
+    assert_eq!(known(&w), (vec![1, 4], 1));
+    w.restart(&[]);
+    assert_eq!(known(&w), (vec![1, 4], 1), "nor by what is written down");
+    // Their records are kept all the same, and end like any.
+    assert!(w.domain(ALICE).records().count() > 0);
+    for (request, ask) in w.errands(agent) {
+        if matches!(ask, AgentAsk::Record { .. }) {
+            w.agent_says(agent, request, AgentAnswer::default()).unwrap();
+        }
+    }
+    assert_eq!(w.domain(ALICE).records().count(), 0);
+}
+
+#[test]
+fn the_name_of_a_record_is_read_as_it_is_written() {
+    let mut w = World::default();
+    let records = Configuration { records: Records::Opaque, ..Configuration::default() };
+    let a = w.app_with(ALICE, "a", records);
+    w.incoming(a, 1).unwrap();
+    w.ended(a, 1, EndReason::RemoteEnded).unwrap();
+    let name = w.domain(ALICE).records().next().unwrap().id();
+    assert_eq!(RecordId::parse(&name.to_string()), Some(name));
+    let uuid = uuid(1);
+    for wrong in
+        ["".into(), format!("{uuid}"), format!("{uuid}.1"), format!("{uuid}.1.2.3"), "1.2.3".into()]
+    {
+        assert_eq!(RecordId::parse(&wrong), None, "{wrong}");
+    }
+}

@@ -77,6 +77,9 @@ pub trait Manager {
     /// [`crate::Endpoint`].
     fn set_endpoints(&self, endpoints: &[Dict], current: &str) -> zbus::Result<()>;
 
+    /// Says which calls the user erased, by the ids of their records; for the holder of role `history`.
+    fn forget_calls(&self, ids: &[&str], options: &Dict) -> zbus::Result<()>;
+
     /// Says that an app streams without having the audio; for the holder of role `audio`.
     fn report_violation(&self, provider: &ObjectPath<'_>, kind: &str) -> zbus::Result<()>;
 

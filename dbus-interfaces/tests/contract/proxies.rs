@@ -156,6 +156,7 @@ async fn call_every_member(client: &Connection) -> zbus::Result<()> {
     manager.agent_reply("r", &options).await?;
     manager.set_endpoints(&[], "").await?;
     manager.report_violation(&path, "playback").await?;
+    manager.forget_calls(&[], &options).await?;
     let _ = (manager.version().await?, manager.epoch().await?, manager.features().await?);
     let _ = (manager.limits().await?, manager.usage().await?, manager.revision().await?);
 

@@ -86,6 +86,7 @@ pub const TABLE: &[Row] = &[
     row("Manager", "SetApps", "", DENIED),
     row("Manager", "SetEndpoints", "", DENIED),
     row("Manager", "ReportViolation", "", DENIED),
+    row("Manager", "ForgetCalls", "", DENIED),
     row("Manager", "AgentReply", "", "InvalidArgument"),
     row("AudioSession", "SelectEndpoint", "", DENIED),
     row("Call", "Answer", "", DENIED),
@@ -197,6 +198,10 @@ async fn at(scene: &Scene, row: &Row, at: &str) -> Result<Answer> {
         ("Manager", "SetEndpoints") => scene.call(row, at, &(Vec::<Options>::new(), "")).await,
         ("Manager", "ReportViolation") => {
             scene.call(row, at, &(path(&scene.phone().path)?, "capture")).await
+        }
+        ("Manager", "ForgetCalls") => {
+            let over = format!("{}.1.1", scene.over.uuid);
+            scene.call(row, at, &(vec![over], none)).await
         }
         ("Manager", "AgentReply") => scene.call(row, at, &("1", none)).await,
         ("AudioSession", "SelectEndpoint") => scene.call(row, at, &("headset",)).await,

@@ -55,6 +55,9 @@ pub fn sentence(heard: &Heard, player: &Player) -> String {
         Input::SetAuthorization { app, authorization, .. } => {
             format!("the user decides that {app} is {}", authorization.name())
         }
+        Input::ForgetCalls { records, .. } => {
+            format!("the user erased {} calls from the history", records.len())
+        }
         Input::Restarted { .. } => "the arbiter was restarted".to_owned(),
         Input::PeerLost { peer } => format!("connection {peer} leaves the bus"),
         Input::Seats { seats, .. } => match seats.len() {

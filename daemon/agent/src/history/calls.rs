@@ -40,6 +40,8 @@ pub struct Filter {
     pub before: Option<i64>,
     /// That come behind this one, by its id.
     pub after: Option<String>,
+    /// That were over at this time, µs since the epoch.
+    pub ended: Option<i64>,
 }
 
 /// Somebody whom the user calls often.
@@ -132,6 +134,17 @@ pub fn explain(file: &Transaction<'_>, id: &str) -> rusqlite::Result<Option<Vec<
     kept.map(read).transpose().map_err(unread)
 }
 
+/// The ids of those that ended last.
+pub fn ended_last(
+    file: &Transaction<'_>,
+    filter: &Filter,
+    most: usize,
+) -> rusqlite::Result<Vec<String>> {
+    let (condition, values) = filter.condition();
+    let sql = format!("SELECT id FROM calls WHERE {condition} ORDER BY ended DESC LIMIT {most}");
+    file.prepare(&sql)?.query_map(values.as_slice(), |row| row.get(0))?.collect()
+}
+
 /// How many there were.
 pub fn erase(file: &Transaction<'_>, filter: &Filter) -> rusqlite::Result<usize> {
     let (condition, values) = filter.condition();
@@ -218,6 +231,10 @@ impl Filter {
         if let Some(before) = &self.before {
             condition.push_str(" AND created < :before");
             values.push((":before", before));
+        }
+        if let Some(ended) = &self.ended {
+            condition.push_str(" AND ended <= :ended");
+            values.push((":ended", ended));
         }
         (condition, values)
     }

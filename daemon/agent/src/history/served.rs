@@ -7,8 +7,11 @@ use std::sync::Arc;
 
 use callarbiter_dbus::{
     Dict, Error, ErrorKind, Fields,
-    limits::{APP_ID_BYTES, DISPLAY_NAME_BYTES, HANDLE_BYTES, is_app_id, text_fits},
+    limits::{
+        APP_ID_BYTES, DISPLAY_NAME_BYTES, FORGOTTEN_CALLS, HANDLE_BYTES, is_app_id, text_fits,
+    },
 };
+use rusqlite::Transaction;
 use tokio::task::spawn_blocking;
 use zbus::{Connection, Variant, interface, message::Header};
 
@@ -17,6 +20,7 @@ use super::{
     calls::{self, FAVOURITES, Favourite, Filter, PAGE},
 };
 use crate::{
+    arbiter::Desk,
     database::{self, StoreError},
     served::{Refused, caller},
 };
@@ -28,6 +32,7 @@ const USUAL: u32 = 50;
 pub struct Served {
     pub session: Connection,
     pub history: Arc<History>,
+    pub desk: Desk,
 }
 
 #[interface(name = "org.callarbiter.Agent1.History")]
@@ -50,7 +55,9 @@ impl Served {
 
     async fn erase(&self, #[zbus(header)] call: Header<'_>, what: Dict) -> Result<u32, Refused> {
         let wall = caller::wall(&self.session, &call).await?;
-        self.carry_out(move |history| history.erase(&what, wall)).await
+        let (erased, newest) = self.carry_out(move |history| history.erase(&what, wall)).await?;
+        self.history.erased.tell(&self.desk, newest).await;
+        Ok(erased)
     }
 
     async fn favourites(&self, #[zbus(header)] call: Header<'_>) -> Result<Vec<Dict>, Refused> {
@@ -139,11 +146,12 @@ impl History {
         })
     }
 
-    fn erase(&self, what: &Dict, wall: Option<String>) -> Result<u32, Error> {
+    /// How many there were, and the ids of the newest.
+    fn erase(&self, what: &Dict, wall: Option<String>) -> Result<(u32, Vec<String>), Error> {
         let fields = Fields::bounded(what)?;
         let mut filter = self.filter(fields)?;
         let all = fields.flag("all")?.unwrap_or_default();
-        let Filter { missed, person, app, id, call, before, after: _ } = &filter;
+        let Filter { missed, person, app, id, call, before, .. } = &filter;
         let texts = [person, app, id, call];
         let says = *missed || before.is_some() || texts.into_iter().any(Option::is_some);
         if all == says {
@@ -154,11 +162,17 @@ impl History {
         if let Some(own) = &wall {
             filter.app = Some(own.clone());
         }
-        let erased = self.store.change(|file| calls::erase(file, &filter)).map_err(failed)?;
+        // First, so that none slips in behind it.
+        self.erased.begin(&filter);
+        let erase = |file: &Transaction<'_>| {
+            let newest = calls::ended_last(file, &filter, FORGOTTEN_CALLS)?;
+            Ok((calls::erase(file, &filter)?, newest))
+        };
+        let (erased, newest) = self.store.change(erase).map_err(failed)?;
         if all && wall.is_none() {
             self.store.forget_damaged().map_err(failed)?;
         }
-        Ok(u32::try_from(erased).unwrap_or(u32::MAX))
+        Ok((u32::try_from(erased).unwrap_or(u32::MAX), newest))
     }
 
     fn favourites(&self) -> Result<Vec<Dict>, Error> {
@@ -223,6 +237,7 @@ impl History {
             call: text("call", APP_ID_BYTES)?.map(|call| call.to_ascii_lowercase()),
             before: fields.time("before")?.map(database::number),
             after: text("after", APP_ID_BYTES)?,
+            ended: None,
         })
     }
 

@@ -19,7 +19,7 @@ use crate::database::{damaged_at, now};
 fn history(top: &TempDir) -> History {
     let region = region::of_country("DE");
     let store = Store::at(&top.path().join("callarbiter"), &store::FORM);
-    History { store, region, wishes: config::History::default() }
+    History { store, region, wishes: config::History::default(), erased: Erased::default() }
 }
 
 /// The `n`th call, a minute after the one before.
@@ -186,6 +186,27 @@ fn what_is_erased_is_gone_and_does_not_come_again() {
     history.write(&secret).unwrap();
     assert_eq!(all(&history), ["call-2"]);
     assert_eq!(erase(&Filter::default()), 1);
+}
+
+#[test]
+fn what_waited_while_its_like_was_erased_is_not_kept() {
+    let top = TempDir::new().unwrap();
+    let history = history(&top);
+    let person = Some(history.person_of("tel:+49 30 123456"));
+    history.erased.begin(&Filter { person, ..Filter::default() });
+    history.erased.begin(&Filter { id: Some("call-2".into()), ..Filter::default() });
+    let other = "sip:grace@example.org";
+    for (n, handle, kept) in
+        [(1, "tel:+4930123456", Kept::Erased), (2, other, Kept::Erased), (3, other, Kept::New)]
+    {
+        assert_eq!(history.write(&call(n, handle)).unwrap(), kept);
+    }
+    // Whoever is talked to just now is somebody new.
+    let ended_at = now() + 60_000_000;
+    let next = Record { ended_at, ..call(4, "tel:+4930123456") };
+    assert_eq!(history.write(&next).unwrap(), Kept::New);
+    assert_eq!(all(&history), ["call-4", "call-3"]);
+    assert_eq!(history.write(&next).unwrap(), Kept::Again);
 }
 
 #[test]

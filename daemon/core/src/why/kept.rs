@@ -13,8 +13,8 @@ use uuid::Uuid;
 
 use super::{Cause, FIRST, STEPS, Why};
 use crate::{
-    CallId, Direction, Domain, EndReason, Millis, Private, ProviderId, Time, kept::Kept,
-    record::WAITING,
+    CallId, Caller, Direction, Domain, EndReason, Error, Millis, Private, ProviderId, RecordId,
+    Refusal, Reply, Role, Time, kept::Kept, record::WAITING,
 };
 
 /// Calls that are over and can still be explained.
@@ -88,6 +88,26 @@ impl Domain {
     /// One of those.
     pub fn over(&self, call: CallId) -> Option<&Over> {
         self.whys.over.get(&call).filter(|over| over.until > self.now.mono)
+    }
+
+    /// `ForgetCalls`: the user erased what was left of these, so nothing tells of them any more. One that lives, or
+    /// another that has the same name, is explained as before.
+    pub(crate) fn forget_calls(
+        &mut self,
+        caller: Caller,
+        erased: &[RecordId],
+    ) -> crate::Result<Reply> {
+        if !self.holds(caller, Role::History) {
+            let why = "only the holder of role `history` says which calls were erased";
+            return Err(Refusal::new(Error::AccessDenied, why));
+        }
+        for id in erased {
+            let it = |over: &Over| over.uuid == id.uuid && over.created_at == id.created_at;
+            if self.whys.over.get(&id.call).is_some_and(it) {
+                self.whys.forget(id.call);
+            }
+        }
+        Ok(Reply::Done)
     }
 
     /// This is why, of what happens to a call just now.

@@ -194,6 +194,13 @@ impl Harness {
                 let input = Input::ReportViolation { caller, provider };
                 let _ = self.input(Some(caller.uid), input);
             }
+            Op::Forget { by, nth } => {
+                let caller = self.caller(*by);
+                let over = self.world.over(caller.uid);
+                let records = over.iter().rev().nth(usize::from(*nth)).copied();
+                let records = records.into_iter().collect();
+                let _ = self.input(Some(caller.uid), Input::ForgetCalls { caller, records });
+            }
             Op::Seats { user, seated } => {
                 let uid = user_of(*user);
                 let seats = if *seated { vec!["seat0".into()] } else { Vec::new() };

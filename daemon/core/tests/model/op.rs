@@ -91,6 +91,11 @@ pub enum Op {
         by: By,
         app: u8,
     },
+    /// The user erased the `nth` newest call that is over and can be explained.
+    Forget {
+        by: By,
+        nth: u8,
+    },
     Seats {
         user: u8,
         seated: bool,
@@ -250,6 +255,7 @@ pub fn name_of_input(input: &Input) -> &'static str {
         Input::SetEndpoints { .. } => "SetEndpoints",
         Input::SelectEndpoint { .. } => "SelectEndpoint",
         Input::ReportViolation { .. } => "ReportViolation",
+        Input::ForgetCalls { .. } => "ForgetCalls",
         Input::PeerLost { .. } => "PeerLost",
         Input::Restarted { .. } => "Restarted",
         Input::Seats { .. } => "Seats",
@@ -293,7 +299,7 @@ pub fn name_of_action(action: &Action) -> &'static str {
 
 /// All of the names above, calls that waited for their apps or were screened, and records: a test shows that
 /// histories are accepted and refused in each of them.
-pub const NAMES: [&str; 42] = [
+pub const NAMES: [&str; 43] = [
     "Screened",
     "Launching",
     "Recorded",
@@ -319,6 +325,7 @@ pub const NAMES: [&str; 42] = [
     "SetEndpoints",
     "SelectEndpoint",
     "ReportViolation",
+    "ForgetCalls",
     "PeerLost",
     "Restarted",
     "Seats",

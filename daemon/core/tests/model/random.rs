@@ -140,6 +140,10 @@ pub fn op(rng: &mut Rng, theme: Theme, view: &View) -> Op {
         },
         88 if rng.one_in(2) => errand(rng),
         88 => sound(rng),
+        89 if rng.one_in(2) => {
+            let by = if rng.one_in(2) { by(rng) } else { By::Shell };
+            Op::Forget { by, nth: rng.below(3) as u8 }
+        }
         89 => Op::Authorize {
             by: by(rng),
             app: app(rng),

@@ -418,6 +418,15 @@ impl World {
     }
 
     /// The refusal in an outcome.
+    /// The names of the calls that are over and can be explained, the oldest first.
+    pub fn over(&self, uid: Uid) -> Vec<RecordId> {
+        let over = self.arbiter.domain(uid).into_iter().flat_map(Domain::all_over);
+        let name = |(call, over): (CallId, &Over)| {
+            RecordId::parse(&format!("{}.{}.{}", over.uuid, over.created_at, call.0))
+        };
+        over.map(|it| name(it).expect("a name")).collect()
+    }
+
     pub fn error(&self, uid: Uid, id: TransactionId, at: usize) -> Option<Error> {
         let step = &self.transaction(uid, id).actions[at];
         step.outcome.as_ref().and_then(Outcome::refusal).map(|r| r.error)

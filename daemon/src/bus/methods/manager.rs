@@ -2,8 +2,8 @@
 
 use callarbiter_config::preferences;
 use callarbiter_core::{
-    Action, DoNotDisturb, Effect, Input, Peer, Private, ProviderId, Registration, Reply, Requested,
-    Role, TransactionId,
+    Action, DoNotDisturb, Effect, Input, Peer, Private, ProviderId, RecordId, Registration, Reply,
+    Requested, Role, TransactionId,
 };
 use callarbiter_dbus::{
     AgentAnswer, Configuration, Dict, DoNotDisturbOptions, Entries, Error, ErrorKind, Fields,
@@ -152,6 +152,22 @@ impl Router {
                 }
                 let provider = agents::provider(&provider)?;
                 self.input(turn, Input::ReportViolation { caller, provider })?;
+                Ok(request.done())
+            }
+            "ForgetCalls" => {
+                let (ids, options): (Vec<String>, Dict) = arguments(request, member)?;
+                Fields::bounded(&options)?;
+                if ids.len() > limits::FORGOTTEN_CALLS {
+                    return Err(fault::limit(format!(
+                        "at most {} calls are forgotten at once; name the others in another call",
+                        limits::FORGOTTEN_CALLS
+                    )));
+                }
+                let records = ids.iter().map(|id| RecordId::parse(id)).collect();
+                let records = Option::ok_or_else(records, || {
+                    Error::invalid_argument("give the ids of calls as Agent.Record told them")
+                })?;
+                self.input(turn, Input::ForgetCalls { caller, records })?;
                 Ok(request.done())
             }
             "AgentReply" => {
