@@ -179,7 +179,9 @@ async fn registrations() -> Result<()> {
     let scene = Scene::set().await?;
     let at = ObjectPath::try_from("/delegate")?;
     let new = "org.example.New";
-    for app in ["", ".hidden", "two words", "sl/ash", "new\nline", &"x".repeat(256)] {
+    for app in
+        ["", ".hidden", "two words", "sl/ash", "new\nline", "a..b", "a.", "-", &"x".repeat(256)]
+    {
         let registration = (app, at.clone(), Options::new());
         scene.manager("RegisterProvider", &registration, "InvalidArgument").await;
     }

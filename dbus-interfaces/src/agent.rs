@@ -81,7 +81,7 @@ impl AgentAnswer {
             authorization: fields.any_text("authorization")?.map(Authorization::from),
             app_id: text("app-id", limits::APP_ID_BYTES)?,
             source: fields.any_text("source")?.map(AppIdSource::from),
-            name: text("name", limits::DISPLAY_NAME_BYTES)?,
+            name: text("name", limits::DISPLAY_NAME_BYTES)?.map(limits::legible),
             contact_id: text("contact-id", limits::OPAQUE_ID_BYTES)?,
             enforced: fields.flag("enforced")?.unwrap_or_default(),
             muted: fields.paths("muted")?.unwrap_or_default(),

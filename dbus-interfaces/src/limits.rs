@@ -80,13 +80,35 @@ pub fn text_fits(text: &str, max_bytes: usize) -> bool {
     text.len() <= max_bytes && !text.chars().any(char::is_control)
 }
 
-/// Whether a text is an app id: letters, digits, `_ . -`, not beginning with a dot.
+/// A name for people without what reorders or hides text: embeddings, overrides and isolates of direction, and
+/// letters that cannot be seen. What a name in any script needs (joiners, marks of direction, emoji) stays. It is no
+/// reason to refuse a call: whoever calls chose the name.
+pub fn legible(mut name: String) -> String {
+    if !name.is_ascii() {
+        name.retain(|letter| !reorders_or_hides(letter));
+    }
+    name
+}
+
+/// Whether a letter reorders text or takes no room in it, without being needed by any script.
+pub fn reorders_or_hides(letter: char) -> bool {
+    matches!(letter,
+        '\u{ad}' | '\u{180e}' | '\u{200b}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
+        | '\u{fff9}'..='\u{fffb}' | '\u{e0001}')
+}
+
+/// What an app id is, for errors: it is the name of a desktop file and, as a rule, of a service on a bus.
+pub const APP_ID: &str = "letters, digits, `.`, `_` and `-`, at most 255 of them, where each part between dots begins \
+                          with a letter, a digit or `_`";
+
+/// Whether a text is an app id: see [`APP_ID`].
 pub fn is_app_id(text: &str) -> bool {
-    let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-');
-    !text.is_empty()
-        && text.len() <= APP_ID_BYTES
-        && !text.starts_with('.')
-        && text.bytes().all(allowed)
+    let begins = |b: &u8| b.is_ascii_alphanumeric() || *b == b'_';
+    let part = |part: &str| {
+        part.bytes().next().as_ref().is_some_and(begins)
+            && part.bytes().all(|b| begins(&b) || b == b'-')
+    };
+    text.len() <= APP_ID_BYTES && text.split('.').all(part)
 }
 
 /// Whether a text is the scheme of a URI (RFC 3986, in lower case): `tel`, `sip`, `x-example`.

@@ -41,9 +41,9 @@ impl TransactionOptions {
 /// An app id, where one is given.
 pub(crate) fn app_id(fields: Fields<'_>, key: &str) -> Result<Option<String>, Error> {
     match fields.text(key, limits::APP_ID_BYTES)? {
-        Some(app) if !limits::is_app_id(app) => Err(Error::invalid_argument(format!(
-            "`{key}` must be an app id: letters, digits, `.`, `_` and `-`, and no dot first"
-        ))),
+        Some(app) if !limits::is_app_id(app) => {
+            Err(Error::invalid_argument(format!("`{key}` must be an app id: {}", limits::APP_ID)))
+        }
         app => Ok(app.map(str::to_owned)),
     }
 }

@@ -71,7 +71,7 @@ impl Configuration {
         let text = |key: &str, max| fields.text(key, max).map(|text| text.map(str::to_owned));
         let word = |key: &str| fields.text(key, limits::SCHEME_BYTES);
         Ok(Configuration {
-            display_name: text("display-name", limits::DISPLAY_NAME_BYTES)?,
+            display_name: text("display-name", limits::DISPLAY_NAME_BYTES)?.map(limits::legible),
             icon: theme_name(fields, "icon")?,
             ringtone: Ringtone::read(fields)?,
             usage_description: text("usage-description", limits::USAGE_DESCRIPTION_BYTES)?,
@@ -160,7 +160,7 @@ impl CallUpdate {
         let text = |key: &str, max| fields.text(key, max).map(|text| text.map(str::to_owned));
         Ok(CallUpdate {
             remote_handle: text("remote-handle", limits::HANDLE_BYTES)?,
-            display_name: text("display-name", limits::DISPLAY_NAME_BYTES)?,
+            display_name: text("display-name", limits::DISPLAY_NAME_BYTES)?.map(limits::legible),
             has_video: fields.flag("has-video")?,
             can_hold: fields.flag("can-hold")?,
             can_group: fields.flag("can-group")?,

@@ -115,6 +115,7 @@ const POLICY: &str = "\
 Examples:
   callctl policy check /etc/callarbiter/callarbiter.toml
   callctl policy test night.scenario --config draft.toml
+  callctl policy test night.scenario --preferences ~/.config/callarbiter/preferences.toml
 
 A scenario is a text of small sentences, one a line, `#` begins a comment:
   zone Europe/Berlin
@@ -143,6 +144,9 @@ pub enum Policy {
         /// The configuration to try, instead of the installed one
         #[arg(long, value_name = "FILE")]
         config: Option<PathBuf>,
+        /// A user's preferences.toml, which counts behind it
+        #[arg(long, value_name = "FILE")]
+        preferences: Option<PathBuf>,
     },
 }
 

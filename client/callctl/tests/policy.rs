@@ -58,3 +58,38 @@ fn what_is_not_as_expected_fails_with_the_difference() {
         assert!(said.contains(part), "{part:?} in {said}");
     }
 }
+
+#[test]
+fn preferences_count_behind_the_configuration_and_within_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| {
+        let file = directory.path().join(name);
+        fs::write(&file, text).unwrap();
+        file.to_str().unwrap().to_owned()
+    };
+    let config = write(
+        "c.toml",
+        "[preferences]\nring-ms-max = 20000\n[[rule]]\nname = \"door\"\napps = [\"org.example.Door\"]\nring-ms = 9000\n",
+    );
+    let own = write(
+        "preferences.toml",
+        "ring_ms = 6000\n[[rule]]\nname = \"hush\"\nring = \"silence\"\n",
+    );
+    let scenario = write(
+        "s.scenario",
+        "at 09:00\norg.example.Phone reports 1\nexpect 1 ringing silenced rule by hush\n\
+         org.example.Door reports 2\nexpect 2 ringing by door\nat 09:00:06\nexpect 1 ended by preferences\n\
+         expect 2 ringing\nat 09:00:09\nexpect 2 ended\n",
+    );
+    let test = |own: &str| policy(&["test", &scenario, "--config", &config, "--preferences", own]);
+    let (status, said) = test(&own);
+    assert_eq!(status, Some(0), "{said}");
+
+    let wrong = write("preferences.toml", "ring-ms = \"long\"\n");
+    let (status, said) = test(&wrong);
+    assert_eq!(status, Some(1), "{said}");
+    assert!(said.contains("preferences.toml:1:11: ring-ms is \"long\""), "{said}");
+    let (status, said) = test(&write("preferences.toml", "ring-ms = 20001\n"));
+    assert_eq!(status, Some(1), "{said}");
+    assert!(said.contains("ring-ms is 20001, but may be 5000 to 20000"), "{said}");
+}

@@ -270,11 +270,7 @@ pub(crate) fn app_id(text: &Spanned<String>) -> Result<Arc<str>, Problem> {
     if limits::is_app_id(text.get_ref()) {
         return Ok(text.get_ref().as_str().into());
     }
-    let message = format!(
-        "{:?} is not an app id: letters, digits, _ . and -, at most {} of them, no dot at the start",
-        text.get_ref(),
-        limits::APP_ID_BYTES
-    );
+    let message = format!("{:?} is not an app id: {}", text.get_ref(), limits::APP_ID);
     Err(Problem::at(text.span(), message))
 }
 

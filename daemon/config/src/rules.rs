@@ -210,8 +210,7 @@ pub fn each<T>(
 }
 
 fn app(text: &str) -> Result<Pattern, &'static str> {
-    let rest = text.replace('*', "");
-    match rest.is_empty() && text.contains('*') || limits::is_app_id(rest.trim_matches('.')) {
+    match limits::is_app_id(&text.replace('*', "x")) {
         true => Ok(Pattern::of(text)),
         false => Err("an app id is wanted, or a part of one with *: \"org.example.*\""),
     }

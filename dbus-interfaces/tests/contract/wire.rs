@@ -457,8 +457,11 @@ fn bounds_count_bytes_and_refuse_control_characters() {
     assert!(limits::text_fits(&umlauts, limits::HANDLE_BYTES));
     assert!(!limits::text_fits(&format!("{umlauts}x"), limits::HANDLE_BYTES));
     assert!(!limits::text_fits("a\nb", 10) && !limits::text_fits("a\u{85}b", 10));
-    assert!(limits::is_app_id("org.example.Phone_2-x") && limits::is_app_id("firefox"));
-    for bad in ["", ".org", "a/b", "a b", "ä", &"a".repeat(256)] {
+    for good in ["org.example.Phone_2-x", "firefox", "_a", "0ad", "org.7zip.FileManager", "a-.b"] {
+        assert!(limits::is_app_id(good), "{good}");
+    }
+    let bad = ["", ".org", "org.", "a..b", "-", "a.-b", "--help", ".", "a/b", "a b", "ä"];
+    for bad in bad.into_iter().chain([&*"a".repeat(256)]) {
         assert!(!limits::is_app_id(bad), "{bad}");
     }
     assert!(limits::is_scheme("x-example") && !limits::is_scheme("1x") && !limits::is_scheme(""));
@@ -467,4 +470,25 @@ fn bounds_count_bytes_and_refuse_control_characters() {
     published.dedup();
     assert_eq!(published.len(), limits::PUBLISHED.len());
     assert!(Fields::trusted(&dict("k", text("v"))).text("k", 0).is_err());
+}
+
+#[test]
+fn a_name_reorders_and_hides_nothing_and_is_no_reason_to_refuse_a_call() {
+    let name = |name: &str| Dict::from([("display-name".to_owned(), text(name))]);
+    for (given, shown) in [
+        ("\u{202e}knaB ruoY\u{202c}", "knaB ruoY"),
+        ("\u{2066}Ada\u{2069}\u{200b} \u{feff}L\u{ad}ove\u{2028}lace", "Ada Lovelace"),
+        ("\u{202d}\u{2067}\u{2068}\u{206a}", ""),
+        // What scripts and emoji need.
+        ("\u{200f}علي\u{61c} می\u{200c}روم", "\u{200f}علي\u{61c} می\u{200c}روم"),
+        ("👩\u{200d}🔬 🏴\u{e0067}\u{e007f}", "👩\u{200d}🔬 🏴\u{e0067}\u{e007f}"),
+    ] {
+        let update = CallUpdate::from_dict(&name(given)).unwrap();
+        assert_eq!(update.display_name.as_deref(), Some(shown));
+        let configuration = Configuration::from_dict(&name(given)).unwrap();
+        assert_eq!(configuration.display_name.as_deref(), Some(shown));
+        let answer = Dict::from([("name".to_owned(), text(given))]);
+        assert_eq!(AgentAnswer::from_dict(&answer).unwrap().name.as_deref(), Some(shown));
+    }
+    assert!(CallUpdate::from_dict(&name("a\nb")).is_err());
 }

@@ -22,7 +22,9 @@ use crate::{
 pub fn run(what: Policy, output: &Output) -> Result<(), Failure> {
     match what {
         Policy::Check { files } => check(&files, output),
-        Policy::Test { scenario, config } => test(&scenario, config, output),
+        Policy::Test { scenario, config, preferences } => {
+            test(&scenario, config, preferences.as_deref(), output)
+        }
     }
 }
 
@@ -59,11 +61,16 @@ fn line(verdict: &Verdict) -> Line {
     }
 }
 
-fn test(file: &Path, config: Option<PathBuf>, output: &Output) -> Result<(), Failure> {
+fn test(
+    file: &Path,
+    config: Option<PathBuf>,
+    preferences: Option<&Path>,
+    output: &Output,
+) -> Result<(), Failure> {
     let sources = config.map_or_else(Sources::installed, Sources::only);
     let Config { settings, .. } =
         sources.in_local_time().load().map_err(|error| Failure::refused(error.to_string()))?;
-    let told = stage::Stage::play(file, settings)?;
+    let told = stage::Stage::play(file, settings, preferences)?;
     output.show(&told, || {
         told.iter().map(|line| Line::new().with(Style::Plain, line.clone())).collect()
     });

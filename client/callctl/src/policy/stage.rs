@@ -4,7 +4,7 @@
 
 use std::{collections::BTreeMap, path::Path};
 
-use callarbiter_config::zone;
+use callarbiter_config::{preferences, zone};
 use callarbiter_core::{
     Action, AppIdSource, Arbiter, Ask, AuthorizationPolicy, CallId, CallRef, Caller, Change,
     Configuration, Effect, EndReason, Input, Now, Object, Peer, Private, ProviderId, Registration,
@@ -43,7 +43,11 @@ struct Seen {
 
 impl Stage {
     /// Every line in its order; the first that is wrong, or that expects something else, fails.
-    pub fn play(file: &Path, mut settings: Settings) -> Result<Vec<String>, Failure> {
+    pub fn play(
+        file: &Path,
+        mut settings: Settings,
+        preferences: Option<&Path>,
+    ) -> Result<Vec<String>, Failure> {
         let text = std::fs::read_to_string(file)
             .map_err(|error| Failure::refused(format!("{}: {error}", file.display())))?;
         // Whoever tries a rule out has allowed its app.
@@ -58,6 +62,9 @@ impl Stage {
             told: Vec::new(),
         };
         stage.move_clock();
+        if let Some(preferences) = preferences {
+            stage.prefer(preferences)?;
+        }
         for (at, line) in text.lines().enumerate() {
             let place = |why| Failure::refused(format!("{}:{}: {why}", file.display(), at + 1));
             if let Some(sentence) = Sentence::read(line).map_err(place)? {
@@ -65,6 +72,20 @@ impl Stage {
             }
         }
         Ok(stage.told)
+    }
+
+    /// As the agent tells of the file, and the daemon takes it.
+    fn prefer(&mut self, file: &Path) -> Result<(), Failure> {
+        let (written, _) =
+            preferences::read(file).map_err(|error| Failure::refused(error.to_string()))?;
+        let (choices, rules) = written.to_wire();
+        let place = |why| Failure::refused(format!("{}: {why}", file.display()));
+        let taken = preferences::from_wire(&choices, &rules);
+        let (_, preferences) = taken.map_err(|error| place(error.message))?;
+        let caller = caller(1);
+        let roles = Input::TakeRoles { caller, roles: vec![Role::Preferences] };
+        let prefer = Input::SetPreferences { caller, preferences };
+        [roles, prefer].into_iter().try_for_each(|input| self.input(input).map(drop)).map_err(place)
     }
 
     fn perform(&mut self, sentence: Sentence) -> Result<(), String> {

@@ -7,6 +7,7 @@ use callarbiter::{
     Action, Call, CallRef, CallState, Direction, EndReason, NoticeKind, Snapshot, Verb,
     words::{DISTURBS, NO_ROOM, NameSource, Silenced},
 };
+use callarbiter_dbus::limits::reorders_or_hides;
 
 /// A notification, before a server's ways are known.
 #[derive(Clone, Debug, PartialEq)]
@@ -250,10 +251,8 @@ pub fn plain(text: &str, longest: usize) -> String {
 /// Controls, marks of direction, and letters of no width; but for those that join letters and emoji.
 fn invisible(letter: char) -> bool {
     letter.is_control()
-        || matches!(letter,
-            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}' | '\u{200e}' | '\u{200f}'
-            | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}'
-            | '\u{e0001}' | '\u{e0020}'..='\u{e007f}')
+        || reorders_or_hides(letter)
+        || matches!(letter, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{e0020}'..='\u{e007f}')
 }
 
 #[cfg(test)]

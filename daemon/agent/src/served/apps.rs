@@ -34,7 +34,7 @@ impl Apps {
 
     async fn decide(&self, app: &str, what: Subject, word: &str) -> Result<(), Refused> {
         if !limits::is_app_id(app) {
-            let why = "that is no app id; one is like org.example.Phone";
+            let why = format!("that is no app id; org.example.Phone is one: {}", limits::APP_ID);
             return Err(Error::invalid_argument(why).into());
         }
         let allowed = match Authorization::from(word) {

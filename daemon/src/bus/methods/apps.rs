@@ -94,6 +94,12 @@ impl Router {
             )));
         }
         let words = given.iter().map(known).collect::<Result<Vec<AppWord>, _>>()?;
+        let mut apps = BTreeSet::new();
+        if let Some(twice) = words.iter().find(|word| !apps.insert(&word.app_id)) {
+            let app = &twice.app_id;
+            let why = format!("{app} is there twice; everything about an app is one entry");
+            return Err(Error::invalid_argument(why));
+        }
         let domain = self.arbiter.domain(caller.uid);
         let forgotten = domain.into_iter().flat_map(|domain| domain.apps_decided());
         let forgotten = forgotten.map(|app| (app.to_string(), None));

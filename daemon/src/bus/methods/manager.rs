@@ -371,10 +371,7 @@ fn app_id(
 }
 
 pub(super) fn no_app_id() -> Error {
-    Error::invalid_argument(format!(
-        "an app id has letters, digits, `.`, `_` and `-`, at most {} of them, and no dot first",
-        limits::APP_ID_BYTES
-    ))
+    Error::invalid_argument(format!("an app id has {}", limits::APP_ID))
 }
 
 fn known_role(role: &str) -> Result<Role, Error> {

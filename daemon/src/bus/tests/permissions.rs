@@ -267,3 +267,37 @@ fn a_recording_ends_with_the_permission() {
     assert!(matches!(last, callarbiter_core::Line::End { reason } if reason == "denied"));
     assert!(bus.router.tapes.is_empty());
 }
+
+#[test]
+fn everything_about_an_app_is_one_entry() {
+    const AGENT: &str = ":1.11";
+    let mut bus = Bus::new();
+    let access = bus.router.permits.access.clone();
+    let mut settings = bus.router.arbiter.settings().clone();
+    settings.policy.authorization = AuthorizationPolicy::Ask;
+    bus.router.configure(bus.now, settings, access, &mut Vec::new());
+    let agent = zbus::ObjectPath::from_static_str("/agent").unwrap();
+    let registration = (agent, vec!["consent"], no_options());
+    bus.call(AGENT, names::ROOT_PATH, names::MANAGER, "RegisterAgent", &registration);
+    let mut said = |apps: &[&str]| {
+        let word = |app: &&str| {
+            let calls = Variant::from("denied");
+            HashMap::from([("app-id", Variant::from(app.to_string())), ("authorization", calls)])
+        };
+        let words: Vec<_> = apps.iter().map(word).collect();
+        let body = (words, no_options());
+        let reply = bus.call(AGENT, names::ROOT_PATH, names::MANAGER, "SetApps", &body);
+        let why = error_of(&reply).map(|_| reply.body().deserialize::<String>().unwrap());
+        let uid = callarbiter_core::Uid(Bus::uid(AGENT));
+        let domain = bus.router.arbiter.domain(uid).unwrap();
+        let known: Vec<String> = domain.apps_decided().map(|app| app.to_string()).collect();
+        (known, why.unwrap_or_default())
+    };
+    let both = ["org.example.A", "org.example.B"];
+    assert_eq!(said(&both).0, both);
+    let (known, why) = said(&["org.example.C", "org.example.D", "org.example.C"]);
+    assert_eq!(known, both, "all of it or nothing");
+    assert!(why.starts_with("org.example.C is there twice"), "{why}");
+    let (known, why) = said(&["org.example.."]);
+    assert!(known == both && why.contains("each part between dots"), "{why}");
+}
