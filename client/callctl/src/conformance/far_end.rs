@@ -91,7 +91,7 @@ impl Trial<'_> {
         let since = self.relay.said.mark();
         let ender = App::shell(&command, &self.relay.address, &self.app)?;
         let reported = self
-            .word(since, |word| word.from_app && word.name == "ReportEnded" && word.text(0) == call)
+            .word(since, |word| word.is_end_of(call))
             .await
             .map_err(|why| format!("ReportEnded was not said {why}"));
         ender.stop().await;

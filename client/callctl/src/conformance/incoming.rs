@@ -24,6 +24,9 @@ impl Trial<'_> {
             if self.report.may_try(&rules::CALLER_GONE) {
                 self.caller_gone(&command).await?;
             }
+            if self.report.may_try(&rules::LATE_ANSWER) {
+                self.late_answer(&command).await?;
+            }
             if self.report.may_try(&rules::DROPS) {
                 self.refused(&command).await?;
             }

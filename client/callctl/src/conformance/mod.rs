@@ -8,6 +8,7 @@ mod app;
 mod ends;
 mod far_end;
 mod incoming;
+mod late;
 mod live;
 mod options;
 mod outgoing;

@@ -27,6 +27,15 @@ impl Trial<'_> {
         if self.report.may_try(&rules::CANCELS) {
             self.cancels().await;
         }
+        if self.report.may_try(&rules::STARTS_VIDEO) {
+            self.starts_video().await;
+        }
+        if self.report.may_try(&rules::FAILS_START) {
+            self.fails_start().await;
+        }
+        if self.report.may_try(&rules::LATE_START) {
+            self.late_start().await;
+        }
     }
 
     /// Whether the far end was quicker does not matter: the word of the user is the last.
@@ -36,20 +45,37 @@ impl Trial<'_> {
     }
 
     async fn begun_and_ended(&mut self) -> Result<(), String> {
-        let call = self.start_with(false).await?;
+        let handle = self.options.handle.clone();
+        let call = self.start_to(&handle, false, false).await?;
         self.until("the call", |board| board.call_with_id(&call).map(drop)).await?;
         self.ended(&call).await
     }
 
-    /// A call that the app places, as soon as the network has taken it.
-    pub async fn start(&mut self) -> Result<String, String> {
-        self.start_with(true).await
+    async fn starts_video(&mut self) {
+        if self.configured("supports-video") != Some(true) {
+            return self.report.skip(&rules::STARTS_VIDEO, "the app says that it has no video");
+        }
+        let handle = self.options.handle.clone();
+        let started = self.start_to(&handle, true, true).await;
+        if let Some(call) = self.found(&rules::STARTS_VIDEO, started) {
+            self.end(&call).await;
+        }
     }
 
-    async fn start_with(&mut self, wait: bool) -> Result<String, String> {
-        let provider = self.app_id.clone();
-        let options = StartOptions { provider, wait, ..StartOptions::default() };
+    /// A call that the app places, as soon as the network has taken it.
+    pub async fn start(&mut self) -> Result<String, String> {
         let handle = self.options.handle.clone();
-        self.session.start(&handle, options).await.map_err(|error| error.to_string())
+        self.start_to(&handle, true, false).await
+    }
+
+    pub async fn start_to(
+        &mut self,
+        handle: &str,
+        wait: bool,
+        has_video: bool,
+    ) -> Result<String, String> {
+        let provider = self.app_id.clone();
+        let options = StartOptions { provider, wait, has_video, ..StartOptions::default() };
+        self.session.start(handle, options).await.map_err(|error| error.to_string())
     }
 }

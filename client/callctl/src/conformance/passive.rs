@@ -16,8 +16,9 @@ impl Trial<'_> {
     pub fn passive(&mut self) {
         let words = self.relay.said.all();
         self.repeats(&words);
-        let refused: Vec<&str> = self.refused.iter().map(|(call, _)| call.as_str()).collect();
-        let seen = in_order(&words, &refused);
+        let refused = self.refused.iter().map(|(call, _)| call).chain(&self.late);
+        let decided: Vec<&str> = refused.map(String::as_str).collect();
+        let seen = in_order(&words, &decided);
         self.judge(&rules::IN_ORDER, seen);
         self.judge(&rules::SILENT, silent(&words));
         match words.iter().any(|word| word.from_app && word.name == "Progress") {
@@ -110,8 +111,8 @@ impl Trial<'_> {
     }
 }
 
-/// No report was refused as one that makes no sense.
-fn in_order(words: &[Word], refused: &[&str]) -> Result<(), String> {
+/// No report was refused as one that makes no sense; of calls that the arbiter has `decided`, the app could not know.
+fn in_order(words: &[Word], decided: &[&str]) -> Result<(), String> {
     let over = over(words);
     for (index, error) in words.iter().enumerate().filter(|(_, word)| word.answers != 0) {
         let reported = words.iter().enumerate().take(index).rev().find(|(_, word)| {
@@ -119,7 +120,7 @@ fn in_order(words: &[Word], refused: &[&str]) -> Result<(), String> {
         });
         let Some((at, word)) = reported.filter(|(_, word)| word.is_report()) else { continue };
         let ended = over.iter().any(|(call, since)| call == word.text(0) && *since < at);
-        if !ended && !refused.contains(&word.text(0)) && INVALID.contains(&error.name.as_str()) {
+        if !ended && !decided.contains(&word.text(0)) && INVALID.contains(&error.name.as_str()) {
             let what = format!("{} {}", word.name, word.text(1));
             return Err(format!(
                 "{} was refused with {}: {}",
@@ -155,13 +156,8 @@ fn over(words: &[Word]) -> Vec<(String, usize)> {
     for (index, word) in words.iter().enumerate() {
         let call = match word.name.as_str() {
             "ReportEnded" if word.from_app => Some(word.text(0).to_owned()),
-            "Fulfil" if word.from_app => words
-                .iter()
-                .take(index)
-                .find(|ask| {
-                    !ask.from_app && ask.name == "PerformEnd" && ask.text(0) == word.text(0)
-                })
-                .map(|ask| ask.text(1).to_owned()),
+            "Fulfil" if word.from_app => asked(words, index, "PerformEnd"),
+            "Fail" if word.from_app => asked(words, index, "PerformStart"),
             _ => None,
         };
         if let Some(call) = call
@@ -171,6 +167,13 @@ fn over(words: &[Word]) -> Vec<(String, usize)> {
         }
     }
     over
+}
+
+/// The call of the request of this name that the word there answers.
+fn asked(words: &[Word], answer: usize, member: &str) -> Option<String> {
+    let request = words.get(answer)?.text(0);
+    let asks = |word: &&Word| !word.from_app && word.name == member && word.text(0) == request;
+    words.iter().take(answer).find(asks).map(|ask| ask.text(1).to_owned())
 }
 
 /// No wish for more time was refused.

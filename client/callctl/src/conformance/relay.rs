@@ -49,6 +49,16 @@ struct Shared {
     app: Mutex<Option<(usize, Connection)>>,
     refusal: Mutex<Option<&'static str>>,
     withheld: Mutex<Option<String>>,
+    slow: Mutex<Slow>,
+}
+
+/// A line of the app that is slow.
+#[derive(Default)]
+struct Slow {
+    /// From the answer to this request on.
+    from: Option<&'static str>,
+    /// What is under way since then.
+    under_way: Option<Vec<(Connection, Message)>>,
 }
 
 /// What becomes of a message of the app.
@@ -76,6 +86,7 @@ impl Relay {
             app: Mutex::default(),
             refusal: Mutex::default(),
             withheld: Mutex::default(),
+            slow: Mutex::default(),
         });
         let mut tasks = JoinSet::new();
         tasks.spawn(accept(listener, shared.clone()));
@@ -164,6 +175,33 @@ impl Relay {
         *locked(&self.shared.withheld) = member.map(str::to_owned);
     }
 
+    /// The answer to the next request of this name, and whatever the app says after it, waits for [`Self::arrive`].
+    pub fn slow_down(&self, from: &'static str) {
+        locked(&self.shared.slow).from = Some(from);
+    }
+
+    /// What the app has said meanwhile arrives; what it says from now on is as quick as ever.
+    pub async fn arrive(&self) -> Result<(), String> {
+        loop {
+            let under_way = {
+                let mut slow = locked(&self.shared.slow);
+                slow.from = None;
+                // As long as something is, the next word waits behind it.
+                let under_way = slow.under_way.as_mut().map(std::mem::take).unwrap_or_default();
+                if under_way.is_empty() {
+                    slow.under_way = None;
+                    return Ok(());
+                }
+                under_way
+            };
+            for (bus, message) in under_way {
+                bus.send(&message)
+                    .await
+                    .map_err(|error| format!("the app's line broke: {error}"))?;
+            }
+        }
+    }
+
     fn app(&self) -> Result<Connection, String> {
         let app = locked(&self.shared.app).clone();
         app.map(|(_, app)| app).ok_or_else(|| "the app is not on the bus".to_owned())
@@ -207,6 +245,27 @@ impl Shared {
         let withheld = locked(&self.withheld).clone();
         let asked = |word: &Word| !word.from_app && word.text(0) == request;
         withheld.is_some_and(|name| self.said.last(asked).is_some_and(|word| word.name == name))
+    }
+
+    /// Whether it is under way, for now.
+    fn is_slow(&self, line: usize, bus: &Connection, message: &Message) -> bool {
+        let word = Word::read(true, line, message);
+        let mut slow = locked(&self.slow);
+        let late = slow.from;
+        let answers = word.as_ref().filter(|_| slow.under_way.is_none()).is_some_and(|word| {
+            let asks =
+                |ask: &Word| Some(ask.name.as_str()) == late && word.is_answer_to(ask.text(0));
+            self.said.last(|ask| !ask.from_app && asks(ask)).is_some()
+        });
+        if answers {
+            slow.under_way = Some(Vec::new());
+        }
+        let Some(under_way) = &mut slow.under_way else { return false };
+        under_way.push((bus.clone(), message.clone()));
+        if let Some(word) = word {
+            self.said.add(word);
+        }
+        true
     }
 
     fn gone(&self, line: usize) {
@@ -254,6 +313,9 @@ async fn carry(stream: UnixStream, line: usize, shared: &Shared) -> zbus::Result
     let up = async {
         while let Some(message) = from_app.next().await {
             let message = message?;
+            if shared.is_slow(line, &bus, &message) {
+                continue;
+            }
             match shared.heard_app(line, &message)? {
                 Fate::Passed => bus.send(&message).await?,
                 Fate::Answered(reply) => app.send(&reply).await?,

@@ -113,18 +113,23 @@ impl Trial<'_> {
     async fn resets(&mut self, call: &str) -> Result<(), String> {
         let since = self.relay.said.mark();
         self.relay.tell("Reset", &()).await?;
+        self.forgets(call).await?;
+        match self.relay.said.find(since, |word| word.is_report_of(call)) {
+            Some(word) => Err(format!("it said {} about the call afterwards", word.name)),
+            None => Ok(()),
+        }
+    }
+
+    /// Hanging up takes its time.
+    pub async fn forgets(&mut self, call: &str) -> Result<(), String> {
         let deadline = Instant::now() + PATIENCE;
-        // Hanging up takes its time.
         while self.still_lists(call).await? {
             if Instant::now() > deadline {
                 return Err("5 s later it still listed the call in Reconcile".to_owned());
             }
             sleep(AGAIN_AFTER).await;
         }
-        match self.relay.said.find(since, |word| word.is_report_of(call)) {
-            Some(word) => Err(format!("it said {} about the call afterwards", word.name)),
-            None => Ok(()),
-        }
+        Ok(())
     }
 
     /// Asked about a call that nobody ever reported.

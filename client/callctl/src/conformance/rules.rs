@@ -123,6 +123,18 @@ ENDS_ENDED "ends-ended" "ProviderDelegate.PerformEnd" needs ["ends"]
 CANCELS "cancels" "ProviderDelegate.PerformEnd" needs ["starts", "ends"]
     "A call that was only just begun is cancelled within 5 s: an end overtakes what is under way."
     change "stop placing the call, Fulfil the end, and drop what the network still says about the call"
+STARTS_VIDEO "starts-video" "ProviderDelegate.PerformStart" needs ["starts", "turns-video", "cancels"]
+    "A start with video is fulfilled like one without, where the app says supports-video."
+    change "look for has-video among the options of PerformStart and place the call with the camera on; \
+            where the app has no video, leave supports-video out of its configuration"
+FAILS_START "fails-start" "ProviderDelegate.PerformStart" needs ["starts", "ends"]
+    "A call that cannot be placed is over: its start fails, or its end is reported."
+    change "Fail the request with ActionFailed and the network's words, or ReportEnded with failed, busy or \
+            unanswered where it was fulfilled already, and forget the call"
+LATE_START "late-start" "ProviderDelegate.PerformStart" needs ["starts", "cancels"]
+    "A start whose answer came too late is undone: the app is asked to end the call, and ends it."
+    change "expect Fulfil to be refused: go on, carry out the PerformEnd that comes after ActionTimedOut, \
+            and forget the call, or it goes on with nobody seeing it"
 REPORTS "reports-incoming" "Provider.ReportIncomingCall" needs ["registers"]
     "An incoming call is reported before the app rings."
     change "report the call as soon as the network announces it"
@@ -149,6 +161,10 @@ CALLER_GONE "reports-caller-gone" "Provider.ReportEnded" needs ["reports-incomin
 DECLINES "declines" "ProviderDelegate.PerformEnd" needs ["reports-incoming", "ends"]
     "A ringing call is declined within 5 s."
     change "PerformEnd comes for ringing calls, too: decline in the network, then Fulfil the request"
+LATE_ANSWER "late-answer" "ProviderDelegate.PerformAnswer" needs ["answers", "declines", "reports-once", "new-uuid"]
+    "An answer that came too late is undone: the app is asked to end the call, and ends it."
+    change "expect Fulfil to be refused: go on, carry out the PerformEnd that comes after ActionTimedOut, \
+            and forget the call, or the caller hears a room whose user sees no call"
 NEW_UUID "new-uuid" "Provider.ReportIncomingCall" needs ["reports-incoming"]
     "Each call has a new UUID."
     change "make a random UUID for each call; one that was used is refused with AlreadyEnded"
@@ -213,7 +229,7 @@ pub const LIVE: [&Rule; 13] = [
 /// What only two calls at once can show.
 pub const PAIR: [&Rule; 6] = [&WHOLE, &TWO_CALLS, &SWAPS, &JOINS, &HOLDS_GROUP, &LEAVES];
 /// What only an incoming call can show.
-pub const INCOMING: [&Rule; 10] = [
+pub const INCOMING: [&Rule; 11] = [
     &REPORTS,
     &NAMES_CALLER,
     &REPORTS_ONCE,
@@ -222,6 +238,7 @@ pub const INCOMING: [&Rule; 10] = [
     &END_REASON,
     &CALLER_GONE,
     &DECLINES,
+    &LATE_ANSWER,
     &NEW_UUID,
     &DROPS,
 ];

@@ -68,6 +68,11 @@ impl Word {
         self.from_app && matches!(self.name.as_str(), "Fulfil" | "Fail") && self.text(0) == request
     }
 
+    /// Whether the app reports that this call is over.
+    pub fn is_end_of(&self, call: &str) -> bool {
+        self.from_app && self.name == "ReportEnded" && self.text(0) == call
+    }
+
     /// Whether it says something about this call by itself, its end excepted.
     pub fn is_report_of(&self, call: &str) -> bool {
         self.is_report() && self.text(0) == call

@@ -46,6 +46,8 @@ pub struct Trial<'a> {
     pub rings: Vec<usize>,
     /// The calls that were refused, and since when.
     pub refused: Vec<(String, usize)>,
+    /// The calls of which the app's word came too late.
+    pub late: Vec<String>,
 }
 
 pub struct Repeated {
@@ -85,6 +87,7 @@ impl<'a> Trial<'a> {
             lived: false,
             rings: Vec::new(),
             refused: Vec::new(),
+            late: Vec::new(),
         }
     }
 
