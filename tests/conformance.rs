@@ -19,8 +19,11 @@ const MODEMS: &str = "performs-whole";
 /// They answer at once.
 const QUICK: &str = "asks-for-time";
 /// What is not tried of an app with neither video nor conferences.
-const PLAIN: [&str; 6] = ["turns-video", MODEMS, "joins", "holds-group", "leaves", QUICK];
-const BY_SIGNAL: [&str; 8] = [
+const PLAIN: [&str; 7] =
+    ["turns-video", MODEMS, "joins", "holds-group", "leaves", "starts-video", QUICK];
+const PLAYED: [&str; 10] = [
+    "--unreachable",
+    "sip:nobody@example.org",
     "--incoming",
     "kill -USR1 $APP_PID",
     "--remote-end",
@@ -35,7 +38,7 @@ const BY_SIGNAL: [&str; 8] = [
 async fn the_rust_example_keeps_every_rule() -> Result<()> {
     let program = built("examples/speakerbox", "-p callarbiter --example speakerbox")?;
     let arguments = [OsStr::new("--"), program.as_os_str(), OsStr::new("{bus}")];
-    let arguments = BY_SIGNAL.map(OsStr::new).into_iter().chain(arguments);
+    let arguments = PLAYED.map(OsStr::new).into_iter().chain(arguments);
     keeps_every_rule_but([MODEMS, QUICK], arguments).await
 }
 
@@ -58,7 +61,7 @@ async fn the_c_example_keeps_every_rule() -> Result<()> {
     ensure!(made.status.success(), "make: {}", String::from_utf8_lossy(&made.stderr));
     let program = directory.path().join("provider");
     let app = [OsStr::new("--"), program.as_os_str(), OsStr::new("--bus"), OsStr::new("{bus}")];
-    let arguments = BY_SIGNAL.map(OsStr::new).into_iter().chain(app);
+    let arguments = PLAYED.map(OsStr::new).into_iter().chain(app);
     keeps_every_rule_but(PLAIN, arguments).await
 }
 
@@ -69,11 +72,13 @@ async fn a_real_sip_telephone_keeps_every_rule() -> Result<()> {
     let call = by_control(&far, &format!("dial {}", phone.uri()));
     let [hang_up, hold, resume] =
         ["hangup", "hold", "resume"].map(|command| by_control(&far, command));
+    let nobody = far.uri().replace("yann", "nobody");
     let microphone = phone.microphone();
     let program = built("examples/baresip", "-p callarbiter --example baresip")?;
     let program = program.to_str().context("a path that is text")?;
     let arguments = [
         ["--handle", far.uri()],
+        ["--unreachable", &nobody],
         ["--incoming", &call],
         ["--remote-end", &hang_up],
         ["--remote-hold", &hold],
@@ -94,7 +99,7 @@ async fn python_keeps_every_rule_but(
     let program = source("client/examples/python/provider.py");
     let app = [OsStr::new("--"), OsStr::new("/usr/bin/python3"), program.as_os_str()];
     let more = ["--bus", "{bus}"].iter().chain(more).map(OsStr::new);
-    let arguments = BY_SIGNAL.map(OsStr::new).into_iter().chain(app).chain(more);
+    let arguments = PLAYED.map(OsStr::new).into_iter().chain(app).chain(more);
     keeps_every_rule_but(untried, arguments).await
 }
 

@@ -1,11 +1,11 @@
 //! Speakerbox: a whole calling app, with a far end that is played. `speakerbox [BUS [CALLER]]` takes
 //! outgoing calls, and rings with one from CALLER. Signal USR1 makes the far end call, USR2 makes it hang up, HUP
-//! makes it hold the call or take that back.
+//! makes it hold the call or take that back. Nobody is at sip:nobody@….
 
 use std::{collections::BTreeSet, time::Duration};
 
 use callarbiter::{
-    CallState, CallUpdate, Connection, Delegate, EndReason, Performed, Provider, Request, Uuid,
+    ActionError, CallState, CallUpdate, Connection, Delegate, EndReason, Performed, Provider, Request, Uuid,
 };
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -13,6 +13,9 @@ struct Speakerbox;
 
 impl Delegate for Speakerbox {
     async fn perform_start(&self, request: &Request, call: Uuid, handle: &str) -> Performed {
+        if handle.starts_with("sip:nobody@") {
+            return Err(ActionError::failed("nobody is known by that name"));
+        }
         println!("{call} calling {handle}");
         let provider = request.provider().clone();
         tokio::spawn(async move {

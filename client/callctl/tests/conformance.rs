@@ -36,7 +36,7 @@ fn verdicts(fault: &str, incoming: bool) -> (Vec<String>, Vec<String>, Option<i3
     let examples = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/python");
     let mut command = Command::new(callctl);
     command.env("PYTHONPATH", examples).env("PYTHONDONTWRITEBYTECODE", "1");
-    command.args(["--json", "conformance"]);
+    command.args(["--json", "conformance", "--unreachable", "sip:nobody@example.org"]);
     if incoming {
         for (option, signal) in [
             ("--incoming", "USR1"),
@@ -183,6 +183,20 @@ for said in ['PerformSetMuted', 'AudioActivated']:
     replace(said, lambda old, s, *a: (setattr(s, 'begun', None), old(*a)))
 refuses('PerformEnd', lambda s, r, c, o: s.begun == c)",
         ),
+        ("starts-video", "refuses('PerformStart', lambda s, r, c, handle, o: 'has-video' in o)"),
+        ("fails-start", "p.NOBODY = 'sip:nowhere@'"),
+        (
+            "late-start",
+            "D.late = None
+replace('ActionTimedOut', lambda old, s, r, c, action: setattr(s, 'late', action == 'Start' and c))
+refuses('PerformEnd', lambda s, r, c, o: c == s.late)",
+        ),
+        (
+            "late-start",
+            "D.late = None
+replace('ActionTimedOut', lambda old, s, r, c, action: setattr(s, 'late', action == 'Start' and c))
+replace('PerformEnd', lambda old, s, r, c, o: s.fulfil(r, 'end') if c == s.late else old(r, c, o))",
+        ),
         ("reports-remote-end", "p.remote_end = lambda delegate: None"),
         (
             "reports-caller-gone",
@@ -233,6 +247,12 @@ fn faults_with_incoming_calls() {
             "r = p.report_incoming; p.report_incoming = lambda *a: [r(*a), r(*a)].clear()",
         ),
         ("answers", "refuses('PerformAnswer')"),
+        (
+            "late-answer",
+            "D.late = None
+replace('ActionTimedOut', lambda old, s, r, c, action: setattr(s, 'late', action == 'Answer' and c))
+replace('PerformEnd', lambda old, s, r, c, o: None if c == s.late else old(r, c, o))",
+        ),
         ("new-uuid", "u = p.uuid.uuid4(); p.uuid.uuid4 = lambda: u"),
         (
             "drops-refused",

@@ -91,10 +91,15 @@ static gboolean fulfil(GDBusMethodInvocation *asked, const char *request, const 
 }
 
 static gboolean perform_start(CallsProviderDelegate *self G_GNUC_UNUSED, GDBusMethodInvocation *asked,
-			      const char *request, const char *call, const char *handle G_GNUC_UNUSED)
+			      const char *request, const char *call, const char *handle)
 {
 	if (!from_arbiter(asked))
 		return TRUE;
+	if (g_str_has_prefix(handle, "sip:nobody@")) {
+		calls_provider_call_fail(provider, request, NAME ".Error.ActionFailed",
+					 "nobody is known by that name", NULL, NULL, NULL);
+		return TRUE;
+	}
 	fulfil_with(request, g_variant_new("a{sv}", NULL));
 	if (is_new(request, "start")) { /* dial here; and then report how it goes on */
 		set_state(call, "outgoing", "active");

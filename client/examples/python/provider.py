@@ -1,7 +1,8 @@
 #!/usr/bin/python3
 """A provider of calls in Python, to read from top to bottom: it registers, reports an incoming call, does what the
 arbiter asks (here: says so and agrees) and prints when its audio may run. It has no network and no sound of its own: signal
-USR1 plays a far end that calls, USR2 one that hangs up, HUP one that holds the call or takes that back.
+USR1 plays a far end that calls, USR2 one that hangs up, HUP one that holds the call or takes that back. Its network
+does not know sip:nobody@….
 
     provider.py --app-id org.example.Phone --bus session --incoming sip:rabbit@example.org
 
@@ -24,6 +25,7 @@ from dasbus.typing import get_variant
 from gi.repository import GLib
 
 NAME, ROOT, DELEGATE = "org.callarbiter.Calls1", "/org/callarbiter/Calls1", "/org/example/Provider"
+NOBODY = "sip:nobody@"
 SOURCES = pathlib.Path(__file__).resolve().parents[3] / "dbus-interfaces" / "xml"
 
 
@@ -90,7 +92,9 @@ class Delegate:
 
     @asked
     def PerformStart(self, request, call, handle, options):
-        if self.fulfil(request, "start"):
+        if handle.startswith(NOBODY):
+            self.tell("Fail", request, f"{NAME}.Error.ActionFailed", "nobody is known by that name")
+        elif self.fulfil(request, "start"):
             self.place(call)
 
     @asked

@@ -47,7 +47,7 @@ impl Trial<'_> {
     async fn begun_and_ended(&mut self) -> Result<(), String> {
         let handle = self.options.handle.clone();
         let call = self.start_to(&handle, false, false).await?;
-        self.until("the call", |board| board.call_with_id(&call).map(drop)).await?;
+        self.shows(&call).await?;
         self.ended(&call).await
     }
 
@@ -57,9 +57,15 @@ impl Trial<'_> {
         }
         let handle = self.options.handle.clone();
         let started = self.start_to(&handle, true, true).await;
-        if let Some(call) = self.found(&rules::STARTS_VIDEO, started) {
+        if let Some(call) = self.found(&rules::STARTS_VIDEO, started)
+            && self.shows(&call).await.is_ok()
+        {
             self.end(&call).await;
         }
+    }
+
+    async fn shows(&mut self, call: &str) -> Result<(), String> {
+        self.until("the call", |board| board.call_with_id(call).map(drop)).await
     }
 
     /// A call that the app places, as soon as the network has taken it.
