@@ -37,7 +37,8 @@ pub struct Conformance {
 pub const EXPLAINED: &str = "\
 The app is started on a private bus with an arbiter of its own, and everything that it says passes
 through callctl: it is asked for everything that the contract knows, hears requests twice, answers
-too late, has its calls refused, meets an arbiter that was restarted and one that lost its state, and is asked to end.
+too late, has its calls refused, meets an arbiter that was restarted and one that lost its state,
+and is asked to end.
 Each rule of the contract (--list) has then passed, failed (with what was seen, what the contract
 says, and what to change), or was not tried (with what would let it be tried). Whether something was
 really done in the network, or heard, is not seen: only what the app says.
