@@ -5,7 +5,8 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use callarbiter::{
-    ActionError, CallState, CallUpdate, Connection, Delegate, EndReason, Performed, Provider, Request, Uuid,
+    ActionError, CallState, CallUpdate, Connection, Delegate, EndReason, Performed, Provider,
+    Request, Uuid,
 };
 use tokio::signal::unix::{SignalKind, signal};
 
