@@ -104,6 +104,28 @@ impl Line {
         }
     }
 
+    /// The line in as many as it takes, broken at blanks; those after the first are set in.
+    pub fn folded(&self, columns: usize, indent: usize) -> Vec<Line> {
+        let (mut folded, mut line) = (Vec::new(), Line::new());
+        let mut breaks = false;
+        for (style, text) in &self.pieces {
+            for word in text.split_inclusive(' ') {
+                if breaks && line.width() + width(word.trim_end_matches(' ')) >= columns {
+                    if let Some((_, last)) = line.pieces.last_mut() {
+                        last.truncate(last.trim_end_matches(' ').len());
+                    }
+                    folded.push(std::mem::take(&mut line));
+                    line.pad_to(indent);
+                }
+                // Never before the first word of a line, which nothing makes shorter.
+                breaks = word.ends_with(' ') && line.width() + width(word) > indent;
+                line.pieces.push((*style, word.to_owned()));
+            }
+        }
+        folded.push(line);
+        folded
+    }
+
     /// The line as text, clipped to `columns` with an ellipsis; trailing blanks are dropped.
     pub fn render(&self, paint: Paint, columns: usize) -> String {
         let mut left = if self.width() > columns { columns.saturating_sub(1) } else { columns };
@@ -248,6 +270,17 @@ mod tests {
         assert_eq!(line.render(OFF, 1), "…");
         assert_eq!(line.render(OFF, 0), "");
         assert_eq!(line.render(Paint { on: true }, 6), "one \x1b[31;1mt\x1b[0m…");
+    }
+
+    #[test]
+    fn what_is_too_long_goes_on_below_at_a_blank() {
+        let line = Line::new().with(Style::Plain, "muted, ").with(Style::Bad, "held by the user");
+        let folded = |columns| -> Vec<String> {
+            line.folded(columns, 2).iter().map(|line| line.render(OFF, columns)).collect()
+        };
+        assert_eq!(folded(80), ["muted, held by the user"]);
+        assert_eq!(folded(15), ["muted, held by", "  the user"]);
+        assert_eq!(folded(4), ["mut…", "  h…", "  by", "  t…", "  u…"]);
     }
 
     #[test]

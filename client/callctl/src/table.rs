@@ -16,12 +16,30 @@ pub enum Selection<'a> {
     On(Option<&'a str>),
 }
 
+/// What stands below a call instead of beside it, where there is too little room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Below {
+    Nothing,
+    Notes,
+    /// Whom it is with, too.
+    Most,
+}
+
 /// The calls as a table, or a sentence that there are none.
 pub fn calls(board: &Board, now: u64, selection: Selection<'_>) -> Vec<Line> {
+    narrowed(board, now, selection, Below::Nothing)
+}
+
+/// The same without what is to stand [`below`].
+pub fn narrowed(board: &Board, now: u64, selection: Selection<'_>, to: Below) -> Vec<Line> {
     if board.calls.is_empty() {
         return vec![Line::new().with(Style::Faint, "No calls.")];
     }
-    let mut table = Table::new(&["", "CALL", "APP", "WITH", "STATE", "FOR", "NOTES"]);
+    let mut table = Table::new(match to {
+        Below::Nothing => &["", "CALL", "APP", "WITH", "STATE", "FOR", "NOTES"],
+        Below::Notes => &["", "CALL", "APP", "WITH", "STATE", "FOR"],
+        Below::Most => &["", "CALL", "APP", "STATE", "FOR"],
+    });
     for call in &board.calls {
         let style = state_style(call);
         let marker = match selection {
@@ -29,17 +47,30 @@ pub fn calls(board: &Board, now: u64, selection: Selection<'_>) -> Vec<Line> {
             Selection::On(Some(path)) if path == call.path => "›",
             Selection::On(_) => " ",
         };
-        table.row(vec![
+        let mut row = vec![
             Line::new().with(Style::Emphasis, marker),
             Line::new().with(Style::Plain, board.handle_for_typing(call)),
             Line::new().with(Style::Plain, board.app_name(call)),
-            Line::new().with(Style::Plain, with_whom(call)),
             Line::new().with(style, &call.state),
             Line::new().with(Style::Plain, duration(now, call.since())),
-            notes(board, call, now),
-        ]);
+        ];
+        if to != Below::Most {
+            row.insert(3, Line::new().with(Style::Plain, with_whom(call)));
+        }
+        if to == Below::Nothing {
+            row.push(notes(board, call, now));
+        }
+        table.row(row);
     }
     table.lines()
+}
+
+/// What stands below a call: lines of any width.
+pub fn below(board: &Board, call: &CallView, now: u64, to: Below) -> Vec<Line> {
+    let with = Some(Line::new().with(Style::Plain, with_whom(call)));
+    let with = with.filter(|_| to == Below::Most);
+    let notes = Some(notes(board, call, now)).filter(|_| to != Below::Nothing);
+    with.into_iter().chain(notes).filter(|line| line.width() > 0).collect()
 }
 
 /// One sentence on who has the audio.

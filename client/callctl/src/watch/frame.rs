@@ -6,9 +6,12 @@ use std::collections::VecDeque;
 
 use crate::{
     paint::{Line, Style},
-    table::{self, Selection},
+    table,
     view::Board,
-    watch::happenings::Happening,
+    watch::{
+        calls::{self, INDENT},
+        happenings::Happening,
+    },
 };
 
 /// How many lines of the log are kept; the picture shows as many as fit.
@@ -73,21 +76,23 @@ impl Frame {
         self.board.calls.iter().position(|call| call.path == selected)
     }
 
-    /// The lines of the picture, at most `rows`: the log gives way first, then the end of the table. The keys are
-    /// always there, in as many lines as they need in `columns`.
+    /// The lines of the picture, at most `rows`: the log gives way first, then calls far from the selected one. The
+    /// keys are always there, in as many lines as they need in `columns`.
     pub fn lines(&self, now: u64, rows: usize, columns: usize) -> Vec<Line> {
-        let mut lines = Vec::new();
-        if !self.connected {
-            lines.push(Line::new().with(
-                Style::Bad,
-                "The arbiter is gone; this is what it said last. Waiting for it to come back.",
-            ));
-        }
-        lines.extend(table::calls(&self.board, now, Selection::On(self.selected.as_deref())));
-        lines.push(table::audio(&self.board, now));
         let mut foot = vec![Line::new()];
         foot.extend(keys_help(columns));
-        foot.extend(self.answer.iter().flat_map(answer_lines));
+        let answer = self.answer.iter().flat_map(answer_lines);
+        foot.extend(answer.flat_map(|line| line.folded(columns, 2)));
+        let mut lines = Vec::new();
+        if !self.connected {
+            let gone =
+                "The arbiter is gone; this is what it said last. Waiting for it to come back.";
+            lines.extend(Line::new().with(Style::Bad, gone).folded(columns, 0));
+        }
+        let audio = table::audio(&self.board, now).folded(columns, INDENT);
+        let room = rows.saturating_sub(foot.len() + audio.len() + lines.len());
+        lines.extend(calls::fitting(&self.board, now, self.selected.as_deref(), room, columns));
+        lines.extend(audio);
         lines.truncate(rows.saturating_sub(foot.len()));
         let room = rows.saturating_sub(lines.len() + foot.len() + 1);
         let log: Vec<Line> = self.log_lines(now, room);
@@ -162,8 +167,8 @@ mod tests {
     };
 
     fn text(frame: &Frame, rows: usize) -> Vec<String> {
-        let lines = frame.lines(NOW, rows, 100);
-        lines.iter().map(|line| line.render(Paint { on: false }, 100)).collect()
+        let lines = frame.lines(NOW, rows, 130);
+        lines.iter().map(|line| line.render(Paint { on: false }, 130)).collect()
     }
 
     fn frame() -> Frame {
@@ -190,7 +195,7 @@ mod tests {
             [
                 "   CALL      APP         WITH                                      STATE    FOR    NOTES",
                 "›  1f0c9a2e  Speakerbox  from Alice Example sip:alice@example.org  active   01:12  ♪ audio",
-                "   7be2d410  Chatter     from tel:+4930123456                      ringing  01:24  waiting, answeri…",
+                "   7be2d410  Chatter     from tel:+4930123456                      ringing  01:24  waiting, answering holds 1f0c9a2e, 48 s left",
                 "Audio: ♪ Speakerbox, 1f0c9a2e, granted for 01:12",
                 "",
                 "  01:24 ago  the arbiter is running",

@@ -1,8 +1,9 @@
 //! `callctl watch`: the calls as they are, live for people, line by line for programs.
 //!
-//! Owns the loops. What happened is found by `tracker`, the picture is `frame`'s, a key's meaning
+//! Owns the loops. What happened is found by `tracker`, the picture is `frame`'s and `calls`', a key's meaning
 //! `keys`', the terminal's state `screen`'s.
 
+mod calls;
 mod frame;
 pub mod happenings;
 mod keys;
