@@ -12,7 +12,10 @@ use crate::{
 /// What stands below a call is set in behind the mark of the selected one.
 pub const INDENT: usize = 5;
 
-/// At most so many lines, but for one call, which is there in any case.
+/// With less room than that for all of them, a call is worth more than what its columns are called.
+const LOW: usize = 5;
+
+/// At most so many lines, but for one call, which is there in any case with whom it is with.
 pub fn fitting(
     board: &Board,
     now: u64,
@@ -24,7 +27,7 @@ pub fn fitting(
     let fits = |to: &Below| table(*to).iter().all(|line| line.width() <= columns);
     let to = [Below::Nothing, Below::Notes].into_iter().find(fits).unwrap_or(Below::Most);
     let mut table = table(to).into_iter();
-    let heading = table.next();
+    let mut heading = table.next();
     let blocks: Vec<Vec<Line>> = table
         .zip(&board.calls)
         .map(|(row, call)| {
@@ -34,7 +37,11 @@ pub fn fitting(
         })
         .collect();
     let at = board.calls.iter().position(|call| Some(call.path.as_str()) == selected);
-    let (first, count) = window(&blocks, at.unwrap_or(0), rows.saturating_sub(1));
+    if rows < LOW && blocks.iter().map(Vec::len).sum::<usize>() >= rows && !blocks.is_empty() {
+        heading = None;
+    }
+    let room = rows.saturating_sub(heading.iter().count());
+    let (first, count) = window(&blocks, at.unwrap_or(0), room);
     let hidden = blocks.len() - count;
     let more = (hidden > 0).then(|| {
         let calls = if hidden == 1 { "call" } else { "calls" };
@@ -125,7 +132,9 @@ mod tests {
             assert_eq!(marked.len(), 1, "{at}: {shown:?}");
         }
         assert_eq!(text(&board, None, 11, 200).len(), 11);
-        assert_eq!(text(&board, None, 1, 200).len(), 3, "one call in any case");
+        let low = text(&board, None, 1, 200);
+        assert_eq!(low.len(), 2, "{low:?}");
+        assert!(low[0].contains("1f0c9a2e"), "one call in any case: {low:?}");
     }
 
     #[test]

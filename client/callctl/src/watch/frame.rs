@@ -17,6 +17,9 @@ use crate::{
 /// How many lines of the log are kept; the picture shows as many as fit.
 const LOG_LINES: usize = 8;
 
+/// A terminal with fewer rows has none to leave empty above the keys.
+const LOW: usize = 10;
+
 /// Everything the picture shows.
 #[derive(Debug, Default)]
 pub struct Frame {
@@ -79,7 +82,10 @@ impl Frame {
     /// The lines of the picture, at most `rows`: the log gives way first, then calls far from the selected one. The
     /// keys are always there, in as many lines as they need in `columns`.
     pub fn lines(&self, now: u64, rows: usize, columns: usize) -> Vec<Line> {
-        let mut foot = vec![Line::new()];
+        let mut foot = Vec::new();
+        if rows >= LOW {
+            foot.push(Line::new());
+        }
         foot.extend(keys_help(columns));
         let answer = self.answer.iter().flat_map(answer_lines);
         foot.extend(answer.flat_map(|line| line.folded(columns, 2)));
@@ -223,8 +229,8 @@ mod tests {
     fn in_a_low_terminal_the_log_gives_way_and_the_rest_stays() {
         let frame = frame();
         assert_eq!(text(&frame, 8).len(), 8);
-        assert!(text(&frame, 8)[5].contains("unmuted"));
-        assert_eq!(text(&frame, 6).len(), 6);
+        assert!(text(&frame, 8)[6].contains("unmuted"));
+        assert_eq!(text(&frame, 6).len(), 5);
         for rows in 0..12 {
             assert!(text(&frame, rows).len() <= rows);
         }
