@@ -36,7 +36,7 @@ fn a_wrong_file_is_told_with_its_place() {
 #[test]
 fn the_examples_hold() {
     let rules = scenarios("rules.toml");
-    for name in ["night.scenario", "door.scenario"] {
+    for name in ["night.scenario", "door.scenario", "room.scenario"] {
         let file = scenarios(name);
         let args = ["test", file.to_str().unwrap(), "--config", rules.to_str().unwrap()];
         let (status, said) = policy(&args);

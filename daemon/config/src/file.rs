@@ -187,7 +187,7 @@ fn merge_allowance(table: &Values, config: &mut Config) -> Result<(), Problem> {
 fn choice(text: &str) -> Result<&'static str, &'static str> {
     Allowance::all().find(|known| *known == text).ok_or(
         "what users may decide is wanted: ring, ring-ms, answer-after-ms, priority, when-busy, after-remote-end, \
-         when-hold-fails, ringing, do-not-disturb",
+         when-hold-fails, ringing, calls, groups, do-not-disturb",
     )
 }
 

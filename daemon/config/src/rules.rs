@@ -44,6 +44,8 @@ pub const KEYS: &[&str] = &[
     "after-remote-end",
     "when-hold-fails",
     "ringing",
+    "calls",
+    "groups",
 ];
 
 /// The rules of a later file stand before those of earlier ones, and replace those of the same names.
@@ -124,6 +126,8 @@ pub fn effect(name: &str, value: &Value, then: &mut Then) -> Result<bool, Proble
         "after-remote-end" => then.after_end = Some(word(name, value, AFTER_REMOTE_END)?),
         "when-hold-fails" => then.hold_failed = Some(word(name, value, HOLD_FAILED)?),
         "ringing" => then.ringing = Some(number(name, value, RINGING)?),
+        "calls" => then.calls = Some(number(name, value, 1..=256)?),
+        "groups" => then.groups = Some(number(name, value, 1..=64)?),
         _ => return Ok(false),
     }
     Ok(true)

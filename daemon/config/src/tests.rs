@@ -294,6 +294,8 @@ fn every_key_of_a_rule_arrives() {
         after-remote-end = "resume"
         when-hold-fails = "end"
         ringing = 3
+        calls = 4
+        groups = 1
         "#,
     )
     .unwrap();
@@ -317,6 +319,8 @@ fn every_key_of_a_rule_arrives() {
         after_end: Some(AfterRemoteEnd::Resume),
         hold_failed: Some(HoldFailed::End),
         ringing: Some(3),
+        calls: Some(4),
+        groups: Some(1),
     };
     assert_eq!(config.settings.policy.rules[..], [Rule { name: "all".into(), when, then }]);
 }

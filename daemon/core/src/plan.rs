@@ -132,13 +132,14 @@ impl Domain {
             let why = "a call being placed cannot be held for the next one: start one at a time";
             return Err(Refusal::new(Error::CannotHold, why));
         }
+        let ruled = app.and_then(|app| self.treatment_of(app, handle, Direction::Outgoing, false));
+        let ruled = ruled.as_deref();
+        app.map_or(Ok(()), |app| self.may_have_more(app, ruled))?;
         if draft.next {
-            let ruled =
-                app.and_then(|app| self.treatment_of(app, handle, Direction::Outgoing, false));
-            let room = self.room_by(CallId(0), None, emergency, ruled.as_deref(), &draft.ahead)?;
+            let room = self.room_by(CallId(0), None, emergency, ruled, &draft.ahead)?;
             draft.note(&room);
             if let Through::Here(id) = way {
-                self.group_room(id, CallId(0), emergency, &draft.ahead)?;
+                self.group_room(id, CallId(0), emergency, ruled, &draft.ahead)?;
             }
         }
         Ok(Target::New(way))
@@ -170,7 +171,13 @@ impl Domain {
                 if draft.next && state != CallState::Active {
                     draft.note(&self.room(call.id, call.group, call.emergency, &draft.ahead)?);
                     if call.group.is_none() {
-                        self.group_room(call.provider, call.id, false, &draft.ahead)?;
+                        self.group_room(
+                            call.provider,
+                            call.id,
+                            false,
+                            call.treatment(),
+                            &draft.ahead,
+                        )?;
                     }
                 }
                 CallState::Active
@@ -186,7 +193,7 @@ impl Domain {
                 self.may_regroup(caller, call, *with)?;
                 if with.is_none() && state == CallState::Active {
                     draft.note(&Room { holds: self.leave_room(call.id)?, ends: Vec::new() });
-                    self.group_room(call.provider, call.id, false, &draft.ahead)?;
+                    self.group_room(call.provider, call.id, false, call.treatment(), &draft.ahead)?;
                 }
                 return Ok(Target::Call(call.id));
             }
@@ -212,7 +219,8 @@ impl Domain {
         let room = room.and_then(|room| {
             let mut ahead = Ahead::new();
             note_room(&room, &mut Vec::new(), &mut ahead);
-            self.group_room(call.provider, id, false, &ahead).map(|()| room)
+            let ruled = call.treatment();
+            self.group_room(call.provider, id, false, ruled, &ahead).map(|()| room)
         });
         match room {
             Ok(Room { holds, ends }) => AnswerPlan { holds, ends, refused: None },
@@ -332,13 +340,15 @@ impl Domain {
         provider: ProviderId,
         joining: CallId,
         emergency: bool,
+        ruled: Option<&Treatment>,
         ahead: &Ahead,
     ) -> Result<()> {
         let Some(provider) = self.providers.get(&provider).filter(|_| !emergency) else {
             return Ok(());
         };
         let own = provider.configuration.maximum_call_groups.unwrap_or(u32::MAX);
-        let most = self.settings.limits.groups_per_provider.min(own);
+        let ruled = ruled.and_then(|t| t.then.groups).unwrap_or(u32::MAX);
+        let most = self.settings.limits.groups_per_provider.min(own).min(ruled);
         let stays = |c: &&Call| {
             let state = *ahead.get(&c.id).unwrap_or(&c.state);
             let counts = match state {
@@ -363,10 +373,10 @@ impl Domain {
         if left + single < most as usize {
             return Ok(());
         }
-        Err(Refusal::new(
-            Error::MaximumCallGroupsReached,
-            format!("{} has {most} call groups already; end or merge one first", provider.app),
-        ))
+        let by = if most == ruled { " (`groups` of a rule)" } else { "" };
+        let app = &provider.app;
+        let why = format!("{app} has {most} call groups already{by}; end or merge one first");
+        Err(Refusal::new(Error::MaximumCallGroupsReached, why))
     }
 }
 

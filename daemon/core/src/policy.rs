@@ -212,6 +212,12 @@ effects! {
     "when-hold-fails" hold_failed: HoldFailed,
     /// So many calls of its app may ring, itself included.
     "ringing" ringing: u32,
+    /// So many calls of its app may be there, itself included.
+    #[serde(default)]
+    "calls" calls: u32,
+    /// So many groups its app may have connected, active or held, its own included; a call by itself is one.
+    #[serde(default)]
+    "groups" groups: u32,
 }
 
 impl Treatment {

@@ -115,7 +115,8 @@ impl Domain {
         };
         if group.is_none() {
             let ahead = room.ends.iter().map(|id| (*id, CallState::Ended)).collect();
-            if let Err(why) = self.group_room(provider, call, emergency, &ahead) {
+            let ruled = self.calls.get(&call).and_then(Call::treatment);
+            if let Err(why) = self.group_room(provider, call, emergency, ruled, &ahead) {
                 return self.set_outcome(id, at, Outcome::Cancelled(why));
             }
         }

@@ -100,17 +100,21 @@ impl Domain {
     ) -> Option<TurnedAway> {
         let treatment = treatment?;
         let full = |most: u32| self.pending_of(provider) >= most as usize + own;
-        let busy = || self.is_busy_for(treatment.class());
+        let has = |most: u32| {
+            let app = self.providers.get(&provider).map(|provider| self.calls_by(&provider.app));
+            app.unwrap_or_default() >= most as usize + own
+        };
         let then = &treatment.then;
-        let (error, missed, effect) = match then.ringing {
-            _ if then.ring == Some(Ring::Reject) => {
-                (Error::FilteredByScreening, Missed::Screened, "ring")
-            }
-            _ if then.when_busy == Some(Busy::Reject) && busy() => {
-                (Error::Busy, Missed::Busy, "when-busy")
-            }
-            Some(most) if full(most) => (Error::Busy, Missed::Busy, "ringing"),
-            _ => return None,
+        let (error, missed, effect) = if then.ring == Some(Ring::Reject) {
+            (Error::FilteredByScreening, Missed::Screened, "ring")
+        } else if then.when_busy == Some(Busy::Reject) && self.is_busy_for(treatment.class()) {
+            (Error::Busy, Missed::Busy, "when-busy")
+        } else if then.ringing.is_some_and(full) {
+            (Error::Busy, Missed::Busy, "ringing")
+        } else if then.calls.is_some_and(has) {
+            (Error::Busy, Missed::Busy, "calls")
+        } else {
+            return None;
         };
         let (rule, by) = treatment.rule(effect);
         let rule: Arc<str> = rule.into();
@@ -128,6 +132,27 @@ impl Domain {
         let detail = format!("rule {rule}");
         let cause = (Cause::rule_of(by), rule.into());
         Some(TurnedAway { missed, cause, detail, why: Refusal::new(error, why) })
+    }
+
+    /// Whether rules let an app place one call more.
+    pub(crate) fn may_have_more(
+        &self,
+        app: &str,
+        treatment: Option<&Treatment>,
+    ) -> crate::Result<()> {
+        match treatment.and_then(|t| t.then.calls) {
+            Some(most) if self.calls_by(app) >= most as usize => {
+                let why = format!("{most} calls of {app} are there (`calls` of a rule); end one");
+                Err(Refusal::new(Error::LimitExceeded, why))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Of all its instances.
+    fn calls_by(&self, app: &str) -> usize {
+        let its = self.providers.values().filter(|provider| &*provider.app == app);
+        its.map(|provider| self.calls_of(provider.id).count()).sum()
     }
 
     /// A call is there that is at least of this class.

@@ -291,3 +291,49 @@ fn an_emergency_goes_where_the_administrator_lets_it_and_where_it_is_taken() {
     w.request(ALICE, vec![start(1, "tel:112")]).unwrap();
     assert_eq!(through(&w), Some(a.id), "who is there is not started");
 }
+
+#[test]
+fn an_app_has_no_more_calls_than_its_rule_allows() {
+    let then = Then { calls: Some(2), ..Then::default() };
+    let when = When { apps: vec![Pattern::of("a")], ..When::default() };
+    let mut w = World::with(ruled(vec![rule("two", when, then)]));
+    let (a, b) = (w.app(ALICE, "a"), w.app(ALICE, "b"));
+    w.incoming(a, 1).unwrap();
+    w.incoming(a, 2).unwrap();
+    let Ok(Reply::Filtered(_, why)) = w.incoming(a, 3) else { panic!("it rings") };
+    assert_eq!(why.error, Error::Busy);
+    assert!(why.message.contains("\"two\""), "{}", why.message);
+    w.incoming(b, 4).unwrap();
+    let start = |app: &str, call| Action::Start {
+        uuid: uuid(call),
+        handle: "sip:x@example.org".into(),
+        provider: Some(app.into()),
+        video: false,
+    };
+    w.refused_request(vec![start("a", 5)], Error::LimitExceeded, "2 calls of a are there");
+    w.request(ALICE, vec![start("b", 6)]).unwrap();
+    w.ended(a, 1, EndReason::RemoteEnded).unwrap();
+    w.incoming(a, 7).unwrap();
+}
+
+#[test]
+fn an_app_has_no_more_groups_than_its_rule_allows() {
+    let then = Then { groups: Some(1), ..Then::default() };
+    let mut w = World::with(ruled(vec![rule("one", When::default(), then)]));
+    let (a, b) = (w.app(ALICE, "a"), w.app(ALICE, "b"));
+    let answer = |call| Action::Answer { call: CallRef::Uuid(uuid(call)) };
+    w.incoming(a, 1).unwrap();
+    w.request(ALICE, vec![answer(1)]).unwrap();
+    w.fulfil_all(&[a]);
+    assert_eq!(w.state_of(ALICE, 1), CallState::Active);
+    w.incoming(a, 2).unwrap();
+    let plan = w.find(ALICE, 2).unwrap().answer_plan.clone();
+    assert_eq!(plan.refused.unwrap().error, Error::MaximumCallGroupsReached);
+    w.refused_request(
+        vec![answer(2)],
+        Error::MaximumCallGroupsReached,
+        "1 call groups already (`groups` of a rule)",
+    );
+    w.incoming(b, 3).unwrap();
+    w.request(ALICE, vec![answer(3)]).unwrap();
+}

@@ -414,6 +414,8 @@ fn harsh() -> Vec<Rule> {
         after_end: Some(AfterRemoteEnd::Resume),
         hold_failed: Some(HoldFailed::Keep),
         ringing: Some(0),
+        calls: Some(0),
+        groups: Some(0),
     };
     vec![rule("harsh", When::default(), then)]
 }

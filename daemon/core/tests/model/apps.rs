@@ -147,7 +147,13 @@ fn ruled() -> Arc<[Rule]> {
         rule(
             "stiff",
             When { locked: Some(false), ..app("stiff") },
-            Then { ringing: Some(1), ring_time: Some(Millis(6000)), ..Then::default() },
+            Then {
+                ringing: Some(1),
+                ring_time: Some(Millis(6000)),
+                calls: Some(2),
+                groups: Some(1),
+                ..Then::default()
+            },
         ),
         rule(
             "all",
