@@ -8,6 +8,12 @@ macro_rules! file {
     };
 }
 
+macro_rules! element {
+    ($name:literal) => {
+        include_str!(concat!(env!("OUT_DIR"), "/org.callarbiter.", $name, ".xml"))
+    };
+}
+
 /// `org.callarbiter.Calls1.Manager`.
 pub const MANAGER: &str = file!("Calls1.Manager");
 /// `org.callarbiter.Calls1.AudioSession`.
@@ -54,29 +60,18 @@ pub const ALL: &[(&str, &str)] = &[
     (names::AGENT_PREFERENCES, AGENT_PREFERENCES),
 ];
 
+/// What the arbiter serves, each with the `<interface>` element of its file, which an `Introspect` reply puts into its
+/// own `<node>`: without comments, so that a reply stays small.
+pub const SERVED: &[(&str, &str)] = &[
+    (names::MANAGER, element!("Calls1.Manager")),
+    (names::AUDIO_SESSION, element!("Calls1.AudioSession")),
+    (names::PROVIDER, element!("Calls1.Provider")),
+    (names::CALL, element!("Calls1.Call")),
+    (names::GROUP, element!("Calls1.Group")),
+    (names::TRANSACTION, element!("Calls1.Transaction")),
+];
+
 /// The file of an interface.
 pub fn of(interface: &str) -> Option<&'static str> {
     ALL.iter().find(|(name, _)| *name == interface).map(|(_, xml)| *xml)
-}
-
-/// The `<interface>` element of an interface, without the file around it: what an `Introspect` reply
-/// puts into its own `<node>`. Without comments, so that a reply stays small.
-pub fn element(interface: &str) -> Option<String> {
-    let xml = without_comments(of(interface)?);
-    let begin = xml.find("<interface ")?;
-    const CLOSE: &str = "</interface>";
-    let end = xml.find(CLOSE)? + CLOSE.len();
-    let lines = xml.get(begin..end)?.lines().map(str::trim_end).filter(|line| !line.is_empty());
-    Some(lines.collect::<Vec<_>>().join("\n"))
-}
-
-fn without_comments(xml: &str) -> String {
-    let mut text = String::new();
-    let mut rest = xml;
-    while let Some((before, comment)) = rest.split_once("<!--") {
-        text.push_str(before);
-        rest = comment.split_once("-->").map_or("", |(_, after)| after);
-    }
-    text.push_str(rest);
-    text
 }

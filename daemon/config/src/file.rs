@@ -11,7 +11,7 @@ use std::{
     sync::Arc,
 };
 
-use callarbiter_core::{AfterRemoteEnd, Allowance, AuthorizationPolicy, WhenBusy};
+use callarbiter_core::{AfterRemoteEnd, Allowance, AuthorizationPolicy, WhenBusy, gathered};
 use callarbiter_dbus::limits;
 use serde::Deserialize;
 use toml::Spanned;
@@ -149,14 +149,14 @@ impl Document {
         }
         policy.rules = rules::over(&policy.rules, &self.rule)?;
         if let Some(units) = self.agents.units {
-            let units: BTreeSet<String> = list(&units, unit)?.into_iter().collect();
+            let units: BTreeSet<String> = gathered(list(&units, unit)?);
             config.access.agents_anywhere = units.contains(ANY);
             config.access.agent_units = units;
             config.access.agent_units.remove(ANY);
         }
         if let Some(apps) = self.agents.control {
             let apps = list(&apps, app_id)?;
-            config.access.controllers = apps.iter().map(|app| app.to_string()).collect();
+            config.access.controllers = gathered(apps.iter().map(|app| app.to_string()));
         }
         Ok(())
     }
@@ -246,7 +246,7 @@ pub(crate) fn word<T: Copy>(key: &str, value: &Value, words: Words<T>) -> Result
 
 fn correlated(group: &Strings) -> Result<Vec<Arc<str>>, Problem> {
     let apps = list(group, app_id)?;
-    if apps.iter().collect::<BTreeSet<_>>().len() < 2 {
+    if apps.iter().all(|app| Some(app) == apps.first()) {
         let message = "a group of correlated apps must name two different ones or more";
         return Err(Problem::at(group.span(), message.to_owned()));
     }

@@ -188,9 +188,10 @@ impl Sources {
                 files.insert(name, (*by, file));
             }
         }
-        let mut files: Vec<_> = files.into_values().collect();
-        files.sort_by_key(|(by, _)| *by == By::Administrator);
-        Ok(files)
+        let (last, mut first): (Vec<_>, Vec<_>) =
+            files.into_values().partition(|(by, _)| *by == By::Administrator);
+        first.extend(last);
+        Ok(first)
     }
 }
 

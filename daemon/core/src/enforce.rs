@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     AgentAnswer, AgentAsk, AgentSaid, Call, CallId, Caller, Cause, Domain, Error, GroupId, Notice,
-    Phase, Private, ProviderId, Refusal, Reply, RequestId, Result, Role, Time, timers::Due,
+    Phase, Private, ProviderId, Refusal, Reply, RequestId, Result, Role, Time, gathered,
+    timers::Due,
 };
 
 /// One app that has calls, as the agent is to treat its streams.
@@ -231,7 +232,7 @@ impl Domain {
         let Some(holder) = holder else {
             return AudioPicture { generation, apps: Vec::new() };
         };
-        let mut providers: BTreeSet<ProviderId> = self.calls.values().map(|c| c.provider).collect();
+        let mut providers: BTreeSet<ProviderId> = gathered(self.calls.values().map(|c| c.provider));
         // Until it has given the audio back, also without a call.
         providers.insert(holder);
         let app = |provider| {

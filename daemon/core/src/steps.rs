@@ -7,6 +7,7 @@ use crate::{
     Action, Ask, Call, CallId, CallState, Cause, Domain, EndReason, Error, HeldBy, HoldModel,
     Origin, Outcome, Private, ProviderId, Refusal, Step, TransactionId,
     batch::BatchWaiter,
+    gathered,
     plan::{Room, takes_focus},
     request::{Verdict, Waiter},
     transaction::Stage,
@@ -114,7 +115,7 @@ impl Domain {
             Err(why) => return self.set_outcome(id, at, Outcome::Cancelled(why)),
         };
         if group.is_none() {
-            let ahead = room.ends.iter().map(|id| (*id, CallState::Ended)).collect();
+            let ahead = gathered(room.ends.iter().map(|id| (*id, CallState::Ended)));
             let ruled = self.calls.get(&call).and_then(Call::treatment);
             if let Err(why) = self.group_room(provider, call, emergency, ruled, &ahead) {
                 return self.set_outcome(id, at, Outcome::Cancelled(why));

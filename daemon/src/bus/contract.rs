@@ -5,7 +5,8 @@
 
 use std::{collections::BTreeMap, sync::LazyLock};
 
-use callarbiter_dbus::{names, xml};
+use callarbiter_core::gathered;
+use callarbiter_dbus::xml;
 use zbus::Signature;
 
 /// One interface of the contract.
@@ -14,7 +15,7 @@ pub struct Interface {
     /// Its name.
     pub name: &'static str,
     /// The `<interface>` element of its file.
-    pub xml: String,
+    pub xml: &'static str,
     /// Methods and the signature of what a caller sends.
     pub methods: BTreeMap<&'static str, Signature>,
     /// Properties and their types, in the order of the file. What is served is compared with them.
@@ -27,22 +28,18 @@ pub fn interface(name: &str) -> Option<&'static Interface> {
     SERVED.iter().find(|interface| interface.name == name)
 }
 
-static SERVED: LazyLock<Vec<Interface>> = LazyLock::new(|| {
-    names::SERVED
-        .iter()
-        .filter_map(|name| Some(parse(name, xml::of(name)?, xml::element(name)?)))
-        .collect()
-});
+static SERVED: LazyLock<Vec<Interface>> =
+    LazyLock::new(|| xml::SERVED.iter().map(|(name, element)| parse(name, element)).collect());
 
 /// Reads one file. The files are ours and compiled in, so this knows the XML that we write and no more;
 /// a signature that cannot be read becomes one that no body has, and a test says so.
-fn parse(name: &'static str, file: &'static str, xml: String) -> Interface {
+fn parse(name: &'static str, xml: &'static str) -> Interface {
     Interface {
         name,
         xml,
-        methods: methods_of(file),
+        methods: methods_of(xml),
         #[cfg(test)]
-        properties: tags(file)
+        properties: tags(xml)
             .filter(|tag| tag.starts_with("property "))
             .filter_map(|tag| Some((attribute(tag, "name")?, signature(attribute(tag, "type")?))))
             .collect(),
@@ -68,7 +65,7 @@ pub fn methods_of(file: &'static str) -> BTreeMap<&'static str, Signature> {
             types.push_str(attribute("type"));
         }
     }
-    methods.into_iter().map(|(name, types)| (name, signature(&types))).collect()
+    gathered(methods.into_iter().map(|(name, types)| (name, signature(&types))))
 }
 
 /// The start tags, without comments.
@@ -100,6 +97,8 @@ fn signature(types: &str) -> Signature {
 
 #[cfg(test)]
 mod tests {
+    use callarbiter_dbus::names;
+
     use super::*;
 
     #[test]

@@ -86,7 +86,7 @@ pub fn describe(view: &View<'_>, path: &str) -> Option<String> {
         for name in interfaces_of(object) {
             if let Some(interface) = contract::interface(name) {
                 xml.push_str("  ");
-                xml.push_str(&interface.xml);
+                xml.push_str(interface.xml);
                 xml.push('\n');
             }
         }

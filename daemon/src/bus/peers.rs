@@ -258,7 +258,7 @@ impl Peers {
                 changed.push(client.clone());
             }
         }
-        changed.sort_by_key(|client| client.caller.peer);
+        changed.sort_unstable_by_key(|client| client.caller.peer);
         changed
     }
 

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use callarbiter_config::Permits as Said;
-use callarbiter_core::Uid;
+use callarbiter_core::{Uid, gathered};
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -169,7 +169,7 @@ impl Permits {
             let SavedWord { app, control, place_call } = word;
             (app, Said { control, place_call })
         };
-        self.said.restore(uid, saved.into_iter().map(said).collect());
+        self.said.restore(uid, gathered(saved.into_iter().map(said)));
     }
 
     /// What users said, by user.

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use callarbiter_core::{
     AnswerPlan, AppIdSource, AudioSession, Call, CallId, Configuration, Domain, Group, HoldModel,
-    Object, Private, Provider, Ringer, Transaction,
+    Object, Private, Provider, Ringer, Transaction, gathered,
 };
 use callarbiter_dbus::{Dict, limits, names, words};
 use uuid::Uuid;
@@ -249,7 +249,7 @@ fn features() -> Vec<String> {
 
 fn allowed(view: &View<'_>) -> BTreeMap<&'static str, u32> {
     let limits = &view.arbiter.settings().limits;
-    let mut all: BTreeMap<&'static str, u32> = limits::PUBLISHED.iter().copied().collect();
+    let mut all: BTreeMap<&'static str, u32> = gathered(limits::PUBLISHED.iter().copied());
     all.extend([
         ("calls", limits.calls),
         ("ringing-per-provider", limits.ringing_per_provider),
@@ -270,7 +270,7 @@ fn allowed(view: &View<'_>) -> BTreeMap<&'static str, u32> {
 
 fn usage(view: &View<'_>) -> BTreeMap<&'static str, u32> {
     let mut all: BTreeMap<&'static str, u32> =
-        view.domain.into_iter().flat_map(|domain| domain.usage()).collect();
+        gathered(view.domain.into_iter().flat_map(|domain| domain.usage()));
     all.insert("subscriptions", u32::try_from(view.subscriptions()).unwrap_or(u32::MAX));
     all
 }

@@ -8,7 +8,7 @@ use std::{
     sync::Arc,
 };
 
-use callarbiter_core::{Input, Uid};
+use callarbiter_core::{Input, Uid, gathered};
 use tracing::info;
 
 use super::words::Session;
@@ -30,8 +30,8 @@ impl Seats {
         locked: impl IntoIterator<Item = Uid>,
     ) -> Self {
         let seated = seated.into_iter().filter(|(_, seats)| !seats.is_empty());
-        let seated = seated.map(|(uid, seats)| (uid, seats.into_iter().collect())).collect();
-        Seats { seated, locked: locked.into_iter().collect(), ..Seats::default() }
+        let seated = gathered(seated.map(|(uid, seats)| (uid, gathered(seats))));
+        Seats { seated, locked: gathered(locked), ..Seats::default() }
     }
 
     /// How many sessions there are.
@@ -59,8 +59,8 @@ impl Seats {
 
     /// There are no other sessions than these.
     pub fn only(&mut self, paths: &[String]) {
-        let paths: BTreeSet<&String> = paths.iter().collect();
-        self.sessions.retain(|path, _| paths.contains(path));
+        let paths: BTreeSet<&str> = gathered(paths.iter().map(String::as_str));
+        self.sessions.retain(|path, _| paths.contains(&**path));
     }
 
     /// What the core has to hear.
@@ -68,7 +68,7 @@ impl Seats {
         let seated = self.seated_now();
         // Who has left every seat is in the foreground before anybody else has it.
         let (left, moved): (Vec<Uid>, Vec<Uid>) = {
-            let all: BTreeSet<Uid> = self.seated.keys().chain(seated.keys()).copied().collect();
+            let all: BTreeSet<Uid> = gathered(self.seated.keys().chain(seated.keys()).copied());
             let changed = all.into_iter().filter(|uid| self.seated.get(uid) != seated.get(uid));
             changed.partition(|uid| !seated.contains_key(uid))
         };
@@ -85,9 +85,9 @@ impl Seats {
     /// A user's screen is locked where all of the user's sessions are.
     fn tell_locked(&mut self, inputs: &mut Vec<Input>) {
         let people = || self.sessions.values().filter(|session| session.of_a_person);
-        let open: BTreeSet<Uid> = people().filter(|s| !s.locked).map(|s| s.uid).collect();
+        let open: BTreeSet<Uid> = gathered(people().filter(|s| !s.locked).map(|s| s.uid));
         let locked: BTreeSet<Uid> =
-            people().map(|s| s.uid).filter(|uid| !open.contains(uid)).collect();
+            gathered(people().map(|s| s.uid).filter(|uid| !open.contains(uid)));
         let told = |uid: &Uid, locked| Input::Locked { uid: *uid, locked };
         inputs.extend(self.locked.difference(&locked).map(|uid| told(uid, false)));
         inputs.extend(locked.difference(&self.locked).map(|uid| told(uid, true)));
@@ -100,7 +100,7 @@ impl Seats {
         inputs: &mut Vec<Input>,
     ) {
         let seats: BTreeSet<Arc<str>> =
-            self.foreground.keys().chain(seated.values().flatten()).cloned().collect();
+            gathered(self.foreground.keys().chain(seated.values().flatten()).cloned());
         for seat in seats {
             let sits = |uid: &Uid| seated.get(uid).is_some_and(|seats| seats.contains(&seat));
             let before = self.foreground.get(&seat).copied();

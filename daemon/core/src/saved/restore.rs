@@ -19,6 +19,7 @@ use crate::{
     RequestId, Settings, Time, Transaction, TransactionId, Uid,
     batch::Batch,
     consent::Decision,
+    gathered,
     index::Index,
     memory::{Answered, Tombstone},
     quiet::Suppressed,
@@ -257,7 +258,7 @@ impl Domain {
         }
         self.restore_whys()?;
         self.restore_silence();
-        self.by_uuid = self.calls.values().map(|c| (c.uuid, c.id)).collect();
+        self.by_uuid = gathered(self.calls.values().map(|c| (c.uuid, c.id)));
         self.index = Index::of(self);
         let open = self.transactions.values().filter(|t| !t.finished).count();
         self.unfinished = u32::try_from(open).unwrap_or(u32::MAX);

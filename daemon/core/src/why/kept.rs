@@ -14,7 +14,7 @@ use uuid::Uuid;
 use super::{Cause, FIRST, STEPS, Why};
 use crate::{
     CallId, Caller, Direction, Domain, EndReason, Error, Millis, Private, ProviderId, RecordId,
-    Refusal, Reply, Role, Time, kept::Kept, record::WAITING,
+    Refusal, Reply, Role, Time, gathered, kept::Kept, record::WAITING,
 };
 
 /// Calls that are over and can still be explained.
@@ -160,7 +160,7 @@ impl Domain {
     pub(crate) fn restore_whys(&mut self) -> Result<(), &'static str> {
         let Domain { calls, whys, .. } = self;
         let over: BTreeMap<CallId, u64> =
-            whys.over.iter().map(|(id, over)| (*id, over.created_at)).collect();
+            gathered(whys.over.iter().map(|(id, over)| (*id, over.created_at)));
         let began = |id| {
             let live = calls.get(&id).map(|c| c.created_at);
             live.or_else(|| over.get(&id).copied())

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use callarbiter_config::Permits as Said;
-use callarbiter_core::{Authorization, Decider, Input, Role, Uid};
+use callarbiter_core::{Authorization, Decider, Input, Role, Uid, gathered};
 use callarbiter_dbus::{App, AppWord, Dict, Error, ErrorKind, Fields, limits};
 
 use crate::bus::{
@@ -40,7 +40,7 @@ impl Router {
         let walled = self.peers.walled(uid).filter(|client| client.granted != Granted::default());
         let walled = walled.filter_map(|client| client.app.as_ref().map(|(app, _)| app));
         let named = configured.chain(decided).chain(registered).chain(walled);
-        named.map(|app| &**app).chain(self.permits.apps(uid)).collect()
+        gathered(named.map(|app| &**app).chain(self.permits.apps(uid)))
     }
 
     fn app(&self, uid: Uid, app: &str) -> Dict {
@@ -104,7 +104,7 @@ impl Router {
         let forgotten = domain.into_iter().flat_map(|domain| domain.apps_decided());
         let forgotten = forgotten.map(|app| (app.to_string(), None));
         let calls: BTreeMap<String, Option<bool>> =
-            forgotten.chain(words.iter().map(|w| (w.app_id.clone(), w.calls))).collect();
+            gathered(forgotten.chain(words.iter().map(|w| (w.app_id.clone(), w.calls))));
         for (app, allowed) in calls {
             let domain = self.arbiter.domain(caller.uid);
             let authorization = match allowed {
@@ -127,7 +127,7 @@ impl Router {
         let said = permits.map(|AppWord { app_id, control, place_call, .. }| {
             (app_id, Said { control, place_call })
         });
-        if self.permits.set(caller.uid, said.collect()) {
+        if self.permits.set(caller.uid, gathered(said)) {
             self.judge_again(turn);
         }
         Ok(request.done())

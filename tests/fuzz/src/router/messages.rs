@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 
-use callarbiter_dbus::{names, xml};
+use callarbiter_dbus::xml;
 use zbus::{Message, Signature};
 
 use crate::bytes::Bytes;
@@ -87,8 +87,7 @@ pub fn methods() -> &'static [(String, String, Signature)] {
         ];
         let standard = standard.map(|(of, name, types)| (of.into(), name.into(), signature(types)));
         let mut methods = standard.to_vec();
-        for interface in names::SERVED {
-            let file = xml::element(interface).unwrap();
+        for (interface, file) in xml::SERVED {
             for method in file.split("<method ").skip(1) {
                 let method = method.split("<method ").next().unwrap();
                 let method = method.split("</method>").next().unwrap();
