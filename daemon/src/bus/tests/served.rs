@@ -86,6 +86,7 @@ fn empty_body(types: &str) -> Option<Message> {
             "o" => call.build(&(path,)),
             "oa{sv}" => call.build(&(path, dict)),
             "soa{sv}" => call.build(&("", path, dict)),
+            "asa{sv}" => call.build(&(texts, dict)),
             "oasa{sv}" => call.build(&(path, texts, dict)),
             "a(sa{sv})a{sv}" => call.build(&(entries, dict)),
             "sa{sv}" => call.build(&("", dict)),
