@@ -17,7 +17,7 @@ use zbus::Connection;
 use self::apps::Apps;
 pub use self::{
     server::{Server, Word},
-    words::{Note, plain},
+    words::{ICON, Note, plain},
 };
 use crate::{arbiter::Desk, scene::Told, trace::Trace};
 

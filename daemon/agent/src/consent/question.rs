@@ -4,7 +4,7 @@
 
 use callarbiter::words::AppIdSource;
 
-use crate::notifications::{Note, plain};
+use crate::notifications::{ICON, Note, plain};
 
 pub const ALLOW: &str = "allow";
 pub const DENY: &str = "deny";
@@ -22,6 +22,7 @@ pub struct Applicant {
     pub installed_name: String,
     /// As it calls itself.
     pub display_name: String,
+    /// Empty where it has none.
     pub icon: String,
     /// Why it wants to, in its own words.
     pub usage: String,
@@ -37,7 +38,7 @@ impl Applicant {
             summary: format!("Allow {name} to make and receive calls?"),
             body: lines.join("\n"),
             app: name,
-            icon: self.icon.clone(),
+            icon: if self.icon.is_empty() { ICON } else { &self.icon }.to_owned(),
             desktop_entry: self.app.clone(),
             category: "",
             urgency: 1,
@@ -80,11 +81,13 @@ mod tests {
         let note = phone.note();
         assert_eq!(note.summary, "Allow Phone to make and receive calls?");
         assert_eq!(note.body, "“Calls to <b>everybody</b>”\norg.x.Phone, in a sandbox");
-        assert_eq!(note.buttons.len(), 2);
+        assert_eq!((note.icon.as_str(), note.buttons.len()), ("org.x.Phone", 2));
         phone.installed_name.clear();
+        phone.icon.clear();
         (phone.usage, phone.source) = (String::new(), Some(AppIdSource::Declared));
         let note = phone.note();
         assert_eq!(note.summary, "Allow Your Bank to make and receive calls?");
         assert_eq!(note.body, "It calls itself org.x.Phone.");
+        assert_eq!(note.icon, ICON, "what it is about, and no light bulb of the server's");
     }
 }

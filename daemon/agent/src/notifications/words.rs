@@ -35,7 +35,7 @@ pub struct Face {
 }
 
 /// Of an app that the desktop does not know.
-const ICON: &str = "call-start";
+pub const ICON: &str = "call-start";
 
 /// What is shown of a live call; none where there is nothing to show.
 pub fn note(call: &Call, now: &Snapshot, face: &Face, failure: Option<&str>) -> Option<Note> {
