@@ -9,7 +9,6 @@ use uuid::Uuid;
 use zbus::OwnedObjectPath;
 
 use crate::desk::Desk;
-use crate::dunst::Dunst;
 use crate::history::{has, json};
 
 const CONFIG: &str = "authorization = \"allow\"\n[agents]\nunits = [\"*\"]\n\
@@ -38,11 +37,11 @@ async fn each_reason_is_that_of_a_call() -> Result<()> {
     expect(dying.report_incoming(HANDLE).await?.uuid, "provider-lost", "provider-lost");
     drop(dying);
     let unwanted = app(&desk, "Unwanted").await?;
-    expect(refused(&unwanted, "FilteredByScreening").await?, "screened", "filtered");
+    expect(refused(&unwanted, HANDLE, "FilteredByScreening").await?, "screened", "filtered");
 
     let phone = app(&desk, "Caller").await?;
     let first = phone.report_incoming(HANDLE).await?;
-    expect(refused(&phone, "Busy").await?, "busy", "filtered");
+    expect(refused(&phone, HANDLE, "Busy").await?, "busy", "filtered");
     phone.report_ended(&first.uuid, "remote-ended").await?;
     expect(first.uuid, "short-ring", "remote-ended");
     for reason in ["answered-elsewhere", "declined-elsewhere"] {
@@ -133,7 +132,7 @@ async fn what_a_screener_turned_away_is_told_by_its_ground() -> Result<()> {
             ];
             anyhow::Ok(screener.answer(&asked, answer).await?)
         };
-        let (uuid, answered) = tokio::join!(refused(&phone, error), answer);
+        let (uuid, answered) = tokio::join!(refused(&phone, HANDLE, error), answer);
         answered?;
         calls.push(uuid?);
     }
@@ -150,23 +149,6 @@ async fn what_a_screener_turned_away_is_told_by_its_ground() -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
-async fn do_not_disturb_is_the_desktops() -> Result<()> {
-    let desk = Desk::with(CONFIG).await?;
-    let dunst = Dunst::start(&desk).await?;
-    let agent = desk.agent("history,do-not-disturb").await?;
-    dunst.set_paused(true).await?;
-    harness::eventually("it is on", async || agent.log().contains("on=true").then_some(())).await?;
-    let phone = app(&desk, "Caller").await?;
-    let call = phone.report_incoming(HANDLE).await?;
-    phone.report_ended(&call.uuid, "remote-ended").await?;
-    has(&desk, &[call.uuid]).await?;
-    let told = json(&desk, &["history", "--missed"]).await?;
-    assert_eq!(told["calls"][0]["missed"], "do-not-disturb", "{told}");
-    assert_eq!(told["calls"][0]["silenced"], "dnd", "{told}");
-    Ok(())
-}
-
 async fn app(desk: &Desk, name: &str) -> Result<FakeProvider> {
     let configuration = options([("display-name", "Phone".into()), ("records", "full".into())]);
     FakeProvider::on(desk.bus().connect().await?, &format!("org.example.{name}"), &configuration)
@@ -174,9 +156,9 @@ async fn app(desk: &Desk, name: &str) -> Result<FakeProvider> {
 }
 
 /// A call that is turned away with this error; its UUID.
-async fn refused(app: &FakeProvider, error: &str) -> Result<String> {
+pub async fn refused(app: &FakeProvider, handle: &str, error: &str) -> Result<String> {
     let uuid = Uuid::new_v4().to_string();
-    let update = options([("remote-handle", HANDLE.into())]);
+    let update = options([("remote-handle", handle.to_owned().into())]);
     let refused = app.report_incoming_call(&uuid, &update).await.unwrap_err();
     ensure!(refused.short() == error, "{refused}");
     Ok(uuid)
