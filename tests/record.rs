@@ -2,6 +2,11 @@
 //! played again, and names nobody.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
+#[path = "record/bounds.rs"]
+mod bounds;
+#[path = "record/lives.rs"]
+mod lives;
+
 use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -58,13 +63,18 @@ struct Recorder {
 
 impl Recorder {
     async fn start(arbiter: &Arbiter, name: &str) -> Result<Recorder> {
+        Recorder::with(arbiter, name, &[]).await
+    }
+
+    async fn with(arbiter: &Arbiter, name: &str, options: &[&str]) -> Result<Recorder> {
         let file = arbiter.bus.directory().join(name);
-        let process = Launch::new(built("callctl", "-p callctl")?)
+        let launch = Launch::new(built("callctl", "-p callctl")?)
             .arg("--bus")
             .arg(arbiter.bus.address())
             .arg("record")
-            .arg(&file)
-            .start(arbiter.bus.directory())?;
+            .arg(&file);
+        let launch = options.iter().fold(launch, |launch, option| launch.arg(option));
+        let process = launch.start(arbiter.bus.directory())?;
         eventually("the recording begins", async || {
             let text = fs::read_to_string(&file).unwrap_or_default();
             text.lines().any(|line| line.starts_with("{\"uses\"")).then_some(())
@@ -130,7 +140,7 @@ async fn live(arbiter: &Arbiter, alice: &Peer, phone: FakeProvider, first: &str)
     alice.wait_state(&let_through.path, "ringing").await?;
     // Tones, where the sound goes, a hold that fails, a plan of several steps.
     let tones =
-        action("PlayDtmf", [("call", first_uuid(first).into()), ("digits", "0815*4711#".into())]);
+        action("PlayDtmf", [("call", uuid_of(first).into()), ("digits", "0815*4711#".into())]);
     let wait = || options([("wait", true.into())]);
     alice.request(&[tones], &wait()).await?;
     let place = HashMap::from([
@@ -154,7 +164,7 @@ async fn live(arbiter: &Arbiter, alice: &Peer, phone: FakeProvider, first: &str)
     Ok(())
 }
 
-fn first_uuid(path: &str) -> String {
+fn uuid_of(path: &str) -> String {
     path.rsplit('/').next().unwrap().replace('_', "-")
 }
 

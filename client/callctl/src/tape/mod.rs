@@ -64,7 +64,7 @@ The file has one JSON object a line, in this order:
   {\"input\":…}   what the arbiter heard, and when
   {\"outcome\":…} the number of the last change afterwards, and the error where it was refused
   {\"like\":…}    a handle is one that a rule means
-  {\"end\":…}     why the arbiter ended it: size, time, unread, seat; absent where you did
+  {\"end\":…}     why the arbiter ended it: size, time, unread, seat, denied; absent where you did
 
 Nothing in it says who calls whom: handles, names, messages and tones are replaced in the arbiter
 itself, the same by the same (tel:+01, sip:#2@x, #3). Schemes, ids of apps and calls, names of rules
