@@ -2,6 +2,9 @@
 //! arbiter was killed, for its user and for nobody else.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
+#[path = "why/causes.rs"]
+mod causes;
+
 use std::collections::HashMap;
 
 use anyhow::Result;
@@ -40,15 +43,19 @@ impl Scene {
     }
 
     async fn callctl(&self, arguments: &[&str]) -> Result<String> {
-        let output = tokio::process::Command::new(built("callctl", "-p callctl")?)
-            .args(["--bus", &self.arbiter.bus.address()])
-            .args(arguments)
-            .kill_on_drop(true)
-            .output()
-            .await?;
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        Ok(String::from_utf8(output.stdout)?)
+        callctl(&self.arbiter, arguments).await
     }
+}
+
+async fn callctl(arbiter: &Arbiter, arguments: &[&str]) -> Result<String> {
+    let output = tokio::process::Command::new(built("callctl", "-p callctl")?)
+        .args(["--bus", &arbiter.bus.address()])
+        .args(arguments)
+        .kill_on_drop(true)
+        .output()
+        .await?;
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    Ok(String::from_utf8(output.stdout)?)
 }
 
 async fn explain(peer: &Peer, call: &str) -> Result<Vec<Dict>, Refused> {

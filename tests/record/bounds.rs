@@ -28,7 +28,7 @@ impl Talk {
     /// True: another may record, so that the recording there was is over.
     async fn goes_on(&self, other: &Peer) -> Result<bool> {
         let toggle = async |n: usize| -> Result<(), Refused> {
-            let held = options([("remote-held", (n % 2 == 0).into())]);
+            let held = options([("remote-held", n.is_multiple_of(2).into())]);
             self.phone.tell("ReportState", &(&self.uuid, "", held)).await
         };
         for told in join_all((0..100).map(toggle)).await {
