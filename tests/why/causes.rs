@@ -13,7 +13,7 @@ authorization = "allow"
 [agents]
 units = ["*"]
 [deadlines]
-set-held-ms = 300
+set-held-ms = 1000
 dialing-ms = 300
 enforcement-ms = 100
 [limits]
@@ -55,7 +55,7 @@ const CAUSES: [(&str, &str); 31] = [
     ("rule", "the rule no spam applies"),
     ("screened", "the screening says reject"),
     ("stays-held", "it stays on hold until the user resumes it"),
-    ("timed-out", "it had 0.3 s"),
+    ("timed-out", "it had 1 s"),
     ("told", "its app said by itself that it is held"),
 ];
 
