@@ -51,7 +51,7 @@ pub fn failure(error: zbus::Error) -> Failure {
 }
 
 pub fn refused(error: &Error) -> Failure {
-    Failure::Refused { error: Some(error.name.as_str().to_owned()), message: error.message.clone() }
+    Failure::Declined { error: error.name.as_str().to_owned(), message: error.message.clone() }
 }
 
 fn absent(message: String) -> Failure {

@@ -10,6 +10,8 @@ use std::fmt;
 pub enum Failure {
     /// Refused by the arbiter, or failed while being done.
     Refused { error: Option<String>, message: String },
+    /// Refused by the agent of this session; its message says what would help.
+    Declined { error: String, message: String },
     /// The words make no sense, whatever the calls are.
     Usage(String),
     /// No arbiter, or no bus, there.
@@ -32,6 +34,7 @@ impl Failure {
     pub fn and(mut self, what: &str) -> Self {
         match &mut self {
             Failure::Refused { message, .. }
+            | Failure::Declined { message, .. }
             | Failure::Usage(message)
             | Failure::Unreachable { message, .. }
             | Failure::NoAgent { message } => *message = format!("{message}\n{what}"),
@@ -41,7 +44,7 @@ impl Failure {
 
     pub fn exit_status(&self) -> u8 {
         match self {
-            Failure::Refused { .. } => 1,
+            Failure::Refused { .. } | Failure::Declined { .. } => 1,
             Failure::Usage(_) => 2,
             Failure::Unreachable { .. } | Failure::NoAgent { .. } => 3,
         }
@@ -50,7 +53,9 @@ impl Failure {
     /// The last part of the D-Bus error's name.
     pub fn kind(&self) -> Option<&str> {
         match self {
-            Failure::Refused { error: Some(error), .. } => Some(kind(error)),
+            Failure::Refused { error: Some(error), .. } | Failure::Declined { error, .. } => {
+                Some(kind(error))
+            }
             _ => None,
         }
     }
@@ -60,6 +65,7 @@ impl Failure {
         match self {
             Failure::Usage(_) => Some("see `callctl --help`".to_owned()),
             Failure::Refused { .. } => advice(self.kind()?).map(str::to_owned),
+            Failure::Declined { .. } => None,
             Failure::NoAgent { .. } => Some(
                 "start it with `systemctl --user start callarbiter-agent`, or name the bus with \
                  --session-bus"
@@ -87,6 +93,7 @@ impl Failure {
     pub fn json(&self) -> serde_json::Value {
         let (error, message) = match self {
             Failure::Refused { error, message } => (error.clone(), message),
+            Failure::Declined { error, message } => (Some(error.clone()), message),
             Failure::Usage(message) => (Some("usage".to_owned()), message),
             Failure::Unreachable { message, .. } | Failure::NoAgent { message } => {
                 (Some("unreachable".to_owned()), message)
@@ -103,7 +110,8 @@ impl fmt::Display for Failure {
             Failure::Refused { error, .. } => {
                 f.write_str(error.as_deref().map_or("refused without a reason", kind))
             }
-            Failure::Usage(message)
+            Failure::Declined { message, .. }
+            | Failure::Usage(message)
             | Failure::Unreachable { message, .. }
             | Failure::NoAgent { message } => f.write_str(message),
         }
@@ -159,6 +167,16 @@ mod tests {
         let unreachable = Failure::Unreachable { bus: "system".into(), message: "no".into() };
         let all = [Failure::refused("no"), Failure::usage("what?"), unreachable];
         assert_eq!(all.map(|failure| failure.exit_status()), [1, 2, 3]);
+    }
+
+    #[test]
+    fn what_the_agent_refuses_needs_no_advice() {
+        let error = "org.callarbiter.Calls1.Error.AccessDenied".to_owned();
+        let message = "when-busy is the administrator's".to_owned();
+        let declined = Failure::Declined { error: error.clone(), message: message.clone() };
+        assert_eq!((declined.advice(), declined.kind()), (None, Some("AccessDenied")));
+        assert_eq!(declined.json()["error"], *error);
+        assert!(Failure::Refused { error: Some(error), message }.advice().is_some());
     }
 
     #[test]
