@@ -11,7 +11,7 @@ mod served;
 
 use std::{
     path::Path,
-    sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard},
+    sync::{Arc, PoisonError, RwLock, RwLockReadGuard},
 };
 
 use callarbiter::{
@@ -133,7 +133,7 @@ struct Lists {
     region: Option<Region>,
     table: RwLock<Table>,
     /// One change after another, so that the table is as the file.
-    changing: Mutex<()>,
+    changing: RwLock<()>,
     /// Whether there is an entry.
     filled: watch::Sender<bool>,
 }
@@ -144,7 +144,7 @@ impl Lists {
             store: Store::at(folder, &entries::FORM),
             region,
             table: RwLock::default(),
-            changing: Mutex::default(),
+            changing: RwLock::default(),
             filled: watch::Sender::new(false),
         }
     }
@@ -162,7 +162,7 @@ impl Lists {
         work: impl Fn(&Transaction<'_>) -> rusqlite::Result<(T, N)>,
         then: impl FnOnce(&mut Table, N),
     ) -> Result<T, StoreError> {
-        let _one = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let _one = self.changing.write().unwrap_or_else(PoisonError::into_inner);
         let (done, news) = self.store.change(work)?;
         let mut table = self.table.write().unwrap_or_else(PoisonError::into_inner);
         then(&mut table, news);
@@ -187,12 +187,19 @@ impl Lists {
         }
     }
 
+    /// What the user noted beside it. While the file is changed, which takes seconds with a million entries, nobody who
+    /// calls waits for that.
+    fn reason(&self, rule: &Rule) -> Option<String> {
+        let _unchanged = self.changing.try_read().ok()?;
+        let known = self.store.change(|file| entries::find(file, &rule.pattern, &rule.app));
+        Some(known.ok()??.entry.reason)
+    }
+
     fn screen(&self, Screen { handle, app_id }: &Screen) -> AgentAnswer {
         let Some(rule) = self.decides(handle, app_id) else {
             return AgentAnswer { verdict: Some(Verdict::Allow), ..AgentAnswer::default() };
         };
-        let known = self.store.change(|file| entries::find(file, &rule.pattern, &rule.app));
-        let reason = known.ok().flatten().map(|known| known.entry.reason).unwrap_or_default();
+        let reason = self.reason(&rule).unwrap_or_default();
         let mut detail = rule.pattern.to_string();
         if !reason.is_empty() {
             detail = format!("{detail}: {reason}");

@@ -108,3 +108,19 @@ fn what_is_said_of_a_caller_can_be_said() {
     assert_eq!(verdict, Some(Verdict::Reject));
     assert!(limits::text_fits(&detail.unwrap(), limits::MESSAGE_BYTES));
 }
+
+#[test]
+fn nobody_who_calls_waits_while_the_file_is_changed() {
+    let top = TempDir::new().unwrap();
+    let lists = lists(&top);
+    put(&lists, List::Block, "030 123456", "wine");
+    let told = |lists: &Lists| {
+        let (verdict, .., detail) = screened(lists, "tel:+4930123456");
+        assert_eq!(verdict, Some(Verdict::Reject));
+        detail.unwrap()
+    };
+    // What would have to be waited for is left out; who is blocked stays it.
+    let meanwhile = lists.change(|_| Ok((told(&lists), ())), |_, ()| {}).unwrap();
+    assert_eq!(meanwhile, "tel:+4930123456");
+    assert_eq!(told(&lists), "tel:+4930123456: wine");
+}
