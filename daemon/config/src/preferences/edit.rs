@@ -25,7 +25,7 @@ pub fn choose(
     let new = value.map(|value| alone(key, value)).transpose()?;
     if new.is_none() && !KEYS.contains(&key) {
         let known = KEYS.join(", ");
-        return Err(Error::invalid_argument(format!("there is no {key:?}; there are {known}")));
+        return Err(Error::invalid_argument(format!("there is no such choice; there are {known}")));
     }
     let text = match file::read(file) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
@@ -148,7 +148,7 @@ mod tests {
         for (key, value, words) in [
             ("ring", Some("silence"), "is for a [[rule]]"),
             ("when-busy", Some("wait"), "\"refuse\" or \"end\" or \"reject\""),
-            ("rings", None, "there is no \"rings\"; there are when-busy"),
+            ("rings", None, "there is no such choice; there are when-busy"),
         ] {
             let refused = choose(&file, key, value.map(Variant::from).as_ref()).unwrap_err();
             assert!(refused.message.contains(words), "{}", refused.message);
