@@ -3,6 +3,8 @@
 
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
+mod restart;
+
 use std::collections::BTreeMap;
 
 use callarbiter_core::*;
@@ -417,7 +419,6 @@ impl World {
         self.handle(Input::AgentReply { caller: agent, request, answer })
     }
 
-    /// The refusal in an outcome.
     /// The names of the calls that are over and can be explained, the oldest first.
     pub fn over(&self, uid: Uid) -> Vec<RecordId> {
         let over = self.arbiter.domain(uid).into_iter().flat_map(Domain::all_over);
@@ -427,6 +428,7 @@ impl World {
         over.map(|it| name(it).expect("a name")).collect()
     }
 
+    /// The refusal in an outcome.
     pub fn error(&self, uid: Uid, id: TransactionId, at: usize) -> Option<Error> {
         let step = &self.transaction(uid, id).actions[at];
         step.outcome.as_ref().and_then(Outcome::refusal).map(|r| r.error)
@@ -462,43 +464,5 @@ impl World {
     pub fn refused_word(&mut self, app: App, word: Word, error: Error, about: &str) {
         let input = Input::Provider { caller: app.caller, provider: app.id, word };
         self.refused(input, error, about);
-    }
-
-    /// The arbiter ends and comes back with what it wrote; these apps went away meanwhile. What the others were
-    /// asked before never reached them.
-    pub fn restart(&mut self, lost: &[App]) {
-        self.restarted(lost, false);
-    }
-
-    /// The same, soon after another restart.
-    pub fn restart_again(&mut self) {
-        self.restarted(&[], true);
-    }
-
-    fn restarted(&mut self, lost: &[App], again: bool) {
-        let mut keys = Vec::new();
-        self.arbiter.keys_after(None, usize::MAX, &mut keys);
-        let record = |key: Key| {
-            let mut value = Vec::new();
-            assert!(self.arbiter.save(key, &mut value));
-            (key, value)
-        };
-        let records: Vec<_> = keys.into_iter().map(record).collect();
-        self.arbiter = Arbiter::restore(self.arbiter.settings().clone(), records).unwrap();
-        self.open.clear();
-        self.effects.clear();
-        let lost = lost.iter().map(|app| app.caller.peer).collect();
-        self.handle(Input::Restarted { lost, again }).unwrap();
-    }
-
-    /// Where apps said that a call is not where the arbiter had it.
-    pub fn differs(&self) -> Vec<(CallState, CallState)> {
-        let differs = |e: &Effect| match e {
-            Effect::Logged(Event { what: Happening::Differs { ours, theirs }, .. }) => {
-                Some((*ours, *theirs))
-            }
-            _ => None,
-        };
-        self.effects.iter().filter_map(differs).collect()
     }
 }
