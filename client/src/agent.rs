@@ -25,9 +25,9 @@ use crate::{Connection, Controller, Result, connection::Repeat, presence::Arbite
 /// An agent of the session, which has roles and is asked what belongs to them.
 ///
 /// It keeps its roles over restarts of the arbiter and of the bus, but for those that another agent takes
-/// ([`AgentEvent::RoleLost`]). Roles belong to a connection and end with it, so an agent wants one of its own; whoever
-/// had a role before has it no longer, and takes it again only when it is started anew. What is asked of a
-/// [`Controller`] on this connection is asked by the user where the agent has [`Role::UserInterface`].
+/// ([`AgentEvent::RoleLost`]) until that one is gone ([`AgentEvent::RoleBack`]). Roles belong to a connection and end
+/// with it, so an agent wants one of its own. What is asked of a [`Controller`] on this connection is asked by the user
+/// where the agent has [`Role::UserInterface`].
 ///
 /// Not everybody may be an agent: it is not sandboxed, and runs in a user unit on the administrator's list.
 #[must_use = "an agent that nobody asks for errands lets them pass their deadlines"]
@@ -46,6 +46,8 @@ pub enum AgentEvent {
     Asked(Errand),
     /// Another agent took this role.
     RoleLost(Role),
+    /// That one is gone, and this one has the role again.
+    RoleBack(Role),
 }
 
 impl Agent {

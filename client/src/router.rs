@@ -252,7 +252,7 @@ impl Router {
                 let _ = self.routes.finished.send(message.clone());
             }
             let is_about_roles = header.interface().is_some_and(|of| of.as_str() == MANAGER)
-                && header.member().is_some_and(|member| member.as_str() == "RoleLost");
+                && header.member().is_some_and(|of| matches!(of.as_str(), "RoleLost" | "RoleFree"));
             if is_about_roles {
                 let table = self.routes.table();
                 for (_, agent) in table.objects.iter().filter(|(path, _)| path.starts_with(AGENTS))

@@ -10,6 +10,9 @@ use harness::{Arbiter, Bus, FakeProvider, Launch, Process, Reported, built, even
 /// Every app may provide calls, and every process of the user act for the session.
 const CONFIG: &str = "authorization = \"allow\"\n[agents]\nunits = [\"*\"]\n";
 
+/// The agent's name on the session bus.
+pub const AGENT: &str = "org.callarbiter.Agent1";
+
 /// The app that calls.
 pub const APP: &str = "org.example.Phone";
 
@@ -49,24 +52,24 @@ impl Desk {
 
     /// The same in another environment.
     pub async fn agent_in(&self, parts: &str, variables: &[(&str, PathBuf)]) -> Result<Process> {
-        let launch = self.launch(agent()?)?;
-        let launch = variables.iter().fold(launch, |launch, (name, value)| launch.env(name, value));
-        let mut agent = launch
-            .arg("--bus")
-            .arg("session")
-            .arg("--only")
-            .arg(parts)
-            .arg("--log")
-            .arg("trace")
-            .start(self.bus().directory())?;
+        let mut agent = self.begin_agent(parts, variables)?;
         let ready = async || {
-            let serves = agent.log().contains("took the roles");
+            let named = self.phone.peer.owner(AGENT).await.ok()?.is_some();
+            let serves = named && agent.log().contains("took the roles");
             (serves || agent.ended().is_some()).then_some(serves)
         };
         if !eventually("the agent takes its roles", ready).await? {
             bail!("the agent ended: {}", agent.log());
         }
         Ok(agent)
+    }
+
+    /// The same, before it serves.
+    pub fn begin_agent(&self, parts: &str, variables: &[(&str, PathBuf)]) -> Result<Process> {
+        let launch = self.launch(agent()?)?;
+        let launch = variables.iter().fold(launch, |launch, (name, value)| launch.env(name, value));
+        let launch = launch.arg("--bus").arg("session").arg("--only").arg(parts);
+        launch.arg("--log").arg("trace").start(self.bus().directory())
     }
 
     /// Where the agent and the apps of this session have their home.

@@ -15,11 +15,11 @@ use harness::{FakeProvider, Reply, built, eventually, options};
 use serde_json::Value;
 use zbus::OwnedVariant;
 
+pub use crate::desk::AGENT;
 use crate::desk::Desk;
 
 type Dict = std::collections::HashMap<String, OwnedVariant>;
 
-pub const AGENT: &str = "org.callarbiter.Agent1";
 pub const OBJECT: &str = "/org/callarbiter/Agent1";
 
 /// Calls: more than wait in the arbiter until somebody takes them down.

@@ -36,6 +36,8 @@ struct Server {
     connection: Connection,
     path: OwnedObjectPath,
     roles: Roles,
+    /// Those that other agents took.
+    lost: Vec<Role>,
     /// Errands that were handed out and not answered, and until when they matter.
     open: HashMap<String, Instant>,
     answered: Answers<Dict>,
@@ -55,6 +57,7 @@ pub(super) async fn begin(
         connection: connection.clone(),
         path: ObjectPath::try_from(calls.path().to_owned())?.into(),
         roles: roles.clone(),
+        lost: Vec::new(),
         open: HashMap::new(),
         answered: Answers::default(),
         events,
@@ -96,7 +99,11 @@ impl Server {
     async fn receive(&mut self, arbiter: &Arbiter, message: &Message) {
         if message.message_type() == Type::Signal {
             if let Ok(role) = message.body().deserialize::<&str>() {
-                self.lose(Role::from(role));
+                let role = Role::from(role);
+                match message.header().member().map(|member| member.as_str()) {
+                    Some("RoleLost") => self.lose(role),
+                    _ => self.take_back(arbiter, role).await,
+                }
             }
             return;
         }
@@ -119,9 +126,29 @@ impl Server {
         }
     }
 
-    fn lose(&self, role: Role) {
+    fn lose(&mut self, role: Role) {
         self.roles.lock().unwrap_or_else(PoisonError::into_inner).retain(|kept| *kept != role);
+        if !self.lost.contains(&role) {
+            self.lost.push(role.clone());
+        }
         self.tell(AgentEvent::RoleLost(role));
+    }
+
+    /// Nobody has it: it is this one's again, if it was before.
+    async fn take_back(&mut self, arbiter: &Arbiter, role: Role) {
+        if !self.lost.contains(&role) {
+            return;
+        }
+        let given = async {
+            let manager = arbiter.owner.manager().await?;
+            manager.register_agent(&self.path, &[role.as_str()], &Dict::new()).await
+        };
+        if let Err(error) = given.await {
+            return tracing::warn!(%error, "the call arbiter did not give a role back");
+        }
+        self.lost.retain(|lost| *lost != role);
+        self.roles.lock().unwrap_or_else(PoisonError::into_inner).push(role.clone());
+        self.tell(AgentEvent::RoleBack(role));
     }
 
     fn tell(&self, event: AgentEvent) {

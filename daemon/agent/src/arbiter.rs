@@ -3,7 +3,7 @@
 //!
 //! Owns taking the roles. What the arbiter shows, the crate `callarbiter` follows.
 
-use std::os::fd::OwnedFd;
+use std::{os::fd::OwnedFd, sync::Arc};
 
 use anyhow::{Context, Result};
 use callarbiter::{Action, ActionResult, Authorization, TransactionOptions, words::Role};
@@ -14,21 +14,25 @@ use callarbiter_dbus::{
     proxies::ManagerProxy,
     proxies::TransactionProxy,
 };
-use tokio::sync::watch;
+use tokio::sync::{Mutex, watch};
 use tracing::{debug, info, warn};
 use uuid::Uuid;
 use zbus::{Connection, ObjectPath, OwnedObjectPath, connection::Builder};
 
-use crate::orders::{self, Giver, Orders};
+use crate::orders::{self, Giver, Orders, Word};
 
 /// The connection and its roles.
 #[derive(Clone, Debug)]
 pub struct Desk {
     connection: Connection,
-    /// Those that no other agent took.
+    /// Those that it takes where nobody has them.
+    wanted: Arc<[Role]>,
+    /// Those of them that no other agent took.
     roles: watch::Sender<Vec<Role>>,
     /// Whose orders count.
     giver: watch::Sender<Giver>,
+    /// One after another, so that the giver is known.
+    asking: Arc<Mutex<()>>,
 }
 
 impl Desk {
@@ -41,12 +45,21 @@ impl Desk {
         };
         let connection =
             builder.build().await.with_context(|| format!("the bus {bus} cannot be reached"))?;
-        Ok(Desk { connection, roles: watch::Sender::new(roles), giver: watch::Sender::default() })
+        Ok(Desk {
+            connection,
+            wanted: roles.clone().into(),
+            roles: watch::Sender::new(roles),
+            giver: watch::Sender::default(),
+            asking: Arc::default(),
+        })
     }
 
     /// Takes the roles, again after each restart of the arbiter. Without them calls are shown all the same.
     pub async fn take_roles(&self) {
         let roles = self.roles.borrow().clone();
+        if roles.is_empty() {
+            return;
+        }
         let words: Vec<&str> = roles.iter().map(Role::as_str).collect();
         match self.register(&words).await {
             Ok(()) => info!("took the roles {}", words.join(", ")),
@@ -184,19 +197,38 @@ impl Desk {
 
     /// Hands out what the arbiter orders, until the bus is gone.
     pub async fn serve(&self, orders: Orders) {
-        let lose = |role: Role| {
-            info!("another agent took the role {role}");
-            self.roles.send_modify(|roles| roles.retain(|known| *known != role));
+        let hear = |word| match word {
+            Word::Lost(role) => {
+                info!("another agent took the role {role}");
+                self.roles.send_modify(|roles| roles.retain(|known| *known != role));
+            }
+            // The answer comes while orders are handed out.
+            Word::Free(role) => drop(tokio::spawn(self.clone().take_again(role))),
         };
-        orders.serve(self.connection.clone(), self.giver.subscribe(), lose).await
+        orders.serve(self.connection.clone(), self.giver.subscribe(), hear).await
     }
 
-    /// Its roles, and when one is lost: whoever took it keeps it until this agent is started again.
+    /// A role that another agent took, and that nobody has any more.
+    async fn take_again(self, role: Role) {
+        if !self.wanted.contains(&role) || self.roles.borrow().contains(&role) {
+            return;
+        }
+        match self.register(&[role.as_str()]).await {
+            Ok(()) => {
+                info!("nobody has the role {role} any more: this agent has it again");
+                self.roles.send_modify(|roles| roles.push(role));
+            }
+            Err(error) => warn!("the arbiter did not give the role {role} back: {error}"),
+        }
+    }
+
+    /// Its roles, and when one is lost, or is there again.
     pub fn roles(&self) -> watch::Receiver<Vec<Role>> {
         self.roles.subscribe()
     }
 
     async fn register(&self, roles: &[&str]) -> zbus::Result<()> {
+        let _one = self.asking.lock().await;
         let before = self.giver.send_replace(Giver::Asked);
         let body = (ObjectPath::from_static_str_unchecked(orders::PATH), roles, Dict::new());
         let asked = self.connection.call_method(

@@ -61,8 +61,8 @@ pub async fn run(mut told: UnboundedReceiver<Told>, bus: String, root: PathBuf) 
                 let Some(next) = next else { break };
                 headset.see(next).await;
             }
-            // Somebody else reads the headsets from now on.
-            () = lost(&mut roles) => break,
+            // Somebody else reads the headsets from now on, or not any more.
+            () = changes(&mut roles, headset.relieved) => headset.be_relieved().await,
             () = &mut serving => break,
             Some(()) = results.recv() => headset.settle(),
             Some((sign, word)) = heard.recv() => headset.hear(sign, word),
@@ -83,6 +83,8 @@ struct Headset {
     words: UnboundedSender<Said>,
     done: UnboundedSender<()>,
     now: Arc<Snapshot>,
+    /// Another agent does it.
+    relieved: bool,
     /// Open while there are calls.
     devices: Option<Devices>,
     /// The button for calls is down, and is a long press from then on.
@@ -101,7 +103,8 @@ impl Headset {
         done: UnboundedSender<()>,
     ) -> Headset {
         let (now, devices, down, pending, refresh) = (Arc::default(), None, None, 0, None);
-        Headset { desk, root, words, done, now, devices, down, pending, refresh }
+        let relieved = false;
+        Headset { desk, root, words, done, now, relieved, devices, down, pending, refresh }
     }
 
     async fn see(&mut self, told: Told) {
@@ -110,7 +113,16 @@ impl Headset {
             self.desk.take_roles().await;
         }
         self.now = told.now;
-        if self.now.calls.is_empty() {
+        self.look().await;
+    }
+
+    async fn be_relieved(&mut self) {
+        self.relieved = !self.relieved;
+        self.look().await;
+    }
+
+    async fn look(&mut self) {
+        if self.relieved || self.now.calls.is_empty() {
             return self.close().await;
         }
         if self.devices.is_none() {
@@ -194,9 +206,11 @@ async fn at(moment: Option<Instant>) {
     }
 }
 
-async fn lost(roles: &mut watch::Receiver<Vec<Role>>) {
-    // An error is the end of the desk, which is the end of the roles as well.
-    let _ = roles.wait_for(Vec::is_empty).await;
+async fn changes(roles: &mut watch::Receiver<Vec<Role>>, relieved: bool) {
+    if roles.wait_for(|roles| roles.is_empty() != relieved).await.is_err() {
+        // The end of the desk, which is waited for as well.
+        pending().await
+    }
 }
 
 async fn follow(devices: &mut Option<Devices>) -> io::Result<()> {

@@ -27,6 +27,7 @@ use crate::{
     orders::{Inbox, Order},
     places,
     scene::Told,
+    served::Opening,
 };
 
 /// Until it is told nothing any more.
@@ -34,9 +35,9 @@ pub async fn run(
     session: Connection,
     mut told: UnboundedReceiver<Told>,
     mut orders: Inbox<Record>,
-    wishes: config::History,
-    region: Option<Region>,
+    (wishes, region): (config::History, Option<Region>),
     desk: Desk,
+    opening: Option<Opening>,
 ) {
     let Some(data) = places::data() else {
         return warn!("neither XDG_DATA_HOME nor HOME is set: there is no place for a history");
@@ -53,6 +54,7 @@ pub async fn run(
         // It is kept all the same.
         warn!(%error, "the history is not served on the session bus");
     }
+    drop(opening);
     loop {
         tokio::select! {
             biased;

@@ -40,6 +40,7 @@ use crate::{
     orders::{Inbox, Order, Orders, Screen, sentence},
     places,
     scene::Told,
+    served::Opening,
 };
 
 /// Until it is told nothing any more.
@@ -48,6 +49,7 @@ pub async fn run(
     mut told: UnboundedReceiver<Told>,
     bus: String,
     region: Option<Region>,
+    opening: Opening,
 ) {
     let Some(data) = places::data() else {
         return warn!("neither XDG_DATA_HOME nor HOME is set: there is no place for lists");
@@ -63,6 +65,7 @@ pub async fn run(
         // Callers are looked at all the same.
         warn!(%error, "the lists are not served on the session bus");
     }
+    drop(opening);
     let mut filled = lists.filled.subscribe();
     let mut screening: Option<Screening> = None;
     loop {

@@ -131,8 +131,8 @@ async fn serve(options: Options, config: Config) -> Result<()> {
     let bus = session.server_guid().to_string();
     let mut audience = Audience::default();
     let mut orders = Orders::default();
-    let serving = served::begin(&session, &desk, &options.parts).await;
-    serving.context("nothing can be served on the session bus")?;
+    let opening = served::begin(&session, &desk, &options.parts).await;
+    let opening = opening.context("nothing can be served on the session bus")?;
     // Where what rings is heard, the part that knows the outputs says.
     let (route, routed) = sync::watch::channel(audio::Route::default());
     let parts: Vec<_> = options
@@ -141,11 +141,9 @@ async fn serve(options: Options, config: Config) -> Result<()> {
         .map(|part| {
             let (told, trace) = (audience.join(), Trace::of(part.name(), &bus));
             let (session, desk) = (session.clone(), desk.clone());
-            let told = match role(part) {
-                Some(role) => post::while_role(told, desk.roles(), role),
-                None => told,
-            };
             let post = (session.clone(), part.post());
+            let roles = desk.roles();
+            let held = |role| (roles, role);
             match part {
                 Part::Players => {
                     let resume = config.players.resume;
@@ -164,8 +162,10 @@ async fn serve(options: Options, config: Config) -> Result<()> {
                     }))
                 }
                 Part::DoNotDisturb => {
-                    let wishes = config.do_not_disturb.clone();
-                    tokio::spawn(quiet::run(session, told, desk, wishes))
+                    let (held, wishes) = (held(Role::DoNotDisturb), config.do_not_disturb.clone());
+                    tokio::spawn(post::hold_role(held, told, move |told| {
+                        quiet::run(session.clone(), told, desk.clone(), wishes.clone())
+                    }))
                 }
                 Part::Power => {
                     let lid = config.power.lid;
@@ -173,36 +173,67 @@ async fn serve(options: Options, config: Config) -> Result<()> {
                 }
                 Part::Audio => {
                     let orders = (orders.apply_audio(), orders.select_endpoint());
-                    let choice = audio::Choice::new(config.audio.clone());
-                    tokio::spawn(audio::run(told, orders, choice, route.clone(), trace, desk))
+                    let (held, wishes) = (held(Role::Audio), config.audio.clone());
+                    let route = route.clone();
+                    tokio::spawn(post::hold_role(held, told, move |told| {
+                        let (choice, route) = (audio::Choice::new(wishes.clone()), route.clone());
+                        audio::run(told, orders.clone(), choice, route, trace.clone(), desk.clone())
+                    }))
                 }
                 Part::Headset => {
                     let (bus, root) = (options.bus.clone(), config.headset.root.clone());
                     tokio::spawn(headset::run(told, bus, root))
                 }
                 Part::Consent => {
-                    let orders = orders.request_consent();
-                    tokio::spawn(consent::run(session, told, orders, trace, desk))
+                    let (held, orders) = (held(Role::Consent), orders.request_consent());
+                    tokio::spawn(post::hold_role(held, told, move |told| {
+                        let (session, trace) = (session.clone(), trace.clone());
+                        consent::run(session, told, orders.clone(), trace, desk.clone())
+                    }))
                 }
-                Part::Preferences => tokio::spawn(preferences::run(session, told, desk)),
-                Part::Identity => tokio::spawn(identity::run(told, orders.identify())),
-                Part::Launch => tokio::spawn(launch::run(session, told, orders.launch_provider())),
+                Part::Preferences => {
+                    let mut opening = Some(opening.clone());
+                    tokio::spawn(post::hold_role(held(Role::Preferences), told, move |told| {
+                        preferences::run(session.clone(), told, desk.clone(), opening.take())
+                    }))
+                }
+                Part::Identity => {
+                    let (held, orders) = (held(Role::Identity), orders.identify());
+                    tokio::spawn(post::hold_role(held, told, move |told| {
+                        identity::run(told, orders.clone())
+                    }))
+                }
+                Part::Launch => {
+                    let (held, orders) = (held(Role::Launch), orders.launch_provider());
+                    tokio::spawn(post::hold_role(held, told, move |told| {
+                        launch::run(session.clone(), told, orders.clone())
+                    }))
+                }
                 Part::Contacts => {
-                    let (orders, wishes) = (orders.look_up(), config.contacts.clone());
-                    tokio::spawn(contacts::run(session, told, orders, wishes))
+                    let (held, orders) = (held(Role::Contacts), orders.look_up());
+                    let wishes = config.contacts.clone();
+                    tokio::spawn(post::hold_role(held, told, move |told| {
+                        contacts::run(session.clone(), told, orders.clone(), wishes.clone())
+                    }))
                 }
                 Part::Lists => {
                     let (bus, region) = (options.bus.clone(), config.contacts.region);
-                    tokio::spawn(lists::run(session, told, bus, region))
+                    tokio::spawn(lists::run(session, told, bus, region, opening.clone()))
                 }
                 Part::History => {
                     let region = config.contacts.region;
-                    let (orders, wishes) = (orders.record(), config.history.clone());
-                    tokio::spawn(history::run(session, told, orders, wishes, region, desk))
+                    let (held, orders) = (held(Role::History), orders.record());
+                    let (wishes, mut opening) = (config.history.clone(), Some(opening.clone()));
+                    tokio::spawn(post::hold_role(held, told, move |told| {
+                        let (orders, wishes) = (orders.clone(), wishes.clone());
+                        let (session, desk) = (session.clone(), desk.clone());
+                        history::run(session, told, orders, (wishes, region), desk, opening.take())
+                    }))
                 }
             }
         })
         .collect();
+    drop(opening);
 
     let ended = tokio::select! {
         () = scenes.tell(&audience, || desk.take_roles()) => Err("the arbiter's bus is gone"),

@@ -5,6 +5,7 @@
 
 use std::{
     fmt,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -15,7 +16,7 @@ use callarbiter_dbus::{
     names::{AGENT, BUS_NAME, MANAGER, ROOT_PATH},
 };
 use futures_util::StreamExt;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Mutex, mpsc, watch};
 use tracing::{debug, warn};
 use zbus::{
     Connection, Message, MessageStream,
@@ -40,8 +41,31 @@ pub struct Order<T> {
     pub reply: Reply,
 }
 
-/// Orders of one kind, for the part that carries them out.
-pub type Inbox<T> = mpsc::Receiver<Order<T>>;
+/// Orders of one kind, for the part that carries them out, each time that it works.
+#[derive(Debug)]
+pub struct Inbox<T>(Arc<Mutex<mpsc::Receiver<Order<T>>>>);
+
+impl<T> Clone for Inbox<T> {
+    fn clone(&self) -> Self {
+        Inbox(self.0.clone())
+    }
+}
+
+impl<T> Inbox<T> {
+    /// The next one; none when nobody hands out orders any more. Loses nothing if dropped.
+    pub async fn recv(&mut self) -> Option<Order<T>> {
+        self.0.lock().await.recv().await
+    }
+}
+
+/// What the arbiter says of a role.
+#[derive(Debug)]
+pub enum Word {
+    /// Another agent took it.
+    Lost(Role),
+    /// That one is gone, and nobody has it.
+    Free(Role),
+}
 
 /// `ApplyAudio`: the whole state that is wanted.
 #[derive(Clone, Debug, PartialEq)]
@@ -206,13 +230,13 @@ impl Orders {
         inbox(&mut self.screen)
     }
 
-    /// Hands out the arbiter's orders until the bus is gone. `arbiter`: who gave the roles; `lose`: what happens
-    /// when another agent takes one.
+    /// Hands out the arbiter's orders until the bus is gone. `arbiter`: who gave the roles; `hear`: what is said of
+    /// those.
     pub async fn serve(
         self,
         connection: Connection,
         mut arbiter: watch::Receiver<Giver>,
-        lose: impl Fn(Role),
+        hear: impl Fn(Word),
     ) {
         let mut messages = MessageStream::from(&connection);
         while let Some(message) = messages.next().await {
@@ -224,10 +248,14 @@ impl Orders {
                 continue;
             };
             let is_order = header.message_type() == Type::MethodCall && interface.as_str() == AGENT;
-            let is_word = header.message_type() == Type::Signal
-                && interface.as_str() == MANAGER
-                && member.as_str() == "RoleLost";
-            if !(is_order || is_word) {
+            let of_role = match member.as_str() {
+                "RoleLost" => Some(Word::Lost as fn(Role) -> Word),
+                "RoleFree" => Some(Word::Free as fn(Role) -> Word),
+                _ => None,
+            };
+            let is_signal = header.message_type() == Type::Signal && interface.as_str() == MANAGER;
+            let word = of_role.filter(|_| is_signal);
+            if !is_order && word.is_none() {
                 continue;
             }
             // The answer that gives the roles is here already, whoever waits for it may not have looked.
@@ -238,9 +266,9 @@ impl Orders {
             // An arbiter that was restarted remembers who has which role, and does not wait to be asked for it.
             if !gave && !serves_as_arbiter(&connection, sender).await {
                 debug!(%sender, %member, "not the arbiter's word");
-            } else if is_word {
+            } else if let Some(word) = word {
                 if let Ok(role) = message.body().deserialize::<String>() {
-                    lose(Role::from(role.as_str()));
+                    hear(word(Role::from(role.as_str())));
                 }
             } else if let Err(error) = self.hand_out(&connection, member.as_str(), &message) {
                 warn!(%error, %member, "the arbiter's order cannot be read");
@@ -337,7 +365,7 @@ pub enum Giver {
 fn inbox<T>(sender: &mut Option<mpsc::Sender<Order<T>>>) -> Inbox<T> {
     let (new, inbox) = mpsc::channel(WAITING);
     *sender = Some(new);
-    inbox
+    Inbox(Arc::new(Mutex::new(inbox)))
 }
 
 fn put<T>(sender: &Option<mpsc::Sender<Order<T>>>, what: T, reply: Reply) {

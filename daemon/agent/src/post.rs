@@ -1,8 +1,8 @@
 //! Posts: what a part does in a session, one program does; a desktop shell that does it by itself takes the post.
 //!
-//! Owns who has a post, and that a part works only while the agent has it. A part with a role of the arbiter has
-//! the role's post until another agent takes it. One without has a name on the session bus: whoever takes the name
-//! relieves it, and it goes on when the name is free again.
+//! Owns who has a post, and that a part works only while the agent has it. The post of a part with a role of the arbiter
+//! is that role, which the newest agent has; of one without it is a name on the session bus. Whoever takes it relieves
+//! the part, which goes on when it is free again.
 
 use std::{pin::pin, sync::Arc};
 
@@ -24,35 +24,39 @@ const ALLOW_REPLACEMENT: u32 = 1;
 /// `RequestName`: nobody has it, or had it before.
 const OWNER: [u32; 2] = [1, 4];
 
-/// What a part is told while the agent has this role: after that nothing any more, so that it undoes what it did.
-pub fn while_role(
-    mut told: UnboundedReceiver<Told>,
-    mut roles: watch::Receiver<Vec<Role>>,
-    role: Role,
-) -> UnboundedReceiver<Told> {
-    let (sender, passed_on) = unbounded_channel();
-    tokio::spawn(async move {
-        loop {
-            tokio::select! {
-                biased;
-                _ = roles.wait_for(|roles| !roles.contains(&role)) => return,
-                next = told.recv() => match next.map(|next| sender.send(next)) {
-                    Some(Ok(())) => {}
-                    _ => return,
-                },
-            }
-        }
-    });
-    passed_on
-}
-
 /// Lets a part work while the agent has this name, until it is told nothing any more.
 pub async fn hold<F: Future<Output = ()>>(
     (session, name): (Connection, String),
+    told: UnboundedReceiver<Told>,
+    work: impl FnMut(UnboundedReceiver<Told>) -> F,
+) {
+    keep(Name::take(&session, &name).await, told, work).await;
+}
+
+/// The same with a role, of those that the agent has.
+pub async fn hold_role<F: Future<Output = ()>>(
+    (has, role): (watch::Receiver<Vec<Role>>, Role),
+    told: UnboundedReceiver<Told>,
+    work: impl FnMut(UnboundedReceiver<Told>) -> F,
+) {
+    keep(Held { has, role }, told, work).await;
+}
+
+/// Takes a name on the session bus, or waits for it behind whoever has it.
+pub async fn own(session: &Connection, name: &str) {
+    Name::take(session, name).await;
+}
+
+trait Post {
+    /// Waits until the agent has it (or has it no more).
+    async fn becomes(&mut self, held: bool);
+}
+
+async fn keep<F: Future<Output = ()>>(
+    mut post: impl Post,
     mut told: UnboundedReceiver<Told>,
     mut work: impl FnMut(UnboundedReceiver<Told>) -> F,
 ) {
-    let mut post = Post::take(&session, &name).await;
     let mut now: Option<Arc<Snapshot>> = None;
     loop {
         tokio::select! {
@@ -93,35 +97,47 @@ pub async fn hold<F: Future<Output = ()>>(
     }
 }
 
-/// Takes a name on the session bus, or waits for it behind whoever has it.
-pub async fn own(session: &Connection, name: &str) {
-    Post::take(session, name).await;
+/// A role of the arbiter.
+struct Held {
+    has: watch::Receiver<Vec<Role>>,
+    role: Role,
+}
+
+impl Post for Held {
+    async fn becomes(&mut self, held: bool) {
+        let role = &self.role;
+        if self.has.wait_for(|roles| roles.contains(role) == held).await.is_err() {
+            // The agent leaves, and its parts are told so.
+            std::future::pending().await
+        }
+    }
 }
 
 /// A name on the session bus.
-struct Post {
+struct Name {
     /// What the bus says of it; none where it cannot be had.
     words: Option<MessageStream>,
     held: bool,
 }
 
-impl Post {
-    async fn take(session: &Connection, name: &str) -> Post {
+impl Name {
+    async fn take(session: &Connection, name: &str) -> Name {
         match request(session, name).await {
             Ok((words, held)) => {
                 if !held {
                     info!("another program has {name}: it does this part");
                 }
-                Post { words: Some(words), held }
+                Name { words: Some(words), held }
             }
             Err(error) => {
                 warn!(%error, "{name} is not to be had; nobody can take this part over");
-                Post { words: None, held: true }
+                Name { words: None, held: true }
             }
         }
     }
+}
 
-    /// Waits until the agent has it (or has it no more).
+impl Post for Name {
     async fn becomes(&mut self, held: bool) {
         while self.held != held {
             let word = match &mut self.words {

@@ -16,10 +16,15 @@ use tracing::warn;
 use zbus::Connection;
 
 use self::{keeper::Keeper, served::Served};
-use crate::{arbiter::Desk, places, scene::Told, watch::Watch};
+use crate::{arbiter::Desk, places, scene::Told, served::Opening, watch::Watch};
 
 /// Until it is told nothing any more.
-pub async fn run(session: Connection, mut told: UnboundedReceiver<Told>, desk: Desk) {
+pub async fn run(
+    session: Connection,
+    mut told: UnboundedReceiver<Told>,
+    desk: Desk,
+    opening: Option<Opening>,
+) {
     let Some(folder) = places::configuration().map(|home| home.join("callarbiter")) else {
         return warn!("there is no home, so there are no preferences");
     };
@@ -30,6 +35,7 @@ pub async fn run(session: Connection, mut told: UnboundedReceiver<Told>, desk: D
         // The file counts all the same.
         warn!(%error, "preferences are not served on the session bus");
     }
+    drop(opening);
     loop {
         let again = tokio::select! {
             biased;

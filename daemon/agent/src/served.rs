@@ -6,21 +6,33 @@
 mod apps;
 pub mod caller;
 
+use std::convert::Infallible;
+
 use callarbiter_dbus::{Error, names};
+use tokio::sync::mpsc;
 use zbus::{Connection, DBusError, Message, message::Header, names::ErrorName};
 
 use self::apps::Apps;
 use crate::{arbiter::Desk, cli::Part, post};
 
-/// Serves what belongs to these parts.
-pub async fn begin(session: &Connection, desk: &Desk, parts: &[Part]) -> zbus::Result<()> {
+/// Each part that serves something by itself has one, until it does: whoever sees the name finds everything behind it.
+#[derive(Clone)]
+pub struct Opening(#[expect(dead_code, reason = "counts")] mpsc::Sender<Infallible>);
+
+/// Serves what belongs to these parts, and takes the name when all of them serve.
+pub async fn begin(session: &Connection, desk: &Desk, parts: &[Part]) -> zbus::Result<Opening> {
     let server = session.object_server();
     if parts.contains(&Part::Consent) {
         server.at(names::AGENT_PATH, Apps::new(session.clone(), desk.clone())).await?;
     }
-    // What parts serve by themselves is there a moment after they begin.
-    post::own(session, names::AGENT_BUS_NAME).await;
-    Ok(())
+    let (opening, mut open) = mpsc::channel(1);
+    let session = session.clone();
+    tokio::spawn(async move {
+        // Nothing ever comes, and when nothing can any more, all of them serve.
+        open.recv().await;
+        post::own(&session, names::AGENT_BUS_NAME).await;
+    });
+    Ok(Opening(opening))
 }
 
 /// A refusal, under the names of the arbiter's contract.

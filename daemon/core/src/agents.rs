@@ -54,7 +54,12 @@ impl Domain {
                 lost.push(*role);
             }
         }
-        lost.into_iter().for_each(|role| self.role_is_lost(peer, role));
+        for role in lost {
+            self.role_is_lost(peer, role);
+            if !role.is_shared() {
+                self.turn.effects.push(Effect::RoleFree { uid: self.uid, role });
+            }
+        }
         if self.roles.get(&Role::Dnd).is_none_or(Vec::is_empty) {
             self.disturb_again();
         }

@@ -49,6 +49,8 @@ pub enum Effect {
     Finished { uid: Uid, transaction: TransactionId },
     /// An agent lost a role to another.
     RoleLost { uid: Uid, peer: Peer, role: Role },
+    /// The agent that had a role is gone, and nobody has it: agents that wait for it can take it.
+    RoleFree { uid: Uid, role: Role },
     /// For the log: what happened to a call, without a word about people.
     Logged(Event),
 }

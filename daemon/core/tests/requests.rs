@@ -125,6 +125,18 @@ fn a_second_agent_takes_a_single_role_over_and_the_first_is_told() {
         "dnd",
     );
     w.handle(Input::SetDoNotDisturb { caller: second, mode, allow: vec![] }).unwrap();
+    // One that had lost it leaves nothing free; with the holder goes what only it had.
+    let free = |w: &mut World, peer| {
+        w.effects.clear();
+        w.handle(Input::PeerLost { peer }).unwrap();
+        let role = |e: &Effect| match e {
+            Effect::RoleFree { uid: ALICE, role } => Some(*role),
+            _ => None,
+        };
+        w.effects.iter().filter_map(role).collect::<Vec<_>>()
+    };
+    assert_eq!(free(&mut w, first.peer), []);
+    assert_eq!(free(&mut w, second.peer), [Role::Dnd]);
 }
 
 #[test]

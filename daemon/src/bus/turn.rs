@@ -4,7 +4,7 @@
 //! replies of those who waited for the outcome: they know the new state when they hear of it. Which effects
 //! there are, the core decides.
 
-use callarbiter_core::{Effect, Input, Millis, Now, Object, Peer, ProviderId, Reply, Uid};
+use callarbiter_core::{Effect, Input, Millis, Now, Object, Peer, ProviderId, Reply, Role, Uid};
 use callarbiter_dbus::{Error, names};
 use tracing::error;
 use zbus::Message;
@@ -105,15 +105,28 @@ impl Router {
                 }
             }
             Effect::RoleLost { peer, role, .. } => {
-                if let Some(name) = self.peers.name(peer) {
-                    let signal = Message::signal(names::ROOT_PATH, names::MANAGER, "RoleLost")
-                        .destination(name.as_ref())
-                        .build(&role.name());
-                    turn.rest.extend(built(signal).map(Outgoing::from));
+                let signal = self.about_role(peer, "RoleLost", role);
+                turn.rest.extend(signal.and_then(built));
+            }
+            Effect::RoleFree { uid, role } => {
+                // Of those without a role the core knows nothing after a restart.
+                let user = |peer| self.peers.client(peer).map(|client| client.caller.uid);
+                let is_its = |peer: &Peer| user(*peer) == Some(uid);
+                let agents: Vec<Peer> = self.agents.keys().copied().filter(is_its).collect();
+                for peer in agents {
+                    if let Some(signal) = self.about_role(peer, "RoleFree", role) {
+                        self.tell_agent(turn, uid, peer, signal);
+                    }
                 }
             }
             Effect::Logged(event) => self.happened.push(event),
         }
+    }
+
+    fn about_role(&self, peer: Peer, word: &str, role: Role) -> Option<zbus::Result<Outgoing>> {
+        let name = self.peers.name(peer)?;
+        let signal = Message::signal(names::ROOT_PATH, names::MANAGER, word);
+        Some(signal.destination(name.as_ref()).build(&role.name()).map(Outgoing::from))
     }
 
     /// Where a provider is asked; none if it has left, which the core hears of in its order.

@@ -94,6 +94,10 @@ pub trait Manager {
     #[zbus(signal)]
     fn role_lost(&self, role: &str) -> zbus::Result<()>;
 
+    /// Whoever had the role is gone, and nobody has it.
+    #[zbus(signal)]
+    fn role_free(&self, role: &str) -> zbus::Result<()>;
+
     /// Lines of a recording, in the arbiter's own form.
     #[zbus(signal)]
     fn recorded(&self, number: u64, lines: Vec<Vec<u8>>) -> zbus::Result<()>;

@@ -250,6 +250,7 @@ async fn receive_every_signal(
     let manager = proxies::manager(client).await?;
     let mut resync = manager.receive_resync_needed().await?;
     let mut role = manager.receive_role_lost().await?;
+    let mut free = manager.receive_role_free().await?;
     let mut recorded = manager.receive_recorded().await?;
     let mut notice = manager.receive_notice().await?;
     let path = names::group_path(1);
@@ -261,6 +262,7 @@ async fn receive_every_signal(
     for (at, interface, name) in [
         (root, names::MANAGER, "ResyncNeeded"),
         (root, names::MANAGER, "RoleLost"),
+        (root, names::MANAGER, "RoleFree"),
         (root, names::MANAGER, "Recorded"),
         (root, names::MANAGER, "Notice"),
         (path.as_str(), names::CALL, "Transition"),
@@ -270,6 +272,7 @@ async fn receive_every_signal(
     }
     resync.next().await.unwrap().args()?;
     role.next().await.unwrap().args()?;
+    free.next().await.unwrap().args()?;
     recorded.next().await.unwrap().args()?;
     notice.next().await.unwrap().args()?;
     transition.next().await.unwrap().args()?;

@@ -89,6 +89,11 @@ pub fn decision(domain: Option<&Domain>, effect: &Effect) -> Option<Decision> {
             sentence: format!("an agent loses the role {}", role.name()),
             ..Decision::default()
         },
+        Effect::RoleFree { role, .. } => Decision {
+            what: "role-free",
+            sentence: format!("nobody has the role {} any more", role.name()),
+            ..Decision::default()
+        },
         Effect::Publish { revision, change, .. } => {
             Decision { revision: Some(*revision), ..published(domain, change) }
         }

@@ -150,7 +150,8 @@ fn user(effect: &Effect) -> Uid {
         | Effect::AuthorizationSet { uid, .. }
         | Effect::Publish { uid, .. }
         | Effect::Finished { uid, .. }
-        | Effect::RoleLost { uid, .. } => *uid,
+        | Effect::RoleLost { uid, .. }
+        | Effect::RoleFree { uid, .. } => *uid,
         Effect::Logged(event) => event.uid,
     }
 }

@@ -120,7 +120,10 @@ impl Laws {
             Effect::AuthorizationSet { uid, peer, provider, .. } => {
                 assert_eq!(self.attached.get(&(*uid, *provider)), Some(peer));
             }
-            Effect::Publish { .. } | Effect::RoleLost { .. } | Effect::Logged(_) => {}
+            Effect::Publish { .. }
+            | Effect::RoleLost { .. }
+            | Effect::RoleFree { .. }
+            | Effect::Logged(_) => {}
         }
     }
 
