@@ -183,6 +183,10 @@ for said in ['PerformSetMuted', 'AudioActivated']:
     replace(said, lambda old, s, *a: (setattr(s, 'begun', None), old(*a)))
 refuses('PerformEnd', lambda s, r, c, o: s.begun == c)",
         ),
+        (
+            "ends-held",
+            "refuses('PerformEnd', lambda s, r, c, o: s.calls.get(c, {}).get('state') == 'held')",
+        ),
         ("starts-video", "refuses('PerformStart', lambda s, r, c, handle, o: 'has-video' in o)"),
         ("fails-start", "p.NOBODY = 'sip:nowhere@'"),
         (
@@ -276,6 +280,11 @@ fn faults_when_the_arbiter_goes() {
         (
             "keeps-calls",
             "replace('Reconcile', lambda old, s, r, calls: (s.calls.clear(), old(r, calls)))",
+        ),
+        (
+            "keeps-held",
+            "replace('Reconcile', lambda old, s, r, calls: ([known.update(state='active') for known in s.calls.values()],
+        old(r, calls)))",
         ),
         (
             "claims-own",

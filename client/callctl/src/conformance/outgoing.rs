@@ -27,6 +27,9 @@ impl Trial<'_> {
         if self.report.may_try(&rules::CANCELS) {
             self.cancels().await;
         }
+        if self.report.may_try(&rules::ENDS_HELD) {
+            self.ends_held().await;
+        }
         if self.report.may_try(&rules::STARTS_VIDEO) {
             self.starts_video().await;
         }
@@ -49,6 +52,28 @@ impl Trial<'_> {
         let call = self.start_to(&handle, false, false).await?;
         self.shows(&call).await?;
         self.ended(&call).await
+    }
+
+    async fn ends_held(&mut self) {
+        match self.held().await {
+            Ok(call) => {
+                let ended = self.ended(&call).await;
+                self.report.note(&rules::ENDS_HELD, ended);
+            }
+            Err(why) => self.report.skip(&rules::ENDS_HELD, &why),
+        }
+        self.clear().await;
+    }
+
+    /// A new call that the user holds.
+    async fn held(&mut self) -> Result<String, String> {
+        let call = self.start().await?;
+        self.in_state(&call, "active").await?;
+        if !self.can(&call, "hold") {
+            return Err("the call says that it cannot be held".to_owned());
+        }
+        self.ask(&format!("hold:{call}")).await?;
+        Ok(call)
     }
 
     async fn starts_video(&mut self) {

@@ -10,6 +10,7 @@ use zbus::Variant;
 
 use super::{
     rules,
+    said::Word,
     trial::{PATIENCE, Trial},
 };
 use crate::failure::Failure;
@@ -22,15 +23,16 @@ const NO_CALL: &str =
 impl Trial<'_> {
     pub async fn restart(&mut self) -> Result<(), Failure> {
         let Some(call) = self.some_call().await? else {
-            let rules = [&rules::RECONCILES, &rules::KEEPS, &rules::CLAIMS];
+            let rules = [&rules::RECONCILES, &rules::KEEPS, &rules::KEEPS_HELD, &rules::CLAIMS];
             self.skip_all(rules.iter().chain(&[&rules::REPORTS_AGAIN, &rules::RESETS]), NO_CALL);
             self.registers_again().await?;
             return Ok(());
         };
         self.reconciles(&call).await?;
+        let state = self.keeps_held(&call).await?;
         self.registers_again().await?;
         if self.report.may_try(&rules::REPORTS_AGAIN) {
-            let there = self.in_state(&call, "active").await;
+            let there = self.in_state(&call, state).await;
             self.report.note(&rules::REPORTS_AGAIN, there);
         }
         if self.report.may_try(&rules::RESETS) {
@@ -64,19 +66,8 @@ impl Trial<'_> {
     }
 
     async fn reconciles(&mut self, call: &str) -> Result<(), Failure> {
-        let since = self.relay.said.mark();
-        self.kill_arbiter().await;
-        self.stage.start_arbiter()?;
-        let asked = self.word(since, |word| !word.from_app && word.name == "Reconcile").await;
-        let answered = match asked {
-            Ok(asked) => self.answer_to(asked.text(0), since).await,
-            Err(why) => Err(format!("the arbiter could not ask it: {why}")),
-        };
-        let answered = answered.map_err(|why| match why.starts_with("was") {
-            true => format!("Reconcile {why}"),
-            false => why,
-        });
-        if self.report.note(&rules::RECONCILES, answered) {
+        let answered = self.asks_again().await?;
+        if self.report.note(&rules::RECONCILES, answered.map(drop)) {
             let there = self.in_state(call, "active").await;
             let there = there.map_err(|why| {
                 format!("it was active before; {why}, so that Reconcile did not list it as active")
@@ -86,6 +77,54 @@ impl Trial<'_> {
             self.report.note(&rules::CLAIMS, claims);
         }
         Ok(())
+    }
+
+    /// The arbiter is restarted, and the app says what it has.
+    async fn asks_again(&mut self) -> Result<Result<Word, String>, Failure> {
+        let since = self.relay.said.mark();
+        self.kill_arbiter().await;
+        self.stage.start_arbiter()?;
+        let asked = self.word(since, |word| !word.from_app && word.name == "Reconcile").await;
+        let asked = match asked {
+            Ok(asked) => asked,
+            Err(why) => return Ok(Err(format!("the arbiter could not ask it: {why}"))),
+        };
+        Ok(match self.word(since, |word| word.is_answer_to(asked.text(0))).await {
+            Ok(word) if word.name == "Fulfil" => Ok(word),
+            Ok(word) => Err(format!("Reconcile was answered with Fail: {}", word.text(2))),
+            Err(why) => Err(format!("Reconcile was not answered {why}")),
+        })
+    }
+
+    /// Active before; the state in which it is left.
+    async fn keeps_held(&mut self, call: &str) -> Result<&'static str, Failure> {
+        if !self.report.may_try(&rules::KEEPS_HELD) {
+            return Ok("active");
+        }
+        let held = match self.can(call, "hold") {
+            true => self.ask(&format!("hold:{call}")).await,
+            false => Err("the call says that it cannot be held".to_owned()),
+        };
+        if let Err(why) = held {
+            self.report.skip(&rules::KEEPS_HELD, &why);
+            return Ok("active");
+        }
+        let seen = match self.asks_again().await? {
+            Ok(word) => match word.listed_as(call).as_deref() {
+                Some("held") => self.in_state(call, "held").await,
+                Some(other) => {
+                    Err(format!("it was held before, and Reconcile listed it as {other}"))
+                }
+                None => Err("it was held before, and Reconcile did not list it".to_owned()),
+            },
+            Err(why) => Err(why),
+        };
+        if !self.report.note(&rules::KEEPS_HELD, seen) {
+            return Ok("active");
+        }
+        // Whether it can be resumed beside other calls is judged elsewhere.
+        let resumed = self.ask(&format!("unhold:{call}")).await;
+        Ok(if resumed.is_ok() { "active" } else { "held" })
     }
 
     /// What it showed counts no more.

@@ -123,6 +123,9 @@ ENDS_ENDED "ends-ended" "ProviderDelegate.PerformEnd" needs ["ends"]
 CANCELS "cancels" "ProviderDelegate.PerformEnd" needs ["starts", "ends"]
     "A call that was only just begun is cancelled within 5 s: an end overtakes what is under way."
     change "stop placing the call, Fulfil the end, and drop what the network still says about the call"
+ENDS_HELD "ends-held" "ProviderDelegate.PerformEnd" needs ["starts", "holds", "cancels"]
+    "A call that is held is ended within 5 s, like one that is active."
+    change "hang up whatever state the call is in, without resuming it first, then Fulfil the request"
 STARTS_VIDEO "starts-video" "ProviderDelegate.PerformStart" needs ["starts", "turns-video", "cancels"]
     "A start with video is fulfilled like one without, where the app says supports-video."
     change "look for has-video among the options of PerformStart and place the call with the camera on; \
@@ -180,6 +183,10 @@ KEEPS "keeps-calls" "ProviderDelegate.Reconcile" needs ["reconciles"]
     "Calls go on while the arbiter is restarted, in the state in which they were."
     change "leave calls alone while the arbiter is away, and list in Reconcile all that are there, \
             each with the state in which it is"
+KEEPS_HELD "keeps-held" "ProviderDelegate.Reconcile" needs ["keeps-calls", "holds", "resumes"]
+    "A call that was held is still held after the arbiter was restarted, and Reconcile says so."
+    change "list each call with the state in which it is: one that is told as active gets the audio, and \
+            the far end hears the room"
 CLAIMS "claims-own" "ProviderDelegate.Reconcile" needs ["reconciles"]
     "Only calls that are there are claimed: one that the app does not have is over."
     change "list in the answer to Reconcile what the app has, not what it is asked about"

@@ -90,6 +90,13 @@ impl Word {
         calls.into_iter().flatten().map(|(call, _)| call).collect()
     }
 
+    /// As what this call is listed.
+    pub fn listed_as(&self, call: &str) -> Option<String> {
+        let calls = self.entry(1, "calls").and_then(|calls| Calls::try_from(calls).ok());
+        let state = calls?.remove(call)?.remove("state")?;
+        String::try_from(state).ok()
+    }
+
     /// One entry of a dictionary.
     pub fn entry(&self, index: usize, key: &str) -> Option<OwnedVariant> {
         match self.arguments.get(index).map(|value| &**value) {
