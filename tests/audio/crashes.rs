@@ -84,11 +84,11 @@ pub async fn the_session_manager_is_killed(kind: Kind) -> Result<()> {
     scene.sound.kill_manager().await?;
     scene.wait("nothing plays without WirePlumber", 0.0, 0.0).await?;
     scene.enforced(false).await?;
-    scene.sound.start_manager(&scene.desk).await?;
+    scene.manager_again().await?;
     scene.wait("music is quiet again", QUIET, 1.0).await?;
     scene.enforced(true).await?;
     microphone.wait_level("the phone hears silence again", 0.0).await?;
-    peer.end(&call.path).await?;
+    scene.phone.provider.peer.end(&call.path).await?;
     scene.wait("music is loud", 1.0, 1.0).await?;
     microphone.wait_level("the phone hears its microphone", 1.0).await
 }
@@ -102,9 +102,45 @@ pub async fn a_call_ends_without_the_session_manager(kind: Kind) -> Result<()> {
     scene.wait("music is quiet", QUIET, 1.0).await?;
     scene.sound.kill_manager().await?;
     peer.end(&call.path).await?;
-    scene.sound.start_manager(&scene.desk).await?;
+    scene.manager_again().await?;
     scene.wait("music is loud", 1.0, 1.0).await?;
     microphone.wait_level("the phone hears its microphone", 1.0).await
+}
+
+/// In whatever order: what is left alone is as nobody had ever called, and who comes back goes on.
+pub async fn all_three_are_killed(kind: Kind) -> Result<()> {
+    let mut scene = Scene::new(kind).await?;
+    let microphone = scene.phone.record(&scene.desk, "phone")?;
+    for order in [["agent", "arbiter", "manager"], ["manager", "agent", "arbiter"]] {
+        let call = scene.phone.talk("sip:rabbit@example.org").await?;
+        let muted = scene.phone.provider.peer.call(&call.path, "Call", "SetMuted", &true);
+        let () = muted.await?;
+        scene.wait("music is quiet", QUIET, 1.0).await?;
+        microphone.wait_level("the phone hears silence", 0.0).await?;
+        for killed in order {
+            match killed {
+                "agent" => {
+                    scene.agent.signal("KILL")?;
+                    scene.agent.end().await?;
+                }
+                "arbiter" => scene.desk.arbiter.stop("KILL").await?,
+                _ => scene.sound.kill_manager().await?,
+            }
+        }
+        scene.manager_again().await?;
+        scene.wait("music is loud, and nobody made it so", 1.0, 1.0).await?;
+        microphone.wait_level("the phone hears its microphone", 1.0).await?;
+
+        scene.desk.arbiter.start().await?;
+        scene.agent = scene.desk.agent("audio").await?;
+        scene.wait("music is quiet again", QUIET, 1.0).await?;
+        scene.enforced(true).await?;
+        microphone.wait_level("the phone hears silence again", 0.0).await?;
+        scene.phone.provider.peer.end(&call.path).await?;
+        scene.wait("music is loud", 1.0, 1.0).await?;
+        microphone.wait_level("the phone hears its microphone", 1.0).await?;
+    }
+    Ok(())
 }
 
 /// WirePlumber 0.4 brings no sound back, agent or not, before PipeWire is started again, too.

@@ -43,6 +43,7 @@ on!(wireplumber_0_5, New:
         the_arbiter_is_killed
         the_session_manager_is_killed
         a_call_ends_without_the_session_manager
+        all_three_are_killed
         the_server_is_killed
         a_server_that_comes_late_is_used
         a_stream_that_cannot_be_quiet_is_said

@@ -60,6 +60,15 @@ impl Scene {
         .await
     }
 
+    /// Another session manager. One that on a loaded machine comes to nothing is replaced, as a service manager would.
+    pub async fn manager_again(&mut self) -> Result<()> {
+        if self.sound.start_manager(&self.desk).await.is_ok() {
+            return Ok(());
+        }
+        self.sound.kill_manager().await?;
+        self.sound.start_manager(&self.desk).await
+    }
+
     /// Another server; music and phone play there, too.
     pub async fn server_again(&mut self) -> Result<()> {
         self.sound.kill().await?;
