@@ -211,6 +211,8 @@ pub struct Sounded {
     pub seconds: f32,
     /// RMS.
     pub loudness: f32,
+    /// It neither sounded already when listening began, nor still when it ended.
+    pub whole: bool,
 }
 
 /// Silences shorter than this are within a sound.
@@ -226,12 +228,14 @@ fn sounds(samples: &[f32]) -> Vec<Sounded> {
             }
         }
     }
+    let edge = RATE / 100;
     let seconds = |count: usize| count as f32 / RATE as f32;
     found
         .iter()
         .map(|&(from, end)| Sounded {
             seconds: seconds(end - from),
             loudness: rms(&samples[from..=end]),
+            whole: from > edge && end + edge < samples.len(),
         })
         .collect()
 }
