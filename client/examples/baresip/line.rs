@@ -1,6 +1,8 @@
 //! One call as baresip has it, and how to name it in a command. Owns reading what baresip prints about calls;
 //! it must not talk to baresip.
 
+use std::time::Instant;
+
 /// A call of this phone.
 #[derive(Clone, Debug, Default)]
 pub struct Line {
@@ -8,6 +10,8 @@ pub struct Line {
     pub id: String,
     /// Its line, for as long as it has no id.
     pub number: u32,
+    /// When we dialled, if we did.
+    pub dialled: Option<Instant>,
     /// The other side's address.
     pub peer: String,
     /// Whether the other side called.

@@ -3,7 +3,7 @@
 //! the arbiter.
 
 use std::collections::HashMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use tokio::sync::{Mutex, broadcast};
@@ -87,7 +87,8 @@ impl Phone {
         };
         dial.accepted("dial")?;
         let number = current_line(&listing.text).context("baresip has no call after dialling")?;
-        let line = Line { number, peer: peer.into(), silent: true, ..Line::default() };
+        let dialled = Some(Instant::now());
+        let line = Line { number, dialled, peer: peer.into(), silent: true, ..Line::default() };
         lines.insert(uuid, line);
         Ok(())
     }
@@ -312,15 +313,17 @@ fn keep_held(lines: &HashMap<Uuid, Line>) -> Vec<String> {
     held.flat_map(|line| [line.select(), "hold".into()]).collect()
 }
 
-/// The call of an event; the first event of a call just dialled brings its id.
+/// The call of an event. The first event of a call just dialled brings its id; where the same number was dialled
+/// again before that, it is the earlier one's.
 fn of_event<'a>(lines: &'a mut HashMap<Uuid, Line>, event: &Event) -> Option<(Uuid, &'a mut Line)> {
     if event.id.is_empty() {
         return None;
     }
     let known = lines.iter().find(|(_, line)| line.id == event.id).map(|(uuid, _)| *uuid);
-    let dialled = |line: &Line| line.id.is_empty() && !event.incoming && line.peer == event.peer;
-    let uuid =
-        known.or_else(|| lines.iter().find(|(_, line)| dialled(line)).map(|(uuid, _)| *uuid))?;
+    let may_be = |line: &Line| line.id.is_empty() && !event.incoming && line.peer == event.peer;
+    let dialled = lines.iter().filter(|(_, line)| may_be(line));
+    let first = dialled.min_by_key(|(_, line)| line.dialled).map(|(uuid, _)| *uuid);
+    let uuid = known.or(first)?;
     let line = lines.get_mut(&uuid)?;
     line.id.clone_from(&event.id);
     Some((uuid, line))
