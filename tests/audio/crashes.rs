@@ -1,7 +1,7 @@
 //! What is killed in the middle of a call: nothing stays quiet, silent or elsewhere after the call, and while the
 //! call goes on it has priority again. What cannot be so is said.
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use harness::ROOT;
 
 use crate::caller::Caller;
@@ -190,7 +190,7 @@ pub async fn a_server_that_comes_late_is_used(kind: Kind) -> Result<()> {
     assert_eq!(bool::try_from(enforced), Ok(false));
     let sound = Sound::start(&desk, kind).await?;
     let _music = play(&desk, kind, &[], Side::Left)?;
-    sound.wait_level("music is quiet", QUIET, 0.0).await?;
+    sound.wait_level("music is quiet", QUIET, 0.0).await.with_context(|| agent.log())?;
     peer.end(&call.path).await?;
     sound.wait_level("music is loud", 1.0, 0.0).await?;
     assert_eq!(agent.log().matches("calls go on without audio priority").count(), 1);

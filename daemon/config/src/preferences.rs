@@ -1,8 +1,8 @@
 //! `preferences.toml`: what one user wants of their calls, and the same as it travels on a bus.
 //!
 //! Owns the keys for every call, what may stand there, and that they become the last of the rules. Rules are read as
-//! the administrator's are, changes of the file are made in [`edit`], and
-//! what counts in the end is in [`counts`](mod@counts). What users may decide is the core's `Allowance`;
+//! the administrator's are, changes of the file are made in `edit`, and
+//! what counts in the end is in `counts`. What users may decide is the core's `Allowance`;
 //! who follows the file is the agent.
 
 mod counts;
