@@ -214,7 +214,8 @@ fn cmus(desk: &Desk) -> Result<Cmus> {
         .env("TERM", "xterm")
         .arg("--quiet")
         .arg("--command")
-        .arg(format!("cmus --listen {}", socket.display()))
+        // Without its terminal it would not end, but turn round and round.
+        .arg(format!("exec setpriv --pdeathsig KILL cmus --listen {}", socket.display()))
         .arg("/dev/null");
     Ok(Cmus { _terminal: terminal.start(desk.bus().directory())?, socket })
 }
