@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use anyhow::{Result, bail};
-use tokio::time::{Instant, sleep};
+use anyhow::{Result, anyhow};
+use tokio::time::{MissedTickBehavior, interval, timeout};
 
 /// How long a test waits for what must happen: far beyond any sane machine's load.
 pub const PATIENCE: Duration = Duration::from_secs(20);
@@ -11,16 +11,18 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 /// How often something that cannot tell by itself is looked at again.
 const GLANCE: Duration = Duration::from_millis(10);
 
-/// Waits until `look` finds something; fails, naming `what`, when it does not in time.
+/// Waits until `look` finds something; fails, naming `what`, when it does not in time, also where a look hangs.
 pub async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> Result<T> {
-    let end = Instant::now() + PATIENCE;
-    loop {
-        if let Some(found) = look().await {
-            return Ok(found);
+    let mut glances = interval(GLANCE);
+    glances.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let found = async {
+        loop {
+            glances.tick().await;
+            if let Some(found) = look().await {
+                return found;
+            }
         }
-        if Instant::now() >= end {
-            bail!("did not happen within {PATIENCE:?}: {what}");
-        }
-        sleep(GLANCE).await;
-    }
+    };
+    let found = timeout(PATIENCE, found).await;
+    found.map_err(|_| anyhow!("did not happen within {PATIENCE:?}: {what}"))
 }
