@@ -77,7 +77,7 @@ async fn what_goes_out_comes_back_as_it_was() -> Result<()> {
     for list in ["block", "allow"] {
         said(&desk, &[list, "export", &path(list)]).await?;
     }
-    let cards = said(&desk, &["allow", "export", "--format", "vcard", &path("cards.vcf")]).await?;
+    let cards = said(&desk, &["allow", "export", &path("cards.vcf")]).await?;
     assert_eq!((&cards["entries"], &cards["left_out"]), (&2.into(), &0.into()), "{cards}");
     let text = fs::read_to_string(path("cards.vcf"))?;
     assert!(text.contains("CATEGORIES:allowed") && text.contains("Ada\\, Countess"), "{text}");

@@ -78,6 +78,8 @@ pub async fn run(
         }
         OnList::Import { file, format } => import(&lists, list, &file, format, output).await,
         OnList::Export { file, format } => {
+            let file = file.filter(|file| file.as_os_str() != "-");
+            let format = format.unwrap_or_else(|| Format::of_name(file.as_deref()));
             export(&lists, list, file.as_deref(), format, output).await
         }
     }
@@ -146,7 +148,12 @@ async fn export(
     };
     written(path, &mut memory).map_err(|error| about_file(path, &error))?;
     let moved = Moved::of(&about, "exported");
-    output.show(&moved, || moved.lines("exported", "patterns, which no card can say"));
+    output.show(&moved, || {
+        moved.lines(
+            "exported",
+            "patterns and what is for one app or for a time, which no card can say",
+        )
+    });
     Ok(())
 }
 

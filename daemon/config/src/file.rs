@@ -83,7 +83,7 @@ struct Document {
     emergency: Emergency,
     #[serde(default)]
     agents: Agents,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "rules::tables")]
     rule: Vec<Spanned<Values>>,
 }
 
@@ -277,13 +277,31 @@ pub(crate) fn app_id(text: &Spanned<String>) -> Result<Arc<str>, Problem> {
 fn handle(text: &Spanned<String>) -> Result<Arc<str>, Problem> {
     let handle = text.get_ref();
     if !handle.is_empty() && limits::text_fits(handle, limits::HANDLE_BYTES) {
-        return Ok(handle.as_str().into());
+        if can_be_dialled(handle) {
+            return Ok(handle.as_str().into());
+        }
+        let message = "an emergency number has digits, * and # alone, \"tel:112\" for example: this one is never dialled";
+        return Err(Problem::at(text.span(), message.to_owned()));
     }
     let message = format!(
         "a handle must have from 1 to {} bytes and no control characters, \"tel:112\" for example",
         limits::HANDLE_BYTES
     );
     Err(Problem::at(text.span(), message))
+}
+
+/// Nobody notices a slip in an emergency number until it is needed.
+fn can_be_dialled(handle: &str) -> bool {
+    let number = match handle.split_once(':') {
+        Some((scheme, rest)) if scheme.eq_ignore_ascii_case("tel") => {
+            rest.split(';').next().unwrap_or_default()
+        }
+        Some(_) => return true,
+        None if handle.contains('@') => return true,
+        None => handle,
+    };
+    number.contains(|c: char| c.is_ascii_digit())
+        && number.chars().all(|c| c.is_ascii_digit() || "+*#-.() ".contains(c))
 }
 
 fn unit(text: &Spanned<String>) -> Result<String, Problem> {

@@ -61,7 +61,7 @@ pub fn read(file: &Path) -> Result<(Written, Preferences), ConfigError> {
 fn parse(text: &str) -> Result<(Written, Preferences), Problem> {
     #[derive(Deserialize)]
     struct Rules {
-        #[serde(default)]
+        #[serde(default, deserialize_with = "rules::tables")]
         rule: Vec<Spanned<Values>>,
     }
     let mut choices: Values = toml::from_str(text)?;
@@ -257,7 +257,7 @@ mod tests {
             ("do-not-disturb = true", "p:1:18: ", "\"ring\" or \"quiet\" or \"refuse\""),
             ("ringing = 1\n[[rule]]\nname = \"a\"\nring = 1", "p:4:8: ", "\"silence\""),
             ("[[rule]]\nname = \"preferences\"\nringing = 1", "p:1:1: ", "name the rule otherwise"),
-            ("[rule]\nname = \"a\"", "p:1:1: ", "expected a sequence"),
+            ("[rule]\nname = \"a\"", "p:1:1: ", "begins with [[rule]]"),
             ("ringing = ", "p:1:11: ", ""),
         ];
         for (text, place, words) in cases {

@@ -2,13 +2,17 @@
 //!
 //! Owns their spelling and their bounds, and how the rules of several files add up. What they do is the core's.
 
-use std::{collections::BTreeSet, ops::RangeInclusive, sync::Arc};
+use std::{collections::BTreeSet, fmt, ops::RangeInclusive, sync::Arc};
 
 use callarbiter_core::{
     AutoAnswer, Busy, Contacts, Days, Direction, Handles, HoldFailed, Hours, Millis, Pattern, Ring,
     Rule, Then,
 };
 use callarbiter_dbus::limits;
+use serde::{
+    Deserialize, Deserializer,
+    de::{SeqAccess, Visitor, value::SeqAccessDeserializer},
+};
 use toml::Spanned;
 
 use crate::{
@@ -47,6 +51,21 @@ pub const KEYS: &[&str] = &[
     "calls",
     "groups",
 ];
+
+/// As a file has them; who writes `[rule]` reads that it takes two brackets.
+pub fn tables<'de, D: Deserializer<'de>>(read: D) -> Result<Vec<Spanned<Values>>, D::Error> {
+    struct Tables;
+    impl<'de> Visitor<'de> for Tables {
+        type Value = Vec<Spanned<Values>>;
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("rules, each of which begins with [[rule]]")
+        }
+        fn visit_seq<A: SeqAccess<'de>>(self, tables: A) -> Result<Self::Value, A::Error> {
+            Vec::deserialize(SeqAccessDeserializer::new(tables))
+        }
+    }
+    read.deserialize_seq(Tables)
+}
 
 /// The rules of a later file stand before those of earlier ones, and replace those of the same names.
 pub fn over(below: &[Rule], tables: &[Spanned<Values>]) -> Result<Arc<[Rule]>, Problem> {
@@ -200,8 +219,13 @@ pub fn each<T>(
     entry: fn(&str) -> Result<T, &'static str>,
 ) -> Result<Vec<T>, Problem> {
     let wrong = |message: String| Problem::at(value.span(), message);
-    let list = value.get_ref().as_array().filter(|list| !list.is_empty());
+    let list = value.get_ref().as_array();
     let list = list.ok_or_else(|| wrong(format!("{key} must be a list of texts, [\"…\"]")))?;
+    if list.is_empty() {
+        return Err(wrong(format!(
+            "{key} is empty, which no call fits; leave the key out for any"
+        )));
+    }
     if list.len() > LONGEST_LIST {
         let length = list.len();
         return Err(wrong(format!("{key} has {length} entries, but may have {LONGEST_LIST}")));

@@ -152,6 +152,10 @@ fn mistakes_are_named_with_their_place() {
         ("[preferences]\nring-ms-max = 1000", "2:1", ["ring-ms-min (5000)", "above ring-ms-max (1000)"]),
         ("[preferences]\npriority-max = 10", "2:16", ["priority-max is 10", "from 0 to 9"]),
         ("[emergency]\nhandles = [\"tel:1\\n\"]", "2:12", ["control characters", "tel:112"]),
+        ("[emergency]\nhandles = [\"tel:112\", \"11x2\"]", "2:23", ["digits, * and #", "tel:112"]),
+        ("[emergency]\nhandles = [\"tel:11O\"]", "2:12", ["never dialled", ""]),
+        ("\n[rule]\nname = \"x\"", "2:1", ["begins with [[rule]]", ""]),
+        ("[[rule]]\nname = \"x\"\ndays = []", "3:8", ["days is empty", "leave the key out"]),
         ("[agents]\nunits = [\"agent\"]", "2:10", ["\"agent\" is not a unit", "callarbiter-agent.service"]),
         ("[agents]\nunits = [\"a*.service\"]", "2:10", ["the whole name", ""]),
         ("[agents\n", "1:8", ["", ""]),
@@ -165,6 +169,12 @@ fn mistakes_are_named_with_their_place() {
         }
         assert!(!refused.contains('\n'), "{refused}");
     }
+}
+
+#[test]
+fn emergency_handles_as_people_write_them_are_taken() {
+    let handles = r#"["112", "tel:1-1-2", "tel:*31#", "+49 (30) 112", "sip:sos@example.org", "urn:service:sos", "112@x"]"#;
+    loaded(&format!("[emergency]\nhandles = {handles}")).unwrap();
 }
 
 #[test]
@@ -334,7 +344,7 @@ fn a_wrong_rule_is_named_with_its_place() {
         ("name = \"a\"", "1:1", "decides nothing"),
         ("name = \"a\"\nring = \"loud\"", "3:8", "\"silence\" or \"reject\" or \"aloud\""),
         ("name = \"a\"\nrings = 1", "3:1", "no key \"rings\"; it has name, apps"),
-        ("name = \"a\"\napps = []", "3:8", "list of texts"),
+        ("name = \"a\"\napps = []", "3:8", "leave the key out"),
         ("name = \"a\"\napps = [\"a.b\", \"a b\"]", "3:8", "entry 2 of apps: an app id"),
         ("name = \"a\"\ncontacts = [\"bob\"]", "3:12", "entry 1 of contacts: known, unknown"),
         ("name = \"a\"\ntime = \"22-7\"", "3:8", "like \"22:00-07:00\""),

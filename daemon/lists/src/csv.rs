@@ -5,7 +5,7 @@
 //! and `expires` (UTC, `2026-12-31` or `2026-12-31T18:30:00Z`); other columns are left alone. A line that is wrong is named,
 //! and says what would be right; what it said is not repeated.
 
-use std::io;
+use std::{io, iter};
 
 use thiserror::Error;
 
@@ -39,6 +39,8 @@ pub enum Wrong {
     Fields,
     #[error("it is not UTF-8; save the list as UTF-8")]
     Letters,
+    #[error("a field begins with a quote, and nothing closes it before the end of the table")]
+    Unclosed,
     #[error("which list is it? write `block` or `allow`, or name the list when it is imported")]
     List,
     #[error("the address: {0}")]
@@ -63,23 +65,33 @@ pub fn read<'a>(
     // Where the comma divides euros and cents, spreadsheets divide fields by semicolons.
     let semicolon = first.contains(&b';') && !first.contains(&b',');
     let mut reader = csv::ReaderBuilder::new();
-    reader.delimiter(if semicolon { b';' } else { b',' }).flexible(true).trim(csv::Trim::All);
+    let delimiter = if semicolon { b';' } else { b',' };
+    reader.delimiter(delimiter).flexible(true).trim(csv::Trim::All);
     let mut reader = reader.from_reader(bytes);
     let columns = match reader.headers() {
         Ok(names) => Columns::named(names).map_err(|wrong| WrongLine { line: 1, wrong })?,
         Err(error) => return Err(unreadable(bytes, &error)),
     };
-    Ok(reader.into_records().filter_map(move |record| {
-        let record = match record {
-            Ok(record) => record,
-            Err(error) => return Some(Err(unreadable(bytes, &error))),
-        };
-        // Spreadsheets write them after the last line.
-        if record.iter().all(str::is_empty) {
-            return None;
+    let mut record = csv::StringRecord::new();
+    Ok(iter::from_fn(move || {
+        loop {
+            match reader.read_record(&mut record) {
+                Ok(true) => {}
+                Ok(false) => return None,
+                Err(error) => return Some(Err(unreadable(bytes, &error))),
+            }
+            let wrong = |wrong| WrongLine { line: line(bytes, record.position()), wrong };
+            // A quote that nothing closes takes all that follows it into one field.
+            if reader.position().byte() >= bytes.len() as u64
+                && is_unclosed(from(bytes, record.position()), delimiter)
+            {
+                return Some(Err(wrong(Wrong::Unclosed)));
+            }
+            // Spreadsheets write them after the last line.
+            if !record.iter().all(str::is_empty) {
+                return Some(columns.entry(&record, list, region).map_err(wrong));
+            }
         }
-        let entry = columns.entry(&record, list, region);
-        Some(entry.map_err(|wrong| WrongLine { line: line(bytes, record.position()), wrong }))
     }))
 }
 
@@ -177,6 +189,25 @@ fn unreadable(bytes: &[u8], error: &csv::Error) -> WrongLine {
     WrongLine { line: line(bytes, error.position()), wrong: Wrong::Letters }
 }
 
+/// Whether the text ends within quotes.
+fn is_unclosed(text: &[u8], delimiter: u8) -> bool {
+    let (mut quoted, mut may_open) = (false, true);
+    for byte in text {
+        let is_quote = *byte == b'"';
+        // One that follows a closing quote stands for itself.
+        (quoted, may_open) = match quoted {
+            true => (!is_quote, is_quote),
+            false => (is_quote && may_open, *byte == delimiter || matches!(byte, b'\r' | b'\n')),
+        };
+    }
+    quoted
+}
+
+fn from<'a>(bytes: &'a [u8], at: Option<&csv::Position>) -> &'a [u8] {
+    let at = at.and_then(|at| usize::try_from(at.byte()).ok()).unwrap_or_default();
+    bytes.get(at..).unwrap_or_default()
+}
+
 /// The reader's own count leaves out empty lines before a record, and the second half of a CRLF.
 fn line(bytes: &[u8], at: Option<&csv::Position>) -> u64 {
     let at = at.and_then(|at| usize::try_from(at.byte()).ok()).unwrap_or_default();
@@ -244,8 +275,14 @@ mod tests {
             ("list,address\nblock,\n", 2, Wrong::Pattern(pattern::Wrong::Empty)),
             ("list,address,app\nblock,1,Not/An/App\n", 2, Wrong::App),
             ("list,address,expires\nblock,1,soon\n", 2, Wrong::Expires),
+            ("list,address,reason\nblock,1,\nblock,\"2,x\nblock,3,\n", 3, Wrong::Unclosed),
+            ("list,address,reason\nblock,1,\"a \"\"b\"\"\n", 2, Wrong::Unclosed),
         ] {
             assert_eq!(wrong(text), (line, what), "{text:?}");
+        }
+        for closed in ["\"a \"\"b\"\"\"", "5\" pipes", "\"a\"b\"", "\"\"", "a"] {
+            let text = format!("list,address,reason\nblock,1,{closed}");
+            assert_eq!(all(&text, None).map(|all| all.len()), Ok(1), "{closed}");
         }
         let latin = read(b"list,address\nblock,sip:m\xfcller@x\n", None, None).unwrap().next();
         assert_eq!(latin.unwrap().unwrap_err(), WrongLine { line: 2, wrong: Wrong::Letters });

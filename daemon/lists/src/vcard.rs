@@ -311,9 +311,13 @@ fn has_scheme(value: &str) -> bool {
     value.split_once(':').is_some_and(|(scheme, rest)| !rest.is_empty() && is_scheme(scheme))
 }
 
-/// A card of somebody on a list, as [`read`] reads it. None for what no card can say: many addresses as one.
+/// A card of somebody on a list, as [`read`] reads it. None for what no card can say: many addresses as one, for one app
+/// only, until some day. Brought in again it would say more.
 pub fn written(entry: &Entry) -> Option<String> {
     let Pattern::Exact(key) = &entry.rule.pattern else { return None };
+    if !entry.rule.app.is_empty() || entry.rule.expires != 0 {
+        return None;
+    }
     let (scheme, rest) = key.split_once(':').unwrap_or(("", key));
     let address = match scheme {
         "tel" => format!("TEL;VALUE=uri:{key}"),

@@ -2,7 +2,7 @@
 //!
 //! Owns how a time is written on the command line. What an address is, the agent knows.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use callarbiter_lists::date;
 use clap::{Args, Subcommand, ValueEnum};
@@ -83,11 +83,11 @@ pub enum OnList {
     },
     /// Write the list to a file
     Export {
-        /// The file; else the standard output
+        /// The file; else, or with `-`, the standard output
         file: Option<PathBuf>,
-        /// As what
-        #[arg(long, default_value = "csv")]
-        format: Format,
+        /// As what; else vCard where the file is called so (.vcf), and CSV
+        #[arg(long)]
+        format: Option<Format>,
     },
 }
 
@@ -95,11 +95,19 @@ pub enum OnList {
 pub enum Format {
     /// A table: list, address, app, reason, expires
     Csv,
-    /// Cards with the category `blocked` or `allowed`; patterns are left out
+    /// Cards with the category `blocked` or `allowed`; patterns, and what is for one app or for a
+    /// time, are left out
     Vcard,
 }
 
 impl Format {
+    /// What a file of this name is.
+    pub fn of_name(file: Option<&Path>) -> Format {
+        let ending = file.and_then(Path::extension).unwrap_or_default();
+        let is_card = ["vcf", "vcard"].iter().any(|card| ending.eq_ignore_ascii_case(card));
+        if is_card { Format::Vcard } else { Format::Csv }
+    }
+
     /// Its name on the bus.
     pub fn name(self) -> &'static str {
         match self {

@@ -153,9 +153,12 @@ fn what_is_written_is_read() {
         assert_eq!((card.name.as_str(), card.list), ("Wine; cheap, \\o/", Some(List::Block)));
         assert_eq!(card.addresses, [address]);
     }
-    let rule =
-        Rule { list: List::Block, pattern: pattern("tel:+4930*"), app: String::new(), expires: 0 };
-    assert_eq!(written(&Entry { rule, reason: String::new() }), None);
+    for (text, app, expires) in
+        [("tel:+4930*", "", 0), ("tel:+49301", "org.example.Phone", 0), ("tel:+49301", "", 1)]
+    {
+        let rule = Rule { list: List::Block, pattern: pattern(text), app: app.into(), expires };
+        assert_eq!(written(&Entry { rule, reason: String::new() }), None, "{text} {app} {expires}");
+    }
 }
 
 #[test]
