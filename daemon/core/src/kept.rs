@@ -2,15 +2,13 @@
 //!
 //! Owns the marks alone. What an entry looks like when it is written is [`crate::saved`]'s.
 
-use std::{
-    collections::{BTreeMap, btree_map},
-    fmt,
-    ops::RangeBounds,
-};
+use std::{collections::vec_deque, fmt, ops::RangeBounds};
 
-/// A `BTreeMap` that knows which entries may differ from what was last written.
+use crate::row::{Iter, Row};
+
+/// A map that knows which entries may differ from what was last written.
 pub(crate) struct Kept<K, V> {
-    map: BTreeMap<K, V>,
+    map: Row<K, V>,
     changed: Vec<K>,
 }
 
@@ -62,19 +60,19 @@ impl<K: Ord + Copy, V> Kept<K, V> {
         self.map.is_empty()
     }
 
-    pub fn keys(&self) -> btree_map::Keys<'_, K, V> {
+    pub fn keys(&self) -> vec_deque::Iter<'_, K> {
         self.map.keys()
     }
 
-    pub fn values(&self) -> btree_map::Values<'_, K, V> {
+    pub fn values(&self) -> vec_deque::Iter<'_, V> {
         self.map.values()
     }
 
-    pub fn iter(&self) -> btree_map::Iter<'_, K, V> {
+    pub fn iter(&self) -> Iter<'_, K, V> {
         self.map.iter()
     }
 
-    pub fn range(&self, range: impl RangeBounds<K>) -> btree_map::Range<'_, K, V> {
+    pub fn range(&self, range: impl RangeBounds<K>) -> Iter<'_, K, V> {
         self.map.range(range)
     }
 
@@ -126,21 +124,21 @@ fn mark<K: PartialEq>(changed: &mut Vec<K>, key: K) {
 
 impl<K, V> Default for Kept<K, V> {
     fn default() -> Self {
-        Kept { map: BTreeMap::new(), changed: Vec::new() }
+        Kept { map: Row::default(), changed: Vec::new() }
     }
 }
 
 impl<'a, K: Ord + Copy, V> IntoIterator for &'a Kept<K, V> {
     type Item = (&'a K, &'a V);
-    type IntoIter = btree_map::Iter<'a, K, V>;
+    type IntoIter = Iter<'a, K, V>;
 
     fn into_iter(self) -> Self::IntoIter {
         self.map.iter()
     }
 }
 
-impl<K: fmt::Debug, V: fmt::Debug> fmt::Debug for Kept<K, V> {
+impl<K: Ord + fmt::Debug, V: fmt::Debug> fmt::Debug for Kept<K, V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.map.fmt(f)
+        f.debug_map().entries(self.map.iter()).finish()
     }
 }

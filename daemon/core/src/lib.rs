@@ -45,6 +45,7 @@ mod report;
 mod request;
 mod restart;
 mod rights;
+mod row;
 mod saved;
 mod screening;
 mod seat;

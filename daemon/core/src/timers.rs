@@ -1,8 +1,6 @@
 //! What waits for a time. Owns the order of deadlines; what happens then is decided elsewhere.
 
-use std::collections::{BTreeMap, BTreeSet};
-
-use crate::{CallId, ProviderId, RequestId, Time, TransactionId};
+use crate::{CallId, ProviderId, RequestId, Time, TransactionId, row::Row};
 
 /// One thing that waits for a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -28,8 +26,8 @@ pub enum Due {
 /// At most one deadline for each thing.
 #[derive(Debug, Default)]
 pub(crate) struct Timers {
-    order: BTreeSet<(Time, Due)>,
-    at: BTreeMap<Due, Time>,
+    order: Row<(Time, Due), ()>,
+    at: Row<Due, Time>,
     changed: Vec<Due>,
 }
 
@@ -37,7 +35,7 @@ impl Timers {
     /// Sets or moves the deadline.
     pub fn arm(&mut self, due: Due, at: Time) {
         self.disarm(due);
-        self.order.insert((at, due));
+        self.order.insert((at, due), ());
         self.at.insert(due, at);
         self.changed.push(due);
     }
@@ -57,7 +55,7 @@ impl Timers {
 
     /// The first deadline.
     pub fn next(&self) -> Option<(Time, Due)> {
-        self.order.first().copied()
+        self.order.first_key().copied()
     }
 
     /// Everything that waits.

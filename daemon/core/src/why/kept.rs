@@ -3,10 +3,7 @@
 //! Owns what is kept, its bounds, and its records: a chain is written in pieces of a few steps, so that one more
 //! step never writes the whole chain again.
 
-use std::{
-    collections::{BTreeMap, btree_map::Entry},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -14,7 +11,7 @@ use uuid::Uuid;
 use super::{Cause, FIRST, STEPS, Why};
 use crate::{
     CallId, Caller, Direction, Domain, EndReason, Error, Millis, Private, ProviderId, RecordId,
-    Refusal, Reply, Role, Time, gathered, kept::Kept, record::WAITING,
+    Refusal, Reply, Role, Time, gathered, kept::Kept, record::WAITING, row::Row,
 };
 
 /// Calls that are over and can still be explained.
@@ -48,7 +45,7 @@ pub struct Over {
 /// All chains of a domain.
 #[derive(Debug, Default)]
 pub(crate) struct Whys {
-    chains: BTreeMap<CallId, Why>,
+    chains: Row<CallId, Why>,
     pub over: Kept<CallId, Over>,
     /// Pieces that differ from what was written.
     changed: Vec<u64>,
@@ -245,18 +242,18 @@ impl Whys {
         for (key, chunk) in std::mem::take(&mut self.pieces) {
             let (call, piece) = parts(key).ok_or("causes of no call")?;
             let since = began(call).ok_or("causes of no call")?;
-            let why = match self.chains.entry(call) {
-                Entry::Vacant(new) => new.insert(Why { since, ..Why::default() }),
-                Entry::Occupied(known) => known.into_mut(),
-            };
-            why.take(piece, chunk)?;
+            self.ensure(call, since);
+            let why = self.chains.get_mut(&call);
+            why.map_or(Ok(()), |why| why.take(piece, chunk))?;
         }
         Ok(())
     }
 
-    /// Every live call has a chain, one that nothing is known of an empty one.
+    /// The call has a chain, one that nothing is known of an empty one.
     fn ensure(&mut self, call: CallId, since: u64) {
-        self.chains.entry(call).or_insert_with(|| Why { since, ..Why::default() });
+        if !self.chains.contains_key(&call) {
+            self.chains.insert(call, Why { since, ..Why::default() });
+        }
     }
 
     /// A call that is over explains nothing new.
