@@ -89,6 +89,8 @@ pub struct Turn {
     routed: bool,
     /// Nothing is on its way back to where it was.
     left: bool,
+    /// Somebody is there who may do what is asked.
+    heard: bool,
     late: Vec<Late>,
 }
 
@@ -339,17 +341,17 @@ impl Sound {
             server.enforce(&self.wanted, route.as_deref()).await
         };
         let turn = timeout(TURN_WITHIN, turn).await;
-        let Turn { answer, routed, left, late } = match turn.unwrap_or_else(|late| Err(late.into()))
-        {
-            Ok(done) => done,
-            Err(error) => {
-                self.notice(Err(error));
-                return Answer::default();
-            }
-        };
+        let Turn { answer, routed, left, heard, late } =
+            match turn.unwrap_or_else(|late| Err(late.into())) {
+                Ok(done) => done,
+                Err(error) => {
+                    self.notice(Err(error));
+                    return Answer::default();
+                }
+            };
         let now = Instant::now();
         self.returning = !left;
-        self.insist(answer.enforced && routed && left, now);
+        self.insist(heard && !(answer.enforced && routed && left), now);
         self.outlet.tell(&self.desk, routed).await;
         if self.stop_by.is_some_and(|stop_by| stop_by <= now) {
             for (provider, way) in late {
@@ -369,8 +371,8 @@ impl Sound {
     }
 
     /// A session manager that is just starting may have missed what it was told.
-    fn insist(&mut self, is_so: bool, now: Instant) {
-        if is_so {
+    fn insist(&mut self, astray: bool, now: Instant) {
+        if !astray {
             self.again = (None, 0);
             return;
         }

@@ -64,6 +64,9 @@ const DEFAULT_METADATA: &str = "default";
 /// The server has closed the connection.
 const BROKEN_PIPE: i32 = -32;
 
+/// What the server was asked about has gone: there is none, or another.
+const GONE: [i32; 2] = [-2, -116];
+
 /// A connection; dropped, it ends at once.
 pub struct Connection {
     commands: Sender<Command>,
@@ -117,7 +120,7 @@ struct Held {
     nodes: BTreeMap<u32, (NodeListener, PwNode)>,
     clients: BTreeMap<u32, (ClientListener, Client)>,
     devices: BTreeMap<u32, (DeviceListener, Device)>,
-    metadata: Option<(u32, MetadataListener, Metadata)>,
+    metadata: Option<(GlobalObject<PropertiesBox>, MetadataListener, Metadata)>,
     own: BTreeMap<Own, (ProxyListener, PwNode)>,
     links: BTreeMap<(u32, u32), PwLink>,
     /// The sync after which the connection may go.
@@ -160,7 +163,9 @@ impl Session {
             .add_listener_local()
             .done(done)
             .error(move |id, _, code, message| {
-                debug!(id, code, message, "PipeWire refuses");
+                if !GONE.contains(&code) {
+                    debug!(id, code, message, "PipeWire refuses");
+                }
                 // The connection itself.
                 if id == pw::core::PW_ID_CORE && code == BROKEN_PIPE {
                     gone.quit();
@@ -213,7 +218,7 @@ impl Session {
                 self.watch_device(global);
             }
             ObjectType::Metadata if props.get("metadata.name") == Some(DEFAULT_METADATA) => {
-                self.watch_metadata(global);
+                self.watch_metadata(global.to_owned());
             }
             ObjectType::Port => {
                 let Some(node) = number("node.id") else { return };
@@ -237,7 +242,7 @@ impl Session {
         held.nodes.remove(&id);
         held.clients.remove(&id);
         held.devices.remove(&id);
-        let metadata = held.metadata.take_if(|(metadata, ..)| *metadata == id).is_some();
+        let metadata = held.metadata.take_if(|(metadata, ..)| metadata.id == id).is_some();
         drop(held);
         if metadata {
             self.say(Event::Metadata(false));
@@ -291,8 +296,8 @@ impl Session {
         self.held.borrow_mut().devices.insert(id, (listener, device));
     }
 
-    fn watch_metadata(&self, global: &GlobalObject<&DictRef>) {
-        let Ok(metadata) = self.registry.bind::<Metadata, _>(global) else { return };
+    fn watch_metadata(&self, global: GlobalObject<PropertiesBox>) {
+        let Ok(metadata) = self.registry.bind::<Metadata, _>(&global) else { return };
         let events = self.events.clone();
         self.say(Event::Metadata(true));
         let listener = metadata.add_listener_local().property(move |subject, key, _, value| {
@@ -301,13 +306,20 @@ impl Session {
             0
         });
         let listener = listener.register();
-        self.held.borrow_mut().metadata = Some((global.id, listener, metadata));
+        self.held.borrow_mut().metadata = Some((global, listener, metadata));
     }
 
     fn perform(&self, command: Command) {
         debug!(?command, "to PipeWire");
         let mut held = self.held.borrow_mut();
         match command {
+            // All of it is said to who comes new.
+            Command::Repeat => {
+                if let Some((global, ..)) = held.metadata.take() {
+                    drop(held);
+                    self.watch_metadata(global);
+                }
+            }
             Command::Make(own) => match self.make(own) {
                 Ok(made) => drop(held.own.insert(own, made)),
                 Err(error) => warn!(%error, ?own, "PipeWire makes no node for us"),

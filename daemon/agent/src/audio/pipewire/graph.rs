@@ -118,6 +118,8 @@ pub enum Command {
         stream: u32,
         value: Option<String>,
     },
+    /// What streams were told, and the default output, is to be said again.
+    Repeat,
     /// Everything before is done: the connection may go.
     Leave,
 }
@@ -162,6 +164,8 @@ pub struct Link {
 #[derive(Debug, Default)]
 pub struct Plan {
     pub commands: Vec<Command>,
+    /// There is a session manager that does what streams are told.
+    pub heard: bool,
     /// Everything is as wanted, seen in the links.
     pub settled: bool,
     /// So is what calls play.
@@ -286,6 +290,10 @@ impl Graph {
     /// What was told to streams is told again where it is not so: a session manager that has just come may have
     /// missed it, and one that was busy with a stream may have lost it.
     pub fn insist(&mut self, wanted: &Wanted, route: Option<&str>) -> Vec<Command> {
+        // Who listens to a session manager while that is just coming may never hear anything: some default there is.
+        if self.metadata && self.default_sink.is_none() && self.has_sink() {
+            return vec![Command::Repeat];
+        }
         let astray = |(stream, way, own): (u32, Way, Option<Own>)| {
             let told = self.targets.get(&stream) == Some(&own?.name());
             (told && !self.is_only_linked(stream, way, own?)).then_some(stream)
@@ -304,6 +312,7 @@ impl Graph {
         if !self.ready || !self.metadata {
             return plan;
         }
+        plan.heard = true;
         let treated: Vec<(u32, Way, Option<Own>)> = self.treated(wanted, route).collect();
         let mut needed: BTreeSet<Own> = treated.iter().filter_map(|(_, _, own)| *own).collect();
         // There before the first stream that needs it.
@@ -433,12 +442,16 @@ impl Graph {
     }
 
     fn are_made(&self, needed: &BTreeSet<Own>) -> bool {
-        let own = self.ours();
-        let is_real = |(id, node): (&u32, &Node)| is_sink(node) && !own.contains(id);
-        let no_sink = !self.nodes.iter().any(is_real);
+        let no_sink = !self.has_sink();
         needed
             .iter()
             .all(|own| self.made(*own) && (*own != Own::Others || no_sink || self.leads_on(*own)))
+    }
+
+    /// Whether there is an output besides ours.
+    fn has_sink(&self) -> bool {
+        let own = self.ours();
+        self.nodes.iter().any(|(id, node)| is_sink(node) && !own.contains(id))
     }
 
     fn is_only_linked(&self, stream: u32, way: Way, to: Own) -> bool {

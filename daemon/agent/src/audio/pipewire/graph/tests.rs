@@ -292,6 +292,17 @@ fn a_session_manager_that_missed_it_is_told_again() {
 }
 
 #[test]
+fn a_session_manager_that_was_not_heard_says_it_again() {
+    let (mut graph, call) = (session(), wanted(&[app(PHONE, true, false)]));
+    graph.default_sink = None;
+    assert_eq!(graph.insist(&call, None), [Command::Repeat]);
+    default_sink(&mut graph, SPEAKERS);
+    assert!(!graph.insist(&call, None).contains(&Command::Repeat));
+    graph.take(Event::Metadata(false));
+    assert!(!graph.plan(&call, None).heard, "there is nobody who could be asked again");
+}
+
+#[test]
 fn an_output_is_what_its_device_is() {
     let mut graph = session();
     let hints = vec![("device.form-factor", "headset".to_owned())];
