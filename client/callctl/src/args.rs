@@ -115,8 +115,9 @@ const POLICY: &str = "\
 Examples:
   callctl policy check /etc/callarbiter/callarbiter.toml
   callctl policy test night.scenario --config draft.toml
-  callctl policy test night.scenario --preferences ~/.config/callarbiter/preferences.toml
+  callctl policy test night.scenario --preferences ~/.config/callarbiter/preferences.toml";
 
+const SCENARIO: &str = "\
 A scenario is a text of small sentences, one a line, `#` begins a comment:
   zone Europe/Berlin
   date 2026-11-30
@@ -126,7 +127,11 @@ A scenario is a text of small sentences, one a line, `#` begins a comment:
   expect 1 ringing silenced rule by night
   answer 1
   far end hangs up 1
-Also: do-not-disturb off|quiet|refuse, end N, hold N, unhold N. Apps do at once what they are asked.";
+  start 2 to tel:112 through org.example.Phone
+  far end answers 2
+Also: do-not-disturb off|quiet|refuse, foreground yes|no, HANDLE is known|unknown (to the address
+book), APP holds yes|no (whether it can), end N, hold N, unhold N. Otherwise apps do at once what
+they are asked.";
 
 /// What to do with rules.
 #[derive(Debug, Subcommand)]
@@ -138,6 +143,7 @@ pub enum Policy {
         files: Vec<PathBuf>,
     },
     /// Say what the rules decide in a scenario; an `expect` that is not met fails
+    #[command(after_help = SCENARIO)]
     Test {
         /// The scenario
         scenario: PathBuf,

@@ -36,7 +36,7 @@ fn a_wrong_file_is_told_with_its_place() {
 #[test]
 fn the_examples_hold() {
     let rules = scenarios("rules.toml");
-    for name in ["night.scenario", "door.scenario", "room.scenario"] {
+    for name in ["night.scenario", "door.scenario", "room.scenario", "home.scenario"] {
         let file = scenarios(name);
         let args = ["test", file.to_str().unwrap(), "--config", rules.to_str().unwrap()];
         let (status, said) = policy(&args);
@@ -54,7 +54,12 @@ fn what_is_not_as_expected_fails_with_the_difference() {
     let args = ["test", file.to_str().unwrap(), "--config", rules.to_str().unwrap()];
     let (status, said) = policy(&args);
     assert_eq!(status, Some(1), "{said}");
-    for part in ["wrong.scenario:3: ", "- ended\n+ ringing", "- by day\n+ by [\"night\"]"] {
+    for part in [
+        "call 1: ringing",
+        "wrong.scenario:3: ",
+        "- ended\n+ ringing",
+        "- by day\n+ by [\"night\"]",
+    ] {
         assert!(said.contains(part), "{part:?} in {said}");
     }
 }

@@ -70,9 +70,10 @@ fn test(
     let sources = config.map_or_else(Sources::installed, Sources::only);
     let Config { settings, .. } =
         sources.in_local_time().load().map_err(|error| Failure::refused(error.to_string()))?;
-    let told = stage::Stage::play(file, settings, preferences)?;
+    let (told, played) = stage::Stage::play(file, settings, preferences);
+    // What led to a failure is told, too.
     output.show(&told, || {
         told.iter().map(|line| Line::new().with(Style::Plain, line.clone())).collect()
     });
-    Ok(())
+    played
 }

@@ -18,6 +18,16 @@ pub enum Sentence {
     Locked(bool),
     /// `do-not-disturb quiet`: or `off`, `refuse`.
     DoNotDisturb(DoNotDisturb),
+    /// `foreground no`: another user has the seat.
+    Foreground(bool),
+    /// `tel:+4930123 is known`: or `unknown`; whether it is in the user's address book.
+    Known { handle: Private, known: bool },
+    /// `org.example.Phone holds no`: or `yes`; whether it can hold calls when it is asked.
+    Holds { app: String, can: bool },
+    /// `start 1 to tel:+4930123`, or with `through org.example.Phone` behind it: the user calls somebody.
+    Starts { call: u32, handle: Private, app: Option<String> },
+    /// `far end answers 1`.
+    Answers { call: u32 },
     /// `org.example.Phone reports 1 from tel:+4930123`, or without `from`.
     Reports { app: String, call: u32, handle: Private },
     /// `answer 1`, `end 1`, `hold 1`, `unhold 1`: the user does.
@@ -38,13 +48,14 @@ pub enum Wish {
 }
 
 const HELP: &str = "zone NAME, date YYYY-MM-DD, at HH:MM, locked yes|no, do-not-disturb \
-     off|quiet|refuse, APP reports N [from HANDLE], answer|end|hold|unhold N, far end hangs up N, \
-     expect N STATE [silenced WORD] [by RULE]";
+     off|quiet|refuse, foreground yes|no, HANDLE is known|unknown, APP reports N [from HANDLE], \
+     start N to HANDLE [through APP], answer|end|hold|unhold N, far end answers N, far end hangs up N, \
+     APP holds yes|no, expect N STATE [silenced WORD] [by RULE]";
 
 impl Sentence {
     /// None for an empty line or a comment; an error says what would be right.
     pub fn read(line: &str) -> Result<Option<Sentence>, String> {
-        let line = line.split('#').next().unwrap_or_default().trim();
+        let line = before_comment(line).trim();
         let words: Vec<&str> = line.split_whitespace().collect();
         let unknown = || format!("this is no sentence of a scenario; there are: {HELP}");
         let sentence = match words[..] {
@@ -61,6 +72,23 @@ impl Sentence {
             ["do-not-disturb", "off"] => Sentence::DoNotDisturb(DoNotDisturb::Off),
             ["do-not-disturb", "quiet"] => Sentence::DoNotDisturb(DoNotDisturb::Quiet),
             ["do-not-disturb", "refuse"] => Sentence::DoNotDisturb(DoNotDisturb::Refuse),
+            ["foreground", "yes"] => Sentence::Foreground(true),
+            ["foreground", "no"] => Sentence::Foreground(false),
+            [handle, "is", known @ ("known" | "unknown")] => {
+                Sentence::Known { handle: handle.into(), known: known == "known" }
+            }
+            [app, "holds", can @ ("yes" | "no")] => {
+                Sentence::Holds { app: app.to_owned(), can: can == "yes" }
+            }
+            ["start", call, "to", handle] => {
+                Sentence::Starts { call: number(call)?, handle: handle.into(), app: None }
+            }
+            ["start", call, "to", handle, "through", app] => Sentence::Starts {
+                call: number(call)?,
+                handle: handle.into(),
+                app: Some(app.to_owned()),
+            },
+            ["far", "end", "answers", call] => Sentence::Answers { call: number(call)? },
             [app, "reports", call] => Sentence::Reports {
                 app: app.to_owned(),
                 call: number(call)?,
@@ -86,6 +114,15 @@ impl Sentence {
         };
         Ok(Some(sentence))
     }
+}
+
+/// Service codes have a `#`, too: a comment begins the line, or stands behind a blank.
+fn before_comment(line: &str) -> &str {
+    let begins = |(at, _): &(usize, &str)| {
+        line.get(..*at)
+            .is_some_and(|before| before.is_empty() || before.ends_with(char::is_whitespace))
+    };
+    line.match_indices('#').find(begins).and_then(|(at, _)| line.get(..at)).unwrap_or(line)
 }
 
 /// What stands behind the state; the name of a rule may have blanks.
@@ -129,5 +166,7 @@ mod tests {
         assert_eq!(read, Ok(Some(expected)));
         assert!(Sentence::read("sing").is_err_and(|help| help.contains("expect N STATE")));
         assert_eq!(Sentence::read("  # nothing"), Ok(None));
+        let code = Sentence::Known { handle: "tel:#31#5".into(), known: true };
+        assert_eq!(Sentence::read("tel:#31#5 is known # without a number"), Ok(Some(code)));
     }
 }

@@ -2,13 +2,18 @@
 //!
 //! Owns what the sentences mean to the core, and what is told of its decisions.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+    sync::Arc,
+};
 
 use callarbiter_config::{preferences, zone};
 use callarbiter_core::{
-    Action, AppIdSource, Arbiter, Ask, AuthorizationPolicy, CallId, CallRef, Caller, Change,
-    Configuration, Effect, EndReason, Input, Now, Object, Peer, Private, ProviderId, Registration,
-    Reply, RequestId, Requested, Role, Settings, Time, Uid, Update, Word,
+    Action, AgentAnswer, AgentAsk, AppIdSource, Arbiter, Ask, AuthorizationPolicy, CallId, CallRef,
+    CallState, Caller, Change, Configuration, Effect, EndReason, Error, Input, Now, Object, Peer,
+    Private, ProviderId, Registration, Reply, RequestId, Requested, Role, Settings, Time, Uid,
+    Update, Word,
 };
 use uuid::Uuid;
 
@@ -16,6 +21,10 @@ use super::scenario::{Sentence, Wish};
 use crate::failure::Failure;
 
 const USER: Uid = Uid(1000);
+const SOMEBODY_ELSE: Uid = Uid(1001);
+const SEAT: &str = "seat0";
+/// The connection of the agent that has the address book.
+const ADDRESS_BOOK: u64 = 3;
 const DAY: i64 = 86_400;
 /// 30 November 2026, a Monday, if a scenario gives no date.
 const SOME_DAY: i64 = 20_787;
@@ -29,6 +38,9 @@ pub struct Stage {
     apps: BTreeMap<String, (ProviderId, Caller)>,
     /// What was said of each call last, also of those that are over.
     calls: BTreeMap<u32, Seen>,
+    /// Apps that cannot hold, and whom the address book has.
+    stubborn: BTreeSet<ProviderId>,
+    known: BTreeMap<String, bool>,
     told: Vec<String>,
 }
 
@@ -42,14 +54,18 @@ struct Seen {
 }
 
 impl Stage {
-    /// Every line in its order; the first that is wrong, or that expects something else, fails.
+    /// Every line in its order, and what was decided; the first that is wrong, or that expects something else, fails.
     pub fn play(
         file: &Path,
-        mut settings: Settings,
+        settings: Settings,
         preferences: Option<&Path>,
-    ) -> Result<Vec<String>, Failure> {
-        let text = std::fs::read_to_string(file)
-            .map_err(|error| Failure::refused(format!("{}: {error}", file.display())))?;
+    ) -> (Vec<String>, Result<(), Failure>) {
+        let mut stage = Stage::empty(settings);
+        let played = stage.through(file, preferences);
+        (stage.told, played)
+    }
+
+    fn empty(mut settings: Settings) -> Stage {
         // Whoever tries a rule out has allowed its app.
         settings.policy.authorization = AuthorizationPolicy::Allow;
         let mut stage = Stage {
@@ -59,19 +75,27 @@ impl Stage {
             seconds: 12 * 3600,
             apps: BTreeMap::new(),
             calls: BTreeMap::new(),
+            stubborn: BTreeSet::new(),
+            known: BTreeMap::new(),
             told: Vec::new(),
         };
         stage.move_clock();
+        stage
+    }
+
+    fn through(&mut self, file: &Path, preferences: Option<&Path>) -> Result<(), Failure> {
+        let text = std::fs::read_to_string(file)
+            .map_err(|error| Failure::refused(format!("{}: {error}", file.display())))?;
         if let Some(preferences) = preferences {
-            stage.prefer(preferences)?;
+            self.prefer(preferences)?;
         }
         for (at, line) in text.lines().enumerate() {
             let place = |why| Failure::refused(format!("{}:{}: {why}", file.display(), at + 1));
             if let Some(sentence) = Sentence::read(line).map_err(place)? {
-                stage.perform(sentence).map_err(place)?;
+                self.perform(sentence).map_err(place)?;
             }
         }
-        Ok(stage.told)
+        Ok(())
     }
 
     /// As the agent tells of the file, and the daemon takes it.
@@ -117,11 +141,34 @@ impl Stage {
                 self.input(Input::TakeRoles { caller, roles: vec![Role::Dnd] })?;
                 self.input(Input::SetDoNotDisturb { caller, mode, allow: Vec::new() })?;
             }
+            Sentence::Foreground(here) => {
+                let seat: Arc<str> = SEAT.into();
+                self.input(Input::Seats { uid: USER, seats: vec![seat.clone()] })?;
+                let uid = if here { USER } else { SOMEBODY_ELSE };
+                self.input(Input::Foreground { seat, uid: Some(uid) })?;
+            }
+            Sentence::Known { handle, known } => {
+                let roles = vec![Role::Contacts];
+                self.input(Input::TakeRoles { caller: caller(ADDRESS_BOOK), roles })?;
+                self.known.insert(key(&handle), known);
+            }
+            Sentence::Holds { app, can } => {
+                let (provider, _) = self.app(&app)?;
+                match can {
+                    true => self.stubborn.remove(&provider),
+                    false => self.stubborn.insert(provider),
+                };
+            }
+            Sentence::Starts { call, handle, app } => self.start(call, handle, app)?,
+            Sentence::Answers { call } => {
+                let app = self.app_of(call)?;
+                let (state, uuid) = (Some(CallState::Active), uuid(call));
+                self.word(&app, Word::State { uuid, state, remote_held: None })?;
+            }
             Sentence::Reports { app, call, handle } => self.report(&app, call, handle)?,
             Sentence::Wants { what, call } => self.want(what, call)?,
             Sentence::HangsUp { call } => {
-                let app = self.calls.get(&call).map(|seen| seen.app.clone());
-                let app = app.ok_or_else(|| format!("nobody reported call {call}"))?;
+                let app = self.app_of(call)?;
                 let (reason, detail) = (EndReason::RemoteEnded, Private::default());
                 self.word(&app, Word::Ended { uuid: uuid(call), reason, detail })?;
             }
@@ -142,6 +189,31 @@ impl Stage {
         Ok(())
     }
 
+    fn app_of(&self, call: u32) -> Result<String, String> {
+        let seen = self.calls.get(&call).ok_or_else(|| format!("nobody reported call {call}"))?;
+        Ok(seen.app.clone())
+    }
+
+    /// Through an app that is named, or through the one that the arbiter chooses of those that were named before.
+    fn start(&mut self, call: u32, handle: Private, app: Option<String>) -> Result<(), String> {
+        if let Some(app) = &app {
+            self.app(app)?;
+        }
+        self.calls.insert(call, Seen { app: app.clone().unwrap_or_default(), ..Seen::default() });
+        let provider = app.as_deref().map(Arc::from);
+        let action = Action::Start { uuid: uuid(call), handle, provider, video: false };
+        self.request(call, action);
+        let domain = self.arbiter.domain(USER);
+        let placed = domain.and_then(|domain| domain.find(CallRef::Uuid(uuid(call))));
+        let by = placed.and_then(|placed| {
+            self.apps.iter().find(|(_, (id, _))| *id == placed.provider).map(|(app, _)| app.clone())
+        });
+        if let (Some(by), Some(seen)) = (by, self.calls.get_mut(&call)) {
+            seen.app = by;
+        }
+        Ok(())
+    }
+
     fn want(&mut self, what: Wish, call: u32) -> Result<(), String> {
         let of = CallRef::Uuid(uuid(call));
         let action = match what {
@@ -150,20 +222,27 @@ impl Stage {
             Wish::Hold => Action::SetHeld { call: of, held: true },
             Wish::Unhold => Action::SetHeld { call: of, held: false },
         };
+        self.request(call, action);
+        Ok(())
+    }
+
+    fn request(&mut self, call: u32, action: Action) {
         let actions = vec![Requested { action, expected: None }];
-        match self.input(Input::Request { caller: caller(2), actions, token: None }) {
-            Err(why) => {
-                self.tell(format!("call {call}: refused: {why}"));
-                Ok(())
-            }
-            Ok(_) => Ok(()),
+        let requested = self.input(Input::Request { caller: caller(2), actions, token: None });
+        if let Err(why) = requested {
+            self.tell(format!("call {call}: refused: {why}"));
         }
     }
 
     fn word(&mut self, app: &str, word: Word) -> Result<Reply, String> {
-        let known = self.apps.get(app).copied();
-        let (provider, caller) = match known {
-            Some(known) => known,
+        let (provider, caller) = self.app(app)?;
+        self.input(Input::Provider { caller, provider, word })
+    }
+
+    /// An app, which registers when it is named first.
+    fn app(&mut self, app: &str) -> Result<(ProviderId, Caller), String> {
+        match self.apps.get(app).copied() {
+            Some(known) => Ok(known),
             None => {
                 let caller = caller(10 + self.apps.len() as u64);
                 let registration = Registration {
@@ -178,10 +257,9 @@ impl Stage {
                     return Err(format!("{app} cannot register"));
                 };
                 self.apps.insert(app.to_owned(), (id, caller));
-                (id, caller)
+                Ok((id, caller))
             }
-        };
-        self.input(Input::Provider { caller, provider, word })
+        }
     }
 
     /// Deadlines in their order, up to the present.
@@ -200,8 +278,14 @@ impl Stage {
         let mut effects = Vec::new();
         let reply = self.arbiter.handle(self.now, input, &mut effects);
         self.look(&effects);
-        for (provider, request, ask) in effects.into_iter().filter_map(asked) {
-            self.obey(provider, request, &ask)?;
+        for effect in effects {
+            match effect {
+                Effect::Ask { provider, request, ask, .. } => self.obey(provider, request, &ask)?,
+                Effect::AskAgent { request, ask: AgentAsk::LookUp { handle, .. }, .. } => {
+                    self.look_up(request, &handle)?;
+                }
+                _ => {}
+            }
         }
         reply.map_err(|refusal| refusal.message)
     }
@@ -213,8 +297,24 @@ impl Stage {
         if matches!(ask, Ask::Reconcile { .. }) {
             return Ok(());
         }
-        let word = Word::Fulfil { request, calls: None };
+        let word = match ask {
+            Ask::SetHeld { .. } if self.stubborn.contains(&provider) => Word::Fail {
+                request,
+                error: Error::ActionFailed,
+                message: "the app holds no call".into(),
+            },
+            _ => Word::Fulfil { request, calls: None },
+        };
         self.input(Input::Provider { caller, provider, word }).map(|_| ())
+    }
+
+    /// The address book answers at once; whom no line made known is not in it.
+    fn look_up(&mut self, request: RequestId, handle: &Private) -> Result<(), String> {
+        let known = self.known.get(&key(handle)).copied().unwrap_or_default();
+        let name = known.then(|| Private::from("somebody"));
+        let answer = AgentAnswer { name, ..AgentAnswer::default() };
+        let caller = caller(ADDRESS_BOOK);
+        self.input(Input::AgentReply { caller, request, answer }).map(drop)
     }
 
     /// Remembers what can be seen of each call, and tells what is new.
@@ -321,11 +421,9 @@ impl Stage {
     }
 }
 
-fn asked(effect: Effect) -> Option<(ProviderId, RequestId, Ask)> {
-    match effect {
-        Effect::Ask { provider, request, ask, .. } => Some((provider, request, ask)),
-        _ => None,
-    }
+/// However it is written.
+fn key(handle: &Private) -> String {
+    callarbiter_core::handle_key(handle).reveal().to_owned()
 }
 
 fn caller(peer: u64) -> Caller {
