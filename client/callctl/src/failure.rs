@@ -136,9 +136,7 @@ fn advice(kind: &str) -> Option<&'static str> {
             "`callctl list` shows the calls as they are now"
         }
         "UnknownProvider" => "`callctl providers` lists the applications that can call",
-        "NotAuthorized" => {
-            "allow the application in the settings, or in [apps] of the arbiter's configuration"
-        }
+        "NotAuthorized" => "`callctl apps` shows who may provide calls, and who decided that",
         "AccessDenied" => {
             "a sandboxed program needs the permission to control calls; run callctl outside of it"
         }

@@ -182,6 +182,11 @@ mod tests {
         let said = |text: &str| mistake(text, &toml::from_str::<Config>(text).unwrap_err());
         let error = said("[players]\nresum = true");
         assert!(error.contains("line 2") && error.contains("resum"), "{error}");
+        let region = |text: &str| toml::from_str::<Config>(text).unwrap().contacts.region;
+        assert_eq!(
+            region("[contacts]\nregion = \"de\""),
+            callarbiter_lists::region::of_country("DE")
+        );
         let error = said("[contacts]\nregion = \"Germany\"");
         assert!(error.contains("line 2") && error.contains("no country"), "{error}");
         for wrong in [

@@ -189,15 +189,17 @@ impl Domain {
         if provider.authorization == Authorization::Authorized {
             return Ok(());
         }
-        Err(Refusal::new(
-            Error::NotAuthorized,
-            format!(
-                "{0} is not allowed to provide calls ({1}); an administrator allows it with \
-                 `\"{0}\" = \"allow\"` under [apps] in the arbiter's configuration",
-                provider.app,
-                provider.authorization.name()
-            ),
-        ))
+        let app = &provider.app;
+        let user = match provider.authorization {
+            Authorization::Restricted => String::new(),
+            _ => format!("the user allows it (`callctl apps allow {app}`), or "),
+        };
+        let why = format!(
+            "{app} is not allowed to provide calls ({}); {user}an administrator does with `\"{app}\" = \"allow\"` \
+             under [apps] in the arbiter's configuration",
+            provider.authorization.name()
+        );
+        Err(Refusal::new(Error::NotAuthorized, why))
     }
 
     /// A UUID is used once.

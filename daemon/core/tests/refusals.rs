@@ -46,7 +46,8 @@ fn not_authorized_names_the_app_and_what_would_help() {
     let mut w = World::with(Settings { policy, ..settings() });
     let (a, d) = (w.app(ALICE, "a"), w.app(ALICE, "denied"));
     w.refused_word(a, incoming(1), Error::NotAuthorized, "not-determined");
-    w.refused_word(d, incoming(1), Error::NotAuthorized, "restricted");
+    w.refused_word(a, incoming(1), Error::NotAuthorized, "(`callctl apps allow a`), or an");
+    w.refused_word(d, incoming(1), Error::NotAuthorized, "(restricted); an administrator");
     w.refused_request(vec![start_on(1, "a")], Error::NotAuthorized, "[apps]");
 }
 

@@ -34,12 +34,14 @@ impl<'de> Deserialize<'de> for Region {
         let country = String::deserialize(read)?;
         let unknown =
             || D::Error::custom(format!("{country:?} is no country; write two letters as \"DE\""));
-        of_country(&country).ok_or_else(unknown)
+        of_country(&country.trim().to_ascii_uppercase()).ok_or_else(unknown)
     }
 }
 
 /// The region of this country (ISO 3166, `DE`).
 pub fn of_country(country: &str) -> Option<Region> {
+    // Reserved, and not assigned, for whoever writes it so.
+    let country = if country == "UK" { "GB" } else { country };
     let is = |names: &str| names.split(' ').any(|name| name == country);
     if is(NORTH_AMERICA) {
         return Some(Region { code: "1", trunk: Trunk::Ten, abroad: "011" });
@@ -102,8 +104,8 @@ mod tests {
     fn countries() {
         let code = |country| of_country(country).map(|region| region.code);
         assert_eq!(
-            ["DE", "GB", "US", "ZW", "AC"].map(code),
-            [Some("49"), Some("44"), Some("1"), Some("263"), Some("247")]
+            ["DE", "GB", "UK", "US", "ZW", "AC"].map(code),
+            [Some("49"), Some("44"), Some("44"), Some("1"), Some("263"), Some("247")]
         );
         assert_eq!(["XX", "", "D", "DE4"].map(code), [None; 4]);
         assert_eq!(of_country("IT").unwrap().trunk, Trunk::None);

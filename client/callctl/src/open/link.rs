@@ -59,7 +59,10 @@ impl FromStr for Link {
 fn telephone(text: &str) -> Result<Link, String> {
     let text = decoded(text)?;
     let mut parts = text.split('?').next().unwrap_or_default().split(';');
-    let number = digits(parts.next().unwrap_or_default(), "number")?;
+    let whole = parts.next().unwrap_or_default();
+    let (number, after) = whole.split_once(',').unwrap_or((whole, ""));
+    let number = digits(number, "number")?;
+    let after = tones(after)?;
     let (mut context, mut extension) = (None, None);
     for part in parts {
         let (name, value) = part.split_once('=').unwrap_or((part, ""));
@@ -86,7 +89,28 @@ fn telephone(text: &str) -> Result<Link, String> {
         }
         None => None,
     };
-    Ok(Link { handle: format!("tel:{number}"), extension })
+    if extension.is_some() && after.is_some() {
+        return Err("the link has an extension and digits behind a pause; which are meant?".into());
+    }
+    Ok(Link { handle: format!("tel:{number}"), extension: extension.or(after) })
+}
+
+/// What stands behind a pause, as invitations to conferences have it: `+4930123456,,7042%23`. The far end hears it, no
+/// network obeys it, so * and # are tones there.
+fn tones(text: &str) -> Result<Option<String>, String> {
+    let tones: String = text.chars().filter(|c| !is_separator(*c)).collect();
+    let tones = tones.trim_matches(',');
+    match tones.chars().all(|c| c.is_ascii_digit() || matches!(c, '*' | '#' | ',')) {
+        true => Ok((!tones.is_empty()).then(|| tones.to_owned())),
+        false => {
+            Err("what stands behind a pause (,) in the link is no tones: digits, * and #".into())
+        }
+    }
+}
+
+/// There for the eye.
+fn is_separator(c: char) -> bool {
+    matches!(c, '-' | '.' | '(' | ')' | ' ' | '\u{a0}')
 }
 
 fn within(prefix: &str, number: &str) -> Result<String, String> {
@@ -100,8 +124,7 @@ fn within(prefix: &str, number: &str) -> Result<String, String> {
 
 /// The digits of a number without what is there for the eye.
 fn digits(text: &str, what: &str) -> Result<String, String> {
-    let separator = |c: &char| matches!(c, '-' | '.' | '(' | ')' | ' ' | '\u{a0}');
-    let dialled: String = text.chars().filter(|c| !separator(c)).collect();
+    let dialled: String = text.chars().filter(|c| !is_separator(*c)).collect();
     let plain = dialled.strip_prefix('+').unwrap_or(&dialled);
     if plain.contains(['*', '#']) {
         return Err(format!(
@@ -204,6 +227,23 @@ mod tests {
             "tel:+4930123456;ext=1;ext=2".parse::<Link>(),
             Err("the link says `ext` twice".into())
         );
+    }
+
+    #[test]
+    fn digits_behind_a_pause_are_for_the_far_end() {
+        for (link, tones) in [
+            ("tel:+4930123456,,7042%23", Some("7042#")),
+            ("tel:+4930123456,,70-42#,,*1", Some("7042#,,*1")),
+            ("tel:+4930123456,", None),
+        ] {
+            let expected =
+                Link { handle: "tel:+4930123456".into(), extension: tones.map(str::to_owned) };
+            assert_eq!(link.parse(), Ok(expected), "{link}");
+        }
+        for wrong in ["tel:+49301,x", "tel:,1", "tel:*31#,1", "tel:+49301,2;ext=3", "tel:+49301,+2"]
+        {
+            assert!(wrong.parse::<Link>().is_err(), "{wrong}");
+        }
     }
 
     #[test]

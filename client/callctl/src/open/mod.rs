@@ -103,7 +103,10 @@ async fn place(open: &Open, global: &Global, asked: Asked, output: &Output) -> R
     let options = StartOptions { provider, wait: true, ..StartOptions::default() };
     commands::start(&session, output, &link.handle, options).await?;
     if let Some(digits) = &link.extension {
-        let hint = format!("  extension {digits}: once it is answered, callctl dtmf {digits}");
+        // A shell has its own ideas of # and *.
+        let plain = digits.chars().all(|c| c.is_ascii_digit());
+        let word = if plain { digits.to_owned() } else { format!("'{digits}'") };
+        let hint = format!("  extension {digits}: once it is answered, callctl dtmf {word}");
         output.note(Style::Faint, &hint);
         if asked == Asked::Notification {
             let _ = note::tell("The number has an extension", digits).await;
