@@ -11,6 +11,7 @@ use crate::{
     Transaction,
     batch::BatchWaiter,
     errand::Errand,
+    gathered,
     lane::Job,
     request::{Request, Waiter},
     timers::Due,
@@ -364,7 +365,7 @@ impl Domain {
     /// Each call is in the history once, in the end: what is not is offered, or will be.
     fn sound_records(&self) -> Sound {
         let ids = |record: &Record| (record.call, record.created_at);
-        let all: BTreeSet<_> = self.records.values().map(ids).collect();
+        let all: BTreeSet<_> = gathered(self.records.values().map(ids));
         must(all.len() == self.records.len(), "a call is recorded twice")?;
         let live = self.records.values().any(|record| self.calls.contains_key(&record.call));
         must(!live, "a live call is recorded")?;
