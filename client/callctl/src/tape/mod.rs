@@ -129,6 +129,7 @@ fn close(
     #[derive(Serialize)]
     struct Closing<'a> {
         played: &'a Count,
+        /// In the word of the recording.
         #[serde(skip_serializing_if = "Option::is_none")]
         ended: Option<&'a str>,
     }
@@ -147,18 +148,18 @@ fn close(
     if count.unlike > 0 {
         text = format!("{} of {} inputs ended otherwise.", count.unlike, count.inputs);
     }
-    let ended = ended.map(|reason| match reason {
-        "size" => "the bound of its size".to_owned(),
-        "time" => "the bound of its time".to_owned(),
-        "unread" => "nobody read it fast enough".to_owned(),
-        "denied" => "whoever recorded may not see the calls of others any more".to_owned(),
-        "seat" => "another user's call came in the way, which it does not tell of".to_owned(),
-        other => other.to_owned(),
-    });
-    if let Some(why) = &ended {
+    if let Some(reason) = ended {
+        let why = match reason {
+            "size" => "the bound of its size",
+            "time" => "the bound of its time",
+            "unread" => "nobody read it fast enough",
+            "denied" => "whoever recorded may not see the calls of others any more",
+            "seat" => "another user's call came in the way, which it does not tell of",
+            other => other,
+        };
         text.push_str(&format!(" The arbiter ended it: {why}."));
     }
-    output.show(&Closing { played: count, ended: ended.as_deref() }, || {
+    output.show(&Closing { played: count, ended }, || {
         vec![Line::new().with(Style::Faint, text.as_str())]
     });
     match count.unlike {
