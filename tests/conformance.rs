@@ -1,19 +1,18 @@
 //! The project's own examples pass `callctl conformance`: Rust, Python, C, and a real SIP telephone (baresip) with
-//! another one at the far end. It checks the verdicts and how long they take; that broken apps fail is checked
-//! beside callctl itself.
+//! another one at the far end. That broken apps fail is checked beside callctl itself.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
 use std::ffi::OsStr;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use harness::sip::Softphone;
-use harness::{built, source};
+use harness::{PATIENCE, built, source};
 use serde_json::Value;
-use tokio::process::Command;
+use tokio::{process::Command, time::timeout};
 
-/// What a whole run may take, on a machine that does other things too.
-const LIMIT: Duration = Duration::from_secs(40);
+/// Against a trial that hangs: each of its rules may wait for an app as long as for anything else.
+const DEADLINE: Duration = PATIENCE.saturating_mul(60);
 /// What is tried only of an app that holds as a mobile network does.
 const MODEMS: &str = "performs-whole";
 /// They answer at once.
@@ -107,13 +106,12 @@ async fn keeps_every_rule_but(
     untried: impl IntoIterator<Item = &str>,
     arguments: impl Iterator<Item = &OsStr>,
 ) -> Result<()> {
-    let began = Instant::now();
-    let output = Command::new(built("callctl", "-p callctl")?)
+    let trial = Command::new(built("callctl", "-p callctl")?)
         .args(["--json", "conformance"])
         .args(arguments)
         .kill_on_drop(true)
-        .output()
-        .await?;
+        .output();
+    let output = timeout(DEADLINE, trial).await.context("the trial hangs")??;
     let said = String::from_utf8_lossy(&output.stderr);
     let report: Value = serde_json::from_slice(&output.stdout).with_context(|| said.to_string())?;
     let rules = report["rules"].as_array().context("rules")?;
@@ -123,7 +121,6 @@ async fn keeps_every_rule_but(
     assert!(with("failed").is_empty() && output.status.success(), "{:#?}\n{said}", with("failed"));
     let names: Vec<_> = with("not-tried").iter().map(|rule| rule["name"].clone()).collect();
     assert_eq!(names, Vec::from_iter(untried), "{:#?}", with("not-tried"));
-    assert!(began.elapsed() < LIMIT, "it took {:?}", began.elapsed());
     Ok(())
 }
 
