@@ -37,6 +37,8 @@ pub enum StoreError {
     Full,
     #[error("its file is damaged")]
     Damaged,
+    #[error("there would be more in it than it may have")]
+    TooMany,
     #[error("a later version of the agent wrote it (version {0}); this one leaves it as it is")]
     Newer(u32),
     #[error("{0}")]
@@ -78,6 +80,14 @@ impl Store {
         &self,
         work: impl Fn(&Transaction<'_>) -> rusqlite::Result<T>,
     ) -> Result<T, StoreError> {
+        self.try_change(|file| Ok(work(file)?))
+    }
+
+    /// The same with work that may find that it must not be done.
+    pub fn try_change<T>(
+        &self,
+        work: impl Fn(&Transaction<'_>) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
         match self.attempt(&work) {
             Err(StoreError::Damaged) => {
                 // Whoever finds it at the same time has the new file, and does not put it in the place of the old one.
@@ -97,7 +107,7 @@ impl Store {
 
     fn attempt<T>(
         &self,
-        work: impl Fn(&Transaction<'_>) -> rusqlite::Result<T>,
+        work: impl Fn(&Transaction<'_>) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         let mut file = self.open()?;
         let transaction = file.transaction()?;
@@ -166,7 +176,7 @@ impl Store {
             fs::rename(journal, name)?;
         }
         warn!(file = %aside.display(), "{what}: the file is damaged; it is set aside, and a new one begins");
-        self.attempt(|file| note(file, "damaged"))
+        self.attempt(|file| Ok(note(file, "damaged")?))
     }
 }
 

@@ -134,6 +134,8 @@ async fn next(screening: &mut Option<Screening>) -> Option<Order<Screen>> {
 struct Lists {
     store: Store,
     region: Option<Region>,
+    /// How many entries there may be in both.
+    most: usize,
     table: RwLock<Table>,
     /// One change after another, so that the table is as the file.
     changing: RwLock<()>,
@@ -146,6 +148,7 @@ impl Lists {
         Lists {
             store: Store::at(folder, &entries::FORM),
             region,
+            most: entries::MOST,
             table: RwLock::default(),
             changing: RwLock::default(),
             filled: watch::Sender::new(false),
@@ -162,11 +165,11 @@ impl Lists {
     /// Changes the file, all of it or nothing, and then the table.
     fn change<T, N>(
         &self,
-        work: impl Fn(&Transaction<'_>) -> rusqlite::Result<(T, N)>,
+        work: impl Fn(&Transaction<'_>) -> Result<(T, N), StoreError>,
         then: impl FnOnce(&mut Table, N),
     ) -> Result<T, StoreError> {
         let _one = self.changing.write().unwrap_or_else(PoisonError::into_inner);
-        let (done, news) = self.store.change(work)?;
+        let (done, news) = self.store.try_change(work)?;
         let mut table = self.table.write().unwrap_or_else(PoisonError::into_inner);
         then(&mut table, news);
         let filled = !table.is_empty();

@@ -21,7 +21,7 @@ use rusqlite::Transaction;
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 
 use super::{
-    Lists, entries,
+    Lists, StoreError, entries,
     served::{broken, refused},
 };
 
@@ -89,9 +89,8 @@ impl Lists {
                     .map_err(wrong)?
             }
         };
-        if count + self.table().len() > entries::MOST {
-            let why = format!("lists have at most {} entries; remove some first", entries::MOST);
-            return Err(Error::new(ErrorKind::LimitExceeded, why));
+        if count > self.most {
+            return Err(broken(StoreError::TooMany));
         }
         let put = |file: &Transaction<'_>| {
             // What is sorted in memory is not written again and again; it is given back with the file.
@@ -100,7 +99,12 @@ impl Lists {
                 Some(cards) => entries::put_all(file, cards)?,
                 None => entries::put_all(file, lines().into_iter().flatten().flatten())?,
             }
-            Ok(((), entries::table(file)?))
+            // Those that were there before may have been among them.
+            let table = entries::table(file)?;
+            match table.len() > self.most {
+                true => Err(StoreError::TooMany),
+                false => Ok(((), table)),
+            }
         };
         self.change(put, |table, new| *table = new).map_err(broken)?;
         let number = |count| u32::try_from(count).unwrap_or(u32::MAX);

@@ -152,7 +152,7 @@ impl Lists {
         Ok((found.iter().map(shown).collect(), about))
     }
 
-    fn add(&self, list: &str, address: &str, options: &Dict) -> Result<Dict, Error> {
+    pub(super) fn add(&self, list: &str, address: &str, options: &Dict) -> Result<Dict, Error> {
         let fields = Fields::bounded(options)?;
         let expires = match fields.time("expires-at")? {
             None => 0,
@@ -173,11 +173,12 @@ impl Lists {
         };
         let reason = fields.text("reason", REASON)?.unwrap_or_default().to_owned();
         let entry = Entry { rule, reason };
-        if self.table().len() >= entries::MOST {
-            let why = format!("lists have at most {} entries; remove some first", entries::MOST);
-            return Err(Error::new(ErrorKind::LimitExceeded, why));
-        }
         let put = |file: &rusqlite::Transaction<'_>| {
+            let Rule { pattern, app, .. } = &entry.rule;
+            let full = self.table().len() >= self.most;
+            if full && entries::find(file, pattern, app)?.is_none() {
+                return Err(StoreError::TooMany);
+            }
             Ok((entries::put(file, &entry)?, entry.rule.clone()))
         };
         let number = self.change(put, |table, rule| table.insert(rule)).map_err(broken)?;
@@ -294,5 +295,11 @@ pub fn refused(what: &str, why: impl Display) -> Error {
 }
 
 pub fn broken(error: StoreError) -> Error {
-    Error::new(ErrorKind::ActionFailed, format!("the lists cannot be used: {error}"))
+    match error {
+        StoreError::TooMany => {
+            let why = format!("lists have at most {} entries; remove some first", entries::MOST);
+            Error::new(ErrorKind::LimitExceeded, why)
+        }
+        error => Error::new(ErrorKind::ActionFailed, format!("the lists cannot be used: {error}")),
+    }
 }

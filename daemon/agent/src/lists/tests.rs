@@ -124,3 +124,25 @@ fn nobody_who_calls_waits_while_the_file_is_changed() {
     assert_eq!(meanwhile, "tel:+4930123456");
     assert_eq!(told(&lists), "tel:+4930123456: wine");
 }
+
+#[test]
+fn what_is_there_already_takes_no_room_and_what_has_none_changes_nothing() {
+    let top = TempDir::new().unwrap();
+    let lists = Lists { most: 3, ..lists(&top) };
+    let import = |text: &str| {
+        let path = top.path().join("some.csv");
+        fs::write(&path, text).unwrap();
+        let file = fs::File::open(path).unwrap().into();
+        lists.import(file, None, Some(List::Block)).map(|counts| counts.entries)
+    };
+    let all = "address,reason\ntel:+491,wine\ntel:+492,\ntel:+493,\n";
+    assert_eq!(import(all), Ok(3));
+    assert_eq!(import(&all.replace("wine", "beer")), Ok(3));
+    let error = import("address,reason\ntel:+491,tea\ntel:+494,\n").unwrap_err();
+    assert_eq!(error.kind(), Some(callarbiter_dbus::ErrorKind::LimitExceeded), "{error}");
+    let (verdict, .., detail) = screened(&lists, "tel:+491");
+    assert_eq!((verdict, detail), (Some(Verdict::Reject), Some("tel:+491: beer".to_owned())));
+    assert_eq!(screened(&lists, "tel:+494").0, Some(Verdict::Allow));
+    let add = |address: &str| lists.add("block", address, &callarbiter_dbus::Dict::new());
+    assert!(add("tel:+493").is_ok() && add("tel:+494").is_err());
+}
