@@ -36,7 +36,8 @@ pub use endpoint::Endpoint;
 pub use errors::{Error, ErrorKind, ErrorName};
 pub use fields::{Dict, Entries, Fields};
 pub use options::{
-    DoNotDisturbOptions, EndOptions, RegistrationState, StartOptions, TransactionOptions,
+    DoNotDisturbOptions, EndOptions, RegistrationState, RoleOptions, RoleState, StartOptions,
+    TransactionOptions,
 };
 pub use outcomes::{ActionResult, AnswerPlan, PlanStep};
 pub use provider::{

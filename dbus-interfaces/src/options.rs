@@ -10,7 +10,7 @@ use crate::{
     Dict, Error, Fields,
     fields::{Writer, debug_keys},
     limits,
-    words::{Authorization, EndReason},
+    words::{Authorization, EndReason, Role},
 };
 
 /// Options of `Manager.RequestTransaction`.
@@ -211,5 +211,46 @@ impl RegistrationState {
             authorization: Authorization::from(text("authorization")),
             epoch: text("epoch").to_owned(),
         }
+    }
+}
+
+/// Options of `Manager.RegisterAgent`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RoleOptions {
+    /// Only those roles that no other connection has.
+    pub only_free: bool,
+}
+
+impl RoleOptions {
+    /// `a{sv}`.
+    pub fn to_dict(&self) -> Dict {
+        Writer::default().flag("only-free", self.only_free).done()
+    }
+
+    /// From a caller.
+    pub fn from_dict(dict: &Dict) -> Result<Self, Error> {
+        let only_free = Fields::bounded(dict)?.flag("only-free")?;
+        Ok(RoleOptions { only_free: only_free.unwrap_or(false) })
+    }
+}
+
+/// What `Manager.RegisterAgent` returns.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RoleState {
+    /// Those that were taken.
+    pub roles: Vec<Role>,
+}
+
+impl RoleState {
+    /// `a{sv}`.
+    pub fn to_dict(&self) -> Dict {
+        let roles: Vec<String> = self.roles.iter().map(|role| role.as_str().to_owned()).collect();
+        Writer::default().put("roles", Some(roles)).done()
+    }
+
+    /// From the arbiter: what is not understood is empty.
+    pub fn from_dict(dict: &Dict) -> Self {
+        let roles = Fields::trusted(dict).texts("roles").ok().flatten().unwrap_or_default();
+        RoleState { roles: roles.into_iter().map(Role::from).collect() }
     }
 }

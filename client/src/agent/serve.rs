@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use callarbiter_dbus::{Dict, words::Role};
+use callarbiter_dbus::{Dict, RoleOptions, RoleState, words::Role};
 use tokio::{sync::mpsc, task::AbortHandle};
 use zbus::{Message, ObjectPath, OwnedObjectPath, message::Type};
 
@@ -91,6 +91,8 @@ impl Server {
                         self.open.clear();
                     }
                     arbiter = next;
+                    // One that lost its state does not say when those are free.
+                    self.take_back(&arbiter).await;
                 }
             }
         }
@@ -102,7 +104,8 @@ impl Server {
                 let role = Role::from(role);
                 match message.header().member().map(|member| member.as_str()) {
                     Some("RoleLost") => self.lose(role),
-                    _ => self.take_back(arbiter, role).await,
+                    _ if self.lost.contains(&role) => self.take_back(arbiter).await,
+                    _ => {}
                 }
             }
             return;
@@ -134,21 +137,28 @@ impl Server {
         self.tell(AgentEvent::RoleLost(role));
     }
 
-    /// Nobody has it: it is this one's again, if it was before.
-    async fn take_back(&mut self, arbiter: &Arbiter, role: Role) {
-        if !self.lost.contains(&role) {
+    /// Those that were this one's before, and that nobody has.
+    async fn take_back(&mut self, arbiter: &Arbiter) {
+        if self.lost.is_empty() {
             return;
         }
+        let lost: Vec<&str> = self.lost.iter().map(Role::as_str).collect();
+        let free = RoleOptions { only_free: true }.to_dict();
         let given = async {
             let manager = arbiter.owner.manager().await?;
-            manager.register_agent(&self.path, &[role.as_str()], &Dict::new()).await
+            manager.register_agent(&self.path, &lost, &free).await
         };
-        if let Err(error) = given.await {
-            return tracing::warn!(%error, "the call arbiter did not give a role back");
+        let given = match given.await {
+            Ok(state) => RoleState::from_dict(&state).roles,
+            Err(error) => {
+                return tracing::warn!(%error, "the call arbiter did not give a role back");
+            }
+        };
+        self.lost.retain(|lost| !given.contains(lost));
+        for role in given {
+            self.roles.lock().unwrap_or_else(PoisonError::into_inner).push(role.clone());
+            self.tell(AgentEvent::RoleBack(role));
         }
-        self.lost.retain(|lost| *lost != role);
-        self.roles.lock().unwrap_or_else(PoisonError::into_inner).push(role.clone());
-        self.tell(AgentEvent::RoleBack(role));
     }
 
     fn tell(&self, event: AgentEvent) {

@@ -9,12 +9,12 @@ use anyhow::{Context, Result};
 use callarbiter::{Action, ActionResult, Authorization, TransactionOptions, words::Role};
 use callarbiter_config::preferences::Written;
 use callarbiter_dbus::{
-    App, AppWord, Dict, DoNotDisturbOptions, Endpoint, Entries, ErrorKind,
+    App, AppWord, Dict, DoNotDisturbOptions, Endpoint, Entries, ErrorKind, RoleOptions, RoleState,
     names::{BUS_NAME, MANAGER, ROOT_PATH, provider_path},
     proxies::ManagerProxy,
     proxies::TransactionProxy,
 };
-use tokio::sync::{Mutex, watch};
+use tokio::sync::{Mutex, MutexGuard, watch};
 use tracing::{debug, info, warn};
 use uuid::Uuid;
 use zbus::{Connection, ObjectPath, OwnedObjectPath, connection::Builder};
@@ -57,17 +57,18 @@ impl Desk {
     /// Takes the roles, again after each restart of the arbiter. Without them calls are shown all the same.
     pub async fn take_roles(&self) {
         let roles = self.roles.borrow().clone();
-        if roles.is_empty() {
-            return;
-        }
         let words: Vec<&str> = roles.iter().map(Role::as_str).collect();
-        match self.register(&words).await {
-            Ok(()) => info!("took the roles {}", words.join(", ")),
-            Err(error) if is_unsupported(&error) => self.take_each(&words).await,
-            Err(error) => {
-                warn!("the arbiter gave no role, so this is a controller as any: {error}")
+        if !words.is_empty() {
+            match self.register(&words).await {
+                Ok(()) => info!("took the roles {}", words.join(", ")),
+                Err(error) if is_unsupported(&error) => self.take_each(&words).await,
+                Err(error) => {
+                    warn!("the arbiter gave no role, so this is a controller as any: {error}")
+                }
             }
         }
+        // An arbiter that lost its state does not say when those are free.
+        self.take_free().await;
     }
 
     /// From an arbiter of another version, which does not know all of them.
@@ -203,22 +204,34 @@ impl Desk {
                 self.roles.send_modify(|roles| roles.retain(|known| *known != role));
             }
             // The answer comes while orders are handed out.
-            Word::Free(role) => drop(tokio::spawn(self.clone().take_again(role))),
+            Word::Free(role) if self.wanted.contains(&role) => {
+                let desk = self.clone();
+                tokio::spawn(async move { desk.take_free().await });
+            }
+            Word::Free(_) => {}
         };
         orders.serve(self.connection.clone(), self.giver.subscribe(), hear).await
     }
 
-    /// A role that another agent took, and that nobody has any more.
-    async fn take_again(self, role: Role) {
-        if !self.wanted.contains(&role) || self.roles.borrow().contains(&role) {
+    /// The roles that another agent took, and that nobody has any more.
+    async fn take_free(&self) {
+        let asking = self.asking.lock().await;
+        let lost: Vec<&str> = {
+            let roles = self.roles.borrow();
+            let lost = self.wanted.iter().filter(|role| !roles.contains(role));
+            lost.map(Role::as_str).collect()
+        };
+        if lost.is_empty() {
             return;
         }
-        match self.register(&[role.as_str()]).await {
-            Ok(()) => {
+        let taken = self.ask(&asking, &lost, true, |taken| {
+            for role in taken {
                 info!("nobody has the role {role} any more: this agent has it again");
                 self.roles.send_modify(|roles| roles.push(role));
             }
-            Err(error) => warn!("the arbiter did not give the role {role} back: {error}"),
+        });
+        if let Err(error) = taken.await {
+            warn!("the arbiter did not give the roles {} back: {error}", lost.join(", "));
         }
     }
 
@@ -228,9 +241,21 @@ impl Desk {
     }
 
     async fn register(&self, roles: &[&str]) -> zbus::Result<()> {
-        let _one = self.asking.lock().await;
+        let asking = self.asking.lock().await;
+        self.ask(&asking, roles, false, |_| {}).await
+    }
+
+    /// What the arbiter says after it has given them is heard after `given` was told which.
+    async fn ask(
+        &self,
+        _one: &MutexGuard<'_, ()>,
+        roles: &[&str],
+        only_free: bool,
+        given: impl FnOnce(Vec<Role>),
+    ) -> zbus::Result<()> {
         let before = self.giver.send_replace(Giver::Asked);
-        let body = (ObjectPath::from_static_str_unchecked(orders::PATH), roles, Dict::new());
+        let options = RoleOptions { only_free }.to_dict();
+        let body = (ObjectPath::from_static_str_unchecked(orders::PATH), roles, options);
         let asked = self.connection.call_method(
             Some(BUS_NAME),
             ROOT_PATH,
@@ -243,6 +268,11 @@ impl Desk {
             .as_ref()
             .ok()
             .and_then(|given| given.header().sender().map(|name| name.to_owned()));
+        if let Ok(state) = &asked
+            && let Ok(state) = state.body().deserialize::<Dict>()
+        {
+            given(RoleState::from_dict(&state).roles);
+        }
         self.giver.send_replace(sender.map_or(before, |name| Giver::Gave(name.into())));
         asked.map(drop)
     }

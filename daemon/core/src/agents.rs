@@ -45,6 +45,16 @@ impl Domain {
         Ok(Reply::Done)
     }
 
+    /// Those of these roles that no other connection holds alone.
+    pub fn free_for(&self, caller: Caller, mut roles: Vec<Role>) -> Vec<Role> {
+        let is_others = |role: &Role| {
+            let holders = self.roles.get(role).map_or(&[][..], Vec::as_slice);
+            !role.is_shared() && holders.iter().any(|peer| *peer != caller.peer)
+        };
+        roles.retain(|role| !is_others(role));
+        roles
+    }
+
     /// Roles end with the connection.
     pub(crate) fn lose_roles(&mut self, peer: Peer) {
         let mut lost = Vec::new();

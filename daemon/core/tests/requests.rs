@@ -140,6 +140,20 @@ fn a_second_agent_takes_a_single_role_over_and_the_first_is_told() {
 }
 
 #[test]
+fn a_role_is_free_for_its_holder_and_where_nobody_has_it_and_a_shared_one_for_everybody() {
+    let mut w = World::default();
+    let (first, second) = (w.caller(ALICE), w.caller(ALICE));
+    w.handle(Input::TakeRoles { caller: first, roles: vec![Role::Ui, Role::Dnd] }).unwrap();
+    let free = |w: &World, caller| {
+        w.domain(ALICE).free_for(caller, vec![Role::Ui, Role::Dnd, Role::Audio])
+    };
+    assert_eq!(free(&w, first), [Role::Ui, Role::Dnd, Role::Audio]);
+    assert_eq!(free(&w, second), [Role::Ui, Role::Audio]);
+    w.handle(Input::PeerLost { peer: first.peer }).unwrap();
+    assert_eq!(free(&w, second), [Role::Ui, Role::Dnd, Role::Audio]);
+}
+
+#[test]
 fn what_is_so_already_is_a_success_and_asks_nobody() {
     let mut w = World::default();
     let a = w.app(ALICE, "a");

@@ -7,11 +7,11 @@ use callarbiter_dbus::{
     Action, ActionResult, AgentAnswer, AnswerPlan, AudioApp, CallRef, CallUpdate, Configuration,
     Dict, DoNotDisturbOptions, EndDetails, EndOptions, Endpoint, Error, ErrorKind, ErrorName,
     Fields, PerformOptions, PlanStep, ReconciledCalls, Record, RegistrationState, Ringtone,
-    StartOptions, StateDetails, TransactionOptions, Verb, errors, limits,
+    RoleOptions, RoleState, StartOptions, StateDetails, TransactionOptions, Verb, errors, limits,
     names::{self, CallPath, Object},
     words::{
         AppIdSource, Authorization, CallState, Direction, EndReason, EndpointKind, Ground,
-        HoldModel, Missed, Origin, Outcome, Records, Ringer, Silenced, Verdict,
+        HoldModel, Missed, Origin, Outcome, Records, Ringer, Role, Silenced, Verdict,
     },
 };
 use zbus::OwnedVariant;
@@ -343,6 +343,11 @@ fn options_come_back() {
     assert_eq!(EndOptions::from_dict(&end.to_dict()), Ok(end));
     let state = RegistrationState { authorization: Authorization::Denied, epoch: "e1".into() };
     assert_eq!(RegistrationState::from_dict(&state.to_dict()), state);
+    let free = RoleOptions { only_free: true };
+    assert_eq!(RoleOptions::from_dict(&free.to_dict()), Ok(free));
+    assert!(RoleOptions::from_dict(&dict("only-free", text("yes"))).is_err());
+    let given = RoleState { roles: vec![Role::Audio, Role::from("king")] };
+    assert_eq!(RoleState::from_dict(&given.to_dict()), given);
 }
 
 #[test]

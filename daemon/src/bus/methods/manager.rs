@@ -7,7 +7,7 @@ use callarbiter_core::{
 };
 use callarbiter_dbus::{
     AgentAnswer, Configuration, Dict, DoNotDisturbOptions, Entries, Error, ErrorKind, Fields,
-    StartOptions, TransactionOptions, limits, names, words,
+    RoleOptions, RoleState, StartOptions, TransactionOptions, limits, names, words,
 };
 use uuid::Uuid;
 use zbus::{Fd, OwnedObjectPath};
@@ -51,15 +51,19 @@ impl Router {
             "RegisterAgent" => {
                 let (agent, roles, options): (OwnedObjectPath, Vec<String>, Dict) =
                     arguments(request, member)?;
-                Fields::bounded(&options)?;
+                let RoleOptions { only_free } = RoleOptions::from_dict(&options)?;
                 if roles.is_empty() {
                     return Err(Error::invalid_argument("no role is named; which should it be?"));
                 }
-                let roles =
+                let mut roles =
                     roles.iter().map(|role| known_role(role)).collect::<Result<Vec<_>, _>>()?;
+                if only_free && let Some(domain) = self.view(caller.uid).domain {
+                    roles = domain.free_for(caller, roles);
+                }
+                let taken = roles.iter().map(|role| words::Role::from(role.name())).collect();
                 self.input(turn, Input::TakeRoles { caller, roles })?;
                 self.agents.insert(caller.peer, agent);
-                Ok(request.reply(&Dict::new()))
+                Ok(request.reply(&RoleState { roles: taken }.to_dict()))
             }
             "RequestTransaction" => {
                 let (actions, options): (Entries, Dict) = arguments(request, member)?;
