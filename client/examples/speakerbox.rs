@@ -1,14 +1,20 @@
 //! Speakerbox: a whole calling app, with a far end that is played. `speakerbox [BUS [CALLER]]` takes
 //! outgoing calls, and rings with one from CALLER. Signal USR1 makes the far end call, USR2 makes it hang up, HUP
-//! makes it hold the call or take that back. Nobody is at sip:nobody@….
+//! makes it hold the call or take that back, ALRM is a user who dials in the app. Nobody is at sip:nobody@…, and
+//! sip:busy@… is busy.
 
 use std::{collections::BTreeSet, time::Duration};
 
 use callarbiter::{
-    ActionError, CallState, CallUpdate, Connection, Delegate, EndReason, Performed, Provider,
-    Request, Uuid,
+    ActionError, CallState, CallUpdate, Connection, Delegate, Direction, EndReason, Performed,
+    Provider, Request, Uuid,
 };
 use tokio::signal::unix::{SignalKind, signal};
+
+/// What a comma among the tones means.
+const PAUSE: Duration = Duration::from_secs(2);
+
+const RABBIT: &str = "sip:rabbit@example.org";
 
 struct Speakerbox;
 
@@ -19,6 +25,10 @@ impl Delegate for Speakerbox {
         }
         println!("{call} calling {handle}");
         let provider = request.provider().clone();
+        if handle.starts_with("sip:busy@") {
+            tokio::spawn(async move { provider.report_ended(call, EndReason::Busy).await });
+            return Ok(());
+        }
         tokio::spawn(async move {
             // What is left to say when the user has hung up meanwhile is nobody's business.
             let lives = || provider.calls().iter().any(|(live, _)| *live == call);
@@ -58,6 +68,9 @@ impl Delegate for Speakerbox {
         say(format!("{call}: the camera is {}", if video { "on" } else { "off" }))
     }
     async fn perform_play_dtmf(&self, _: &Request, call: Uuid, digits: &str) -> Performed {
+        for _ in digits.matches(',') {
+            tokio::time::sleep(PAUSE).await;
+        }
         say(format!("{call} plays {digits}"))
     }
     async fn audio_activated(&self, _: &Request, calls: &[Uuid]) -> Performed {
@@ -80,6 +93,7 @@ async fn main() -> anyhow::Result<()> {
     let mut calls = signal(SignalKind::user_defined1())?;
     let mut hangs_up = signal(SignalKind::user_defined2())?;
     let mut holds = signal(SignalKind::hangup())?;
+    let mut dials = signal(SignalKind::alarm())?;
     let mut on_hold = BTreeSet::new();
     let mut stop = signal(SignalKind::terminate())?;
     let builder = Provider::builder("org.callarbiter.Speakerbox").display_name("Speakerbox");
@@ -91,11 +105,16 @@ async fn main() -> anyhow::Result<()> {
     }
     loop {
         tokio::select! {
-            _ = calls.recv() => match called_by(&provider, "sip:rabbit@example.org".into()).await {
+            _ = calls.recv() => match called_by(&provider, RABBIT.into()).await {
                 Ok(()) => {}
                 // Busy, or filtered: the far end is told, and that was it.
                 Err(refused) => println!("{refused}"),
             },
+            _ = dials.recv() => {
+                let update = CallUpdate { remote_handle: Some(RABBIT.into()), ..CallUpdate::default() };
+                let (call, state) = (Uuid::new_v4(), CallState::Active);
+                provider.report_call(call, Direction::Outgoing, state, update).await?;
+            }
             _ = hangs_up.recv() => {
                 for (call, state) in provider.calls() {
                     let rang = state == CallState::Ringing;

@@ -24,6 +24,10 @@ def refuse(self, request):
 def refuses(name, when=lambda self, request, *a: True):
     replace(name, lambda old, self, request, *a:
         refuse(self, request) if when(self, request, *a) else old(request, *a))
+B = p.AddressedMessageBus
+def stays(bus):
+    bus.connection.set_exit_on_close = lambda exit: None
+    return bus
 exec(sys.argv.pop(1))
 p.main()
 ";
@@ -37,6 +41,7 @@ fn verdicts(fault: &str, incoming: bool) -> (Vec<String>, Vec<String>, Option<i3
     let mut command = Command::new(callctl);
     command.env("PYTHONPATH", examples).env("PYTHONDONTWRITEBYTECODE", "1");
     command.args(["--json", "conformance", "--unreachable", "sip:nobody@example.org"]);
+    command.args(["--busy", "sip:busy@example.org", "--dial", "kill -ALRM $APP_PID"]);
     if incoming {
         for (option, signal) in [
             ("--incoming", "USR1"),
@@ -91,7 +96,14 @@ fn faults_in_a_call() {
             "D.PerformSetMuted = p.accepts_additional_arguments(
     lambda self, r, c, muted, o, call_info: self.fulfil(r, 'mute' if muted else 'unmute'))",
         ),
+        (
+            "answers-in-order",
+            "replace('PerformSetMuted', lambda old, s, r, c, muted, o: p.GLib.timeout_add(200 if muted else 0,
+        lambda: old(r, c, muted, o)))",
+        ),
         ("plays-tones", "refuses('PerformPlayDtmf')"),
+        ("plays-pauses", "p.PAUSE = 0"),
+        ("plays-pauses", "refuses('PerformPlayDtmf', lambda s, r, c, digits, o: ',' in digits)"),
         ("turns-video", "refuses('PerformSetVideo')"),
         ("turns-video", "refuses('PerformSetVideo', lambda s, r, c, video, o: not video)"),
         ("reports-remote-hold", "p.remote_hold = lambda delegate: None"),
@@ -189,6 +201,23 @@ refuses('PerformEnd', lambda s, r, c, o: s.begun == c)",
         ),
         ("starts-video", "refuses('PerformStart', lambda s, r, c, handle, o: 'has-video' in o)"),
         ("fails-start", "p.NOBODY = 'sip:nowhere@'"),
+        (
+            "tells-why",
+            "t = D.tell; D.tell = lambda s, word, *a: t(s, word, *a[:-1], '' if word == 'Fail' else a[-1])",
+        ),
+        (
+            "tells-busy",
+            "t = D.tell; D.tell = lambda s, word, *a: t(s, word, *['failed' if x == 'busy' else x for x in a])",
+        ),
+        ("reports-own", "p.dial = lambda *_: None"),
+        (
+            "reports-own",
+            "t = D.tell; D.tell = lambda s, word, *a: t(s, word, *a[:-1], {} if word == 'ReportCall' else a[-1])",
+        ),
+        (
+            "keeps-revoked",
+            "replace('AuthorizationSet', lambda old, s, a: a == 'authorized' or p.remote_end(s))",
+        ),
         (
             "late-start",
             "D.late = None
@@ -300,5 +329,6 @@ fn faults_when_the_arbiter_goes() {
             "r = p.register; p.register = lambda b, d, *a: (setattr(d, 'epoch', None), r(b, d, *a))",
         ),
         ("resets", "replace('Reset', lambda *_: None)"),
+        ("notices-bus", "p.AddressedMessageBus = lambda a: stays(B(a))"),
     ]);
 }

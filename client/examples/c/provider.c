@@ -1,13 +1,16 @@
 /* A provider of calls in C, to read from top to bottom: it registers, reports an incoming call, does what the arbiter
  * asks (here: says so and agrees) and prints when its audio may run. It has no network and no sound of its own: signal
- * USR1 plays a far end that calls, USR2 one that hangs up, HUP one that holds the call or takes that back.
+ * USR1 plays a far end that calls, USR2 one that hangs up, HUP one that holds the call or takes that back, ALRM a user
+ * who dials at its own keyboard. Its network does not know sip:nobody@…, and sip:busy@… is busy.
  *
  *     provider --app-id org.example.Phone --bus session --incoming sip:rabbit@example.org
  *
  * GDBus with code that gdbus-codegen makes from the project's XML; see the Makefile. */
 
 #include <glib-unix.h>
+#include <signal.h>
 #include <stdio.h>
+#include <sys/signalfd.h>
 
 #include "calls.h"
 
@@ -101,7 +104,11 @@ static gboolean perform_start(CallsProviderDelegate *self G_GNUC_UNUSED, GDBusMe
 		return TRUE;
 	}
 	fulfil_with(request, g_variant_new("a{sv}", NULL));
-	if (is_new(request, "start")) { /* dial here; and then report how it goes on */
+	if (g_str_has_prefix(handle, "sip:busy@")) {
+		if (is_new(request, "start"))
+			calls_provider_call_report_ended(provider, call, "busy", g_variant_new("a{sv}", NULL), NULL, NULL,
+							 NULL);
+	} else if (is_new(request, "start")) { /* dial here; and then report how it goes on */
 		set_state(call, "outgoing", "active");
 		calls_provider_call_report_state(provider, call, "active", g_variant_new("a{sv}", NULL), NULL, NULL,
 						 NULL);
@@ -148,13 +155,26 @@ static gboolean perform_set_muted(CallsProviderDelegate *self G_GNUC_UNUSED, GDB
 	return fulfil(asked, request, muted ? "mute" : "unmute");
 }
 
+static gboolean played(gpointer request)
+{
+	is_new(request, "dtmf");
+	if (provider)
+		fulfil_with(request, g_variant_new("a{sv}", NULL));
+	return G_SOURCE_REMOVE;
+}
+
 static gboolean perform_play_dtmf(CallsProviderDelegate *self G_GNUC_UNUSED, GDBusMethodInvocation *asked,
 				  const char *request, const char *call G_GNUC_UNUSED, const char *digits)
 {
-	/* A log must not tell which digits: it may be a PIN. */
-	g_autofree char *word = g_strdup_printf("dtmf of %zu", strlen(digits));
+	guint pause = 0;
 
-	return fulfil(asked, request, word);
+	if (!from_arbiter(asked))
+		return TRUE;
+	for (const char *digit = digits; *digit; digit++)
+		pause += *digit == ',' ? 2000 : 0;
+	/* Play them here. A log must not tell which digits: it may be a PIN. */
+	g_timeout_add_full(G_PRIORITY_DEFAULT, pause, played, g_strdup(request), g_free);
+	return TRUE;
 }
 
 static gboolean audio_activated(CallsProviderDelegate *self G_GNUC_UNUSED, GDBusMethodInvocation *asked,
@@ -276,6 +296,23 @@ static gboolean report_incoming(gpointer from)
 	return G_SOURCE_CONTINUE;
 }
 
+/* Nobody asked for it: the arbiter hears of it as of a fact. */
+static gboolean dial(gint signals, GIOCondition condition G_GNUC_UNUSED, gpointer to)
+{
+	g_autofree char *call = g_uuid_string_random();
+	struct signalfd_siginfo info;
+	GVariantDict update;
+
+	if (read(signals, &info, sizeof(info)) != sizeof(info) || !provider)
+		return G_SOURCE_CONTINUE;
+	g_variant_dict_init(&update, NULL);
+	g_variant_dict_insert(&update, "remote-handle", "s", (const char *)to);
+	set_state(call, "outgoing", "active");
+	calls_provider_call_report_call(provider, call, "outgoing", "active", g_variant_dict_end(&update), NULL, NULL,
+					NULL);
+	return G_SOURCE_CONTINUE;
+}
+
 static gboolean remote_end(gpointer data G_GNUC_UNUSED)
 {
 	GHashTableIter iter;
@@ -378,7 +415,12 @@ int main(int argc, char **argv)
 	};
 	g_autoptr(GOptionContext) options = g_option_context_new("- a provider of calls");
 	g_autoptr(GError) error = NULL;
+	sigset_t alarm;
 
+	/* One that GLib does not know; before there is another thread. */
+	sigemptyset(&alarm);
+	sigaddset(&alarm, SIGALRM);
+	sigprocmask(SIG_BLOCK, &alarm, NULL);
 	g_option_context_add_main_entries(options, entries, NULL);
 	if (!g_option_context_parse(options, &argc, &argv, &error))
 		g_error("%s", error->message);
@@ -400,6 +442,7 @@ int main(int argc, char **argv)
 	g_unix_signal_add(SIGUSR2, remote_end, NULL);
 	g_unix_signal_add(SIGHUP, remote_hold, NULL);
 	g_unix_signal_add(SIGTERM, leave, NULL);
+	g_unix_fd_add(signalfd(-1, &alarm, SFD_CLOEXEC), G_IO_IN, dial, "sip:rabbit@example.org");
 	publish_delegate();
 	g_bus_watch_name_on_connection(connection, NAME, G_BUS_NAME_WATCHER_FLAGS_NONE, arbiter_came, NULL, NULL, NULL);
 	g_main_loop_run(loop);

@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 """A provider of calls in Python, to read from top to bottom: it registers, reports an incoming call, does what the
 arbiter asks (here: says so and agrees) and prints when its audio may run. It has no network and no sound of its own: signal
-USR1 plays a far end that calls, USR2 one that hangs up, HUP one that holds the call or takes that back. Its network
-does not know sip:nobody@….
+USR1 plays a far end that calls, USR2 one that hangs up, HUP one that holds the call or takes that back, ALRM a user who
+dials at its own keyboard. Its network does not know sip:nobody@…, and sip:busy@… is busy.
 
     provider.py --app-id org.example.Phone --bus session --incoming sip:rabbit@example.org
 
@@ -25,7 +25,8 @@ from dasbus.typing import get_variant
 from gi.repository import GLib
 
 NAME, ROOT, DELEGATE = "org.callarbiter.Calls1", "/org/callarbiter/Calls1", "/org/example/Provider"
-NOBODY = "sip:nobody@"
+NOBODY, BUSY = "sip:nobody@", "sip:busy@"
+PAUSE = 2000  # ms: a comma among tones
 SOURCES = pathlib.Path(__file__).resolve().parents[3] / "dbus-interfaces" / "xml"
 
 
@@ -50,8 +51,8 @@ def asked(method):
 def owner(bus):
     try:
         return bus.proxy.GetNameOwner(NAME)
-    except DBusError:
-        return None  # the arbiter has just left
+    except (DBusError, GLib.Error):
+        return None  # the arbiter, or the bus, has just left
 
 
 class Delegate:
@@ -78,8 +79,8 @@ class Delegate:
     def tell(self, method, *words):
         try:
             getattr(self.provider, method)(*words)
-        except DBusError as error:
-            # It was decided without us, or the arbiter is being restarted and will ask again.
+        except (DBusError, GLib.Error) as error:
+            # The bus is gone, or it was decided without us, or the arbiter is being restarted and will ask again.
             print("not heard:", error, flush=True)
 
     def place(self, call):
@@ -95,7 +96,10 @@ class Delegate:
         if handle.startswith(NOBODY):
             self.tell("Fail", request, f"{NAME}.Error.ActionFailed", "nobody is known by that name")
         elif self.fulfil(request, "start"):
-            self.place(call)
+            if handle.startswith(BUSY):
+                self.tell("ReportEnded", call, "busy", {})
+            else:
+                self.place(call)
 
     @asked
     def PerformAnswer(self, request, call, options):
@@ -118,7 +122,9 @@ class Delegate:
 
     @asked
     def PerformPlayDtmf(self, request, call, digits, options):
-        self.fulfil(request, f"dtmf of {len(digits)}")  # a log must not tell which: it may be a PIN
+        # Play them here; it is done when they were played. A log must not tell which: it may be a PIN.
+        played = functools.partial(self.fulfil, request, f"dtmf of {len(digits)}")
+        GLib.timeout_add(PAUSE * digits.count(","), lambda: played() and GLib.SOURCE_REMOVE)
 
     @asked
     def PerformSetGroup(self, request, call, other, options):
@@ -223,6 +229,13 @@ def report_incoming(delegate, handle):
     print("incoming:", call, flush=True)
 
 
+def dial(delegate, handle):
+    call = str(uuid.uuid4())
+    delegate.calls[call] = {"direction": "outgoing", "state": "active", "remote-held": False}
+    # Nobody asked for it: the arbiter hears of it as of a fact.
+    delegate.tell("ReportCall", call, "outgoing", "active", {"remote-handle": get_variant("s", handle)})
+
+
 def remote_end(delegate):
     while delegate.calls:
         call, known = delegate.calls.popitem()
@@ -279,6 +292,8 @@ def main():
     on_signal(signal.SIGUSR2, remote_end, delegate)
     on_signal(signal.SIGHUP, remote_hold, delegate)
     on_signal(signal.SIGTERM, leave, delegate, loop)
+    # One that GLib does not know.
+    signal.signal(signal.SIGALRM, lambda *_: dial(delegate, "sip:rabbit@example.org"))
     loop.run()
 
 

@@ -16,7 +16,7 @@ use tokio::{
 use crate::failure::Failure;
 
 /// Longer, and it is killed.
-const STOP_DEADLINE: Duration = Duration::from_secs(3);
+pub const STOP_DEADLINE: Duration = Duration::from_secs(10);
 
 pub struct App {
     child: Child,

@@ -2,7 +2,7 @@
 //!
 //! Owns how these rules are tried.
 
-use super::{rules, trial::Trial};
+use super::{app::STOP_DEADLINE, rules, trial::Trial};
 
 impl Trial<'_> {
     /// Ends a call; the first end is the one that is judged.
@@ -49,7 +49,10 @@ impl Trial<'_> {
         let seen = match self.app.has_ended() {
             true => Err("the app had ended by itself before it was asked to".to_owned()),
             false => match self.app.leave().await {
-                false => Err("it was still there 3 s after SIGTERM".to_owned()),
+                false => {
+                    let seconds = STOP_DEADLINE.as_secs();
+                    Err(format!("it was still there {seconds} s after SIGTERM"))
+                }
                 true => Ok(()),
             },
         };

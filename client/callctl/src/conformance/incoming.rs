@@ -6,7 +6,7 @@ use super::{app::App, rules, said::Word, trial::Trial};
 use crate::{failure::Failure, view::CallView};
 
 /// What the arbiter may answer to a report.
-const REFUSALS: [&str; 2] = ["Busy", "FilteredByDoNotDisturb"];
+const REFUSALS: [&str; 3] = ["Busy", "FilteredByDoNotDisturb", "NotAuthorized"];
 
 impl Trial<'_> {
     pub async fn incoming(&mut self) -> Result<(), Failure> {

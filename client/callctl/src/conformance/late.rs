@@ -40,21 +40,48 @@ impl Trial<'_> {
     pub async fn fails_start(&mut self) {
         let Some(handle) = self.options.unreachable.clone() else {
             let why = "--unreachable HANDLE of nobody would let it be tried";
-            return self.report.skip(&rules::FAILS_START, why);
+            return self.skip_all(&[&rules::FAILS_START, &rules::TELLS_WHY], why);
         };
-        let since = self.relay.said.mark();
-        let seen = match self.start_to(&handle, false, false).await {
-            Ok(call) => {
-                let over = self.over_by_itself(&call, since).await;
-                self.clear().await;
-                over
-            }
-            Err(why) => Err(why),
-        };
-        self.report.note(&rules::FAILS_START, seen);
+        let over = self.cannot_place(&handle).await;
+        if let Some(word) = self.found(&rules::FAILS_START, over) {
+            let seen = match (word.name.as_str(), word.text(1)) {
+                ("Fail", _) if word.text(2).is_empty() => {
+                    Err("it failed the start with an empty message".to_owned())
+                }
+                ("Fail", _) | (_, "failed" | "busy" | "unanswered" | "declined") => Ok(()),
+                (_, reason) => Err(format!("its end was reported as {reason}")),
+            };
+            self.report.note(&rules::TELLS_WHY, seen);
+        }
     }
 
-    async fn over_by_itself(&mut self, call: &str, since: usize) -> Result<(), String> {
+    pub async fn tells_busy(&mut self) {
+        let Some(handle) = self.options.busy.clone() else {
+            let why = "--busy HANDLE of somebody who is busy would let it be tried";
+            return self.report.skip(&rules::TELLS_BUSY, why);
+        };
+        let seen = match self.cannot_place(&handle).await {
+            Ok(word) => match (word.name.as_str(), word.text(1)) {
+                ("ReportEnded", "busy") => Ok(()),
+                ("ReportEnded", reason) => Err(format!("its end was reported as {reason}")),
+                (_, error) if error.ends_with(".Error.Busy") => Ok(()),
+                (_, error) => Err(format!("its start failed with {error}")),
+            },
+            Err(why) => Err(why),
+        };
+        self.report.note(&rules::TELLS_BUSY, seen);
+    }
+
+    /// The word by which a call to there is over.
+    async fn cannot_place(&mut self, handle: &str) -> Result<Said, String> {
+        let since = self.relay.said.mark();
+        let call = self.start_to(handle, false, false).await?;
+        let over = self.over_by_itself(&call, since).await;
+        self.clear().await;
+        over
+    }
+
+    async fn over_by_itself(&mut self, call: &str, since: usize) -> Result<Said, String> {
         let asks = |word: &Said| !word.from_app && word.name == "PerformStart";
         let asked = self.word(since, asks).await;
         let asked = asked.map_err(|why| format!("the arbiter did not ask for it: {why}"))?;
@@ -62,8 +89,9 @@ impl Trial<'_> {
             word.name == "Fail" && word.is_answer_to(asked.text(0)) || word.is_end_of(call)
         };
         let over = self.word(since, over).await;
-        over.map_err(|why| format!("it said neither Fail nor ReportEnded {why}"))?;
-        self.forgets(call).await
+        let over = over.map_err(|why| format!("it said neither Fail nor ReportEnded {why}"))?;
+        self.forgets(call).await?;
+        Ok(over)
     }
 
     /// The answer is under way when its time is over: the line of the app is slow.

@@ -2,14 +2,19 @@
 //!
 //! Owns how these rules are tried.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
 
+use tokio::time::Instant;
 use zbus::Variant;
 
 use super::{
     rules::{self, Rule},
-    trial::Trial,
+    said::Word,
+    trial::{Trial, by_policy},
 };
+
+/// A comma among tones.
+const PAUSE: Duration = Duration::from_secs(2);
 
 /// In µs; when they are over the arbiter goes on without the app's word.
 const AUDIO: u64 = 2_000_000;
@@ -25,6 +30,10 @@ impl Trial<'_> {
         if self.report.may_try(&rules::STRANGERS) {
             let ignored = self.ignores_strangers(call).await;
             self.report.note(&rules::STRANGERS, ignored);
+        }
+        if self.report.may_try(&rules::ANSWERS_IN_ORDER) {
+            let in_order = self.answers_in_order(call).await;
+            self.report.note(&rules::ANSWERS_IN_ORDER, in_order);
         }
         self.tones(call).await;
         self.video(call).await;
@@ -85,15 +94,47 @@ impl Trial<'_> {
         }
     }
 
+    /// Each is asked before the one before it is answered.
+    async fn answers_in_order(&mut self, call: &str) -> Result<(), String> {
+        let since = self.relay.said.mark();
+        let mut asked = Vec::new();
+        for muted in [true, false, true, false] {
+            let options = by_policy();
+            let ask = |request| (request, call, muted, options);
+            asked.push(self.relay.ask("PerformSetMuted", ask).await?);
+        }
+        for request in &asked {
+            let answered = self.answer_to(request, since).await;
+            answered.map_err(|why| format!("one of four mutes and unmutes {why}"))?;
+        }
+        let words = self.relay.said.all();
+        let turn = |word: &Word| asked.iter().position(|request| word.is_answer_to(request));
+        match words.iter().skip(since).filter_map(turn).is_sorted() {
+            true => Ok(()),
+            false => Err("a later mute or unmute was answered before an earlier one".to_owned()),
+        }
+    }
+
     async fn tones(&mut self, call: &str) {
-        match self.can(call, "dtmf") {
-            true => {
-                let played = self.ask(&format!("dtmf:{call}:1")).await;
-                if self.report.note(&rules::TONES, played) {
-                    self.repeat("PerformPlayDtmf", call).await;
-                }
-            }
-            false => self.report.skip(&rules::TONES, "the call says that it has no dtmf"),
+        if !self.can(call, "dtmf") {
+            let rules = [&rules::TONES, &rules::PAUSES];
+            return self.skip_all(&rules, "the call says that it has no dtmf");
+        }
+        let played = self.ask(&format!("dtmf:{call}:1")).await;
+        if self.report.note(&rules::TONES, played) {
+            self.repeat("PerformPlayDtmf", call).await;
+            let paused = self.pauses(call).await;
+            self.report.note(&rules::PAUSES, paused);
+        }
+    }
+
+    /// A slow machine makes it longer only.
+    async fn pauses(&mut self, call: &str) -> Result<(), String> {
+        let began = Instant::now();
+        self.ask(&format!("dtmf:{call}:1,2")).await?;
+        match began.elapsed() {
+            took if took < PAUSE => Err(format!("1,2 was fulfilled after {} ms", took.as_millis())),
+            _ => Ok(()),
         }
     }
 

@@ -5,6 +5,7 @@
 //! its subject; what could not be tried is said to be not tried.
 
 mod app;
+mod bus;
 mod ends;
 mod far_end;
 mod incoming;
@@ -59,6 +60,7 @@ async fn whole(trial: &mut Trial<'_>) -> Result<(), Failure> {
         trial.not_live();
         trial.restart().await?;
         trial.leaves().await;
+        trial.bus_gone().await?;
         trial.passive();
     }
     Ok(())

@@ -44,7 +44,7 @@ impl Trial<'_> {
     }
 
     /// A call that is active.
-    async fn some_call(&mut self) -> Result<Option<String>, Failure> {
+    pub async fn some_call(&mut self) -> Result<Option<String>, Failure> {
         if self.report.kept(&rules::STARTS)
             && let Ok(call) = self.start().await
         {
@@ -168,7 +168,8 @@ impl Trial<'_> {
             && !listed.contains(&never)
         {
             if Instant::now() > deadline {
-                return Err("5 s later it still listed the call in Reconcile".to_owned());
+                let seconds = PATIENCE.as_secs();
+                return Err(format!("{seconds} s later it still listed the call in Reconcile"));
             }
             sleep(AGAIN_AFTER).await;
         }

@@ -49,9 +49,17 @@ STRANGERS "ignores-strangers" "ProviderDelegate" needs ["mutes"]
     "Only the owner of org.callarbiter.Calls1 may ask; what anybody else says is not done and not answered."
     change "compare the sender of each call of the delegate with the owner of org.callarbiter.Calls1 \
             (GetNameOwner), and drop what comes from others"
+ANSWERS_IN_ORDER "answers-in-order" "ProviderDelegate" needs ["mutes"]
+    "Requests for one call are performed and answered in the order in which they come."
+    change "perform the next request for a call when the one before is answered (a PerformEnd overtakes \
+            them all); else the last wish of the user is not the one that counts"
 TONES "plays-tones" "ProviderDelegate.PerformPlayDtmf" needs ["registers"]
     "Tones are fulfilled when they were played, within 5 s and their playing time."
     change "play the tones, then Fulfil the request; where the call has none, report can-dtmf false"
+PAUSES "plays-pauses" "ProviderDelegate.PerformPlayDtmf" needs ["plays-tones"]
+    "A comma among the tones is a pause of 2 s; they are fulfilled when all of it was played."
+    change "wait for 2 s at each comma, then play the tones behind it, and Fulfil the request after the last: \
+            who calls a conference by number and PIN needs the time between them"
 VIDEO "turns-video" "ProviderDelegate.PerformSetVideo" needs ["registers"]
     "Video is turned on and off within 5 s, where the app says supports-video."
     change "turn the camera of this call on or off, then Fulfil the request; where the app has no \
@@ -134,6 +142,22 @@ FAILS_START "fails-start" "ProviderDelegate.PerformStart" needs ["starts", "ends
     "A call that cannot be placed is over: its start fails, or its end is reported."
     change "Fail the request with ActionFailed and the network's words, or ReportEnded with failed, busy or \
             unanswered where it was fulfilled already, and forget the call"
+TELLS_WHY "tells-why" "Provider.ReportEnded" needs ["fails-start"]
+    "A call that could not be placed has an end that says why: failed, busy, unanswered or declined, or a \
+     message."
+    change "Fail with the network's words as the message, or ReportEnded with the reason that the network \
+            gave: local-ended would mean that the user hung up, remote-ended that they had talked"
+TELLS_BUSY "tells-busy" "Provider.ReportEnded" needs ["starts", "ends"]
+    "A far end that is busy is told: the call has ended as busy."
+    change "ReportEnded with busy when the network says so (486, 600), or Fail the start with Busy"
+REPORTS_OWN "reports-own" "Provider.ReportCall" needs ["starts", "ends"]
+    "A call that the user dialled in the app itself is reported, with whom it calls, and can be ended like any."
+    change "call ReportCall with outgoing, the state and remote-handle as soon as the app dials by itself, and \
+            carry out what is asked of the call"
+KEEPS_REVOKED "keeps-revoked" "ProviderDelegate.AuthorizationSet" needs ["starts", "mutes", "cancels"]
+    "Live calls go on when the authorization is taken back; only new ones are refused."
+    change "do not hang up and do not stop answering when AuthorizationSet says denied or restricted: tell \
+            the user that no new calls are possible"
 LATE_START "late-start" "ProviderDelegate.PerformStart" needs ["starts", "cancels"]
     "A start whose answer came too late is undone: the app is asked to end the call, and ends it."
     change "expect Fulfil to be refused: go on, carry out the PerformEnd that comes after ActionTimedOut, \
@@ -201,8 +225,13 @@ RESETS "resets" "ProviderDelegate.Reset" needs ["reconciles", "claims-own"]
     "Reset ends all calls, without further reports."
     change "hang up and forget all calls when Reset comes, and report nothing about them"
 UNREGISTERS "unregisters" "Provider.Unregister" needs ["registers"]
-    "An app that is asked to end (SIGTERM) takes leave and ends, within 3 s."
+    "An app that is asked to end (SIGTERM) takes leave and ends."
     change "on SIGTERM end the calls, call Unregister and exit"
+BUS "notices-bus" "Manager.RegisterProvider" needs ["registers", "unregisters"]
+    "An app whose bus is gone connects and registers again and has its calls still, or ends: it does not go on \
+     with a microphone that nobody can close."
+    change "connect again when the connection closes, register, and answer Reconcile with the calls or \
+            ReportCall them; or hang up and exit, so that whoever started the app starts it again"
 IN_ORDER "reports-in-order" "Provider.ReportState" needs ["registers"]
     "What is reported of a call is what can follow: no report is refused as invalid."
     change "report the states of a call in the order in which they come, of calls that were reported, \
@@ -218,11 +247,13 @@ TIME "asks-for-time" "Provider.Progress" needs []
 }
 
 /// What only a call that is connected can show.
-pub const LIVE: [&Rule; 13] = [
+pub const LIVE: [&Rule; 15] = [
     &OPENS,
     &MUTES,
     &STRANGERS,
+    &ANSWERS_IN_ORDER,
     &TONES,
+    &PAUSES,
     &VIDEO,
     &REMOTE_HOLDS,
     &REMOTE_RESUMES,

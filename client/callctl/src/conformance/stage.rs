@@ -9,6 +9,7 @@ use std::{
     process::Stdio,
 };
 
+use rustix::process::{Pid, Signal, kill_process};
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
     process::{Child, Command},
@@ -18,6 +19,7 @@ use tokio::{
 use crate::{demo::process::find, failure::Failure, session::now};
 
 const START_DEADLINE: Duration = Duration::from_secs(10);
+const ALLOW: &str = "authorization = \"allow\"\n";
 const BUS: &str = r#"<busconfig>
   <type>session</type>
   <listen>unix:path={path}</listen>
@@ -33,7 +35,7 @@ const BUS: &str = r#"<busconfig>
 pub struct Stage {
     pub address: String,
     arbiter: Child,
-    _bus: Child,
+    bus: Child,
     // Last: nobody writes into it any more.
     pub directory: PrivateDirectory,
 }
@@ -44,11 +46,11 @@ impl Stage {
         let socket = directory.0.join("bus");
         let config = directory.0.join("bus.conf");
         write(&config, &BUS.replace("{path}", &socket.display().to_string()))?;
-        write(&directory.0.join("arbiter.toml"), "authorization = \"allow\"\n")?;
+        write(&directory.0.join("arbiter.toml"), ALLOW)?;
         let bus = bus(&config).await?;
         let address = format!("unix:path={}", socket.display());
         let arbiter = arbiter(&directory.0, &address)?;
-        Ok(Stage { address, arbiter, _bus: bus, directory })
+        Ok(Stage { address, arbiter, bus, directory })
     }
 
     /// As in a crash.
@@ -60,6 +62,24 @@ impl Stage {
     pub fn start_arbiter(&mut self) -> Result<(), Failure> {
         self.arbiter = arbiter(&self.directory.0, &self.address)?;
         Ok(())
+    }
+
+    /// The administrator decides about this app, `allow` or `deny`.
+    pub fn decide(&self, app: &str, decision: &str) -> Result<(), Failure> {
+        let decided = format!("{ALLOW}[apps]\n\"{app}\" = \"{decision}\"\n");
+        write(&self.directory.0.join("arbiter.toml"), &decided)?;
+        let arbiter = self.arbiter.id().and_then(|pid| i32::try_from(pid).ok());
+        let gone = || Failure::refused("the arbiter has ended");
+        let arbiter = arbiter.and_then(Pid::from_raw).ok_or_else(gone)?;
+        kill_process(arbiter, Signal::HUP).map_err(|_| gone())
+    }
+
+    /// The bus, and with it the arbiter, and all that was on it.
+    pub async fn restart_bus(&mut self) -> Result<(), Failure> {
+        let _ = self.bus.kill().await;
+        self.kill_arbiter().await;
+        self.bus = bus(&self.directory.0.join("bus.conf")).await?;
+        self.start_arbiter()
     }
 
     /// What it kept, as after the loss of its disk.

@@ -25,8 +25,9 @@ use crate::{
     words::Word,
 };
 
-/// For what the app does by itself: to start and register, to have its far end call or answer.
-pub const PATIENCE: Duration = Duration::from_secs(5);
+/// For what the app does by itself: to start and register, to have its far end call or answer. However slow the
+/// machine is, no app that keeps the rules needs as long; the deadlines of the contract the arbiter counts.
+pub const PATIENCE: Duration = Duration::from_secs(20);
 
 pub struct Trial<'a> {
     pub options: &'a Conformance,
@@ -160,10 +161,7 @@ impl<'a> Trial<'a> {
         wanted: Option<bool>,
     ) -> Result<(), String> {
         let since = self.relay.said.mark();
-        let options = HashMap::from([
-            ("deadline", Variant::from(5000_u32)),
-            ("origin", Variant::from("policy")),
-        ]);
+        let options = by_policy();
         let asked = match wanted {
             Some(wanted) => {
                 self.relay.ask(member, |request| (request, call, wanted, options)).await
@@ -253,6 +251,11 @@ impl<'a> Trial<'a> {
             |board: &Board| board.call_with_id(call).filter(|c| c.state == state).map(drop);
         self.until(&format!("the call as {state}"), wanted).await
     }
+}
+
+/// The options of a request.
+pub fn by_policy() -> HashMap<&'static str, Variant<'static>> {
+    HashMap::from([("deadline", Variant::from(5000_u32)), ("origin", Variant::from("policy"))])
 }
 
 fn late() -> String {
