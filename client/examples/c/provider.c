@@ -157,7 +157,6 @@ static gboolean perform_set_muted(CallsProviderDelegate *self G_GNUC_UNUSED, GDB
 
 static gboolean played(gpointer request)
 {
-	is_new(request, "dtmf");
 	if (provider)
 		fulfil_with(request, g_variant_new("a{sv}", NULL));
 	return G_SOURCE_REMOVE;
@@ -166,13 +165,16 @@ static gboolean played(gpointer request)
 static gboolean perform_play_dtmf(CallsProviderDelegate *self G_GNUC_UNUSED, GDBusMethodInvocation *asked,
 				  const char *request, const char *call G_GNUC_UNUSED, const char *digits)
 {
+	/* A log must not tell which digits: it may be a PIN. */
+	g_autofree char *word = g_strdup_printf("dtmf of %zu", strlen(digits));
 	guint pause = 0;
 
 	if (!from_arbiter(asked))
 		return TRUE;
+	is_new(request, word);
 	for (const char *digit = digits; *digit; digit++)
 		pause += *digit == ',' ? 2000 : 0;
-	/* Play them here. A log must not tell which digits: it may be a PIN. */
+	/* Play them here; it is done when they were played. */
 	g_timeout_add_full(G_PRIORITY_DEFAULT, pause, played, g_strdup(request), g_free);
 	return TRUE;
 }

@@ -293,7 +293,7 @@ def main():
     on_signal(signal.SIGHUP, remote_hold, delegate)
     on_signal(signal.SIGTERM, leave, delegate, loop)
     # One that GLib does not know.
-    signal.signal(signal.SIGALRM, lambda *_: dial(delegate, "sip:rabbit@example.org"))
+    signal.signal(signal.SIGALRM, lambda *_: dial(delegate, "sip:hatter@example.org"))
     loop.run()
 
 
