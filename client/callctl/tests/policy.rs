@@ -34,6 +34,19 @@ fn a_wrong_file_is_told_with_its_place() {
 }
 
 #[test]
+fn an_emergency_list_that_does_nothing_is_noticed() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("c.toml");
+    fs::write(&file, "[emergency]\nhandles = [\"tel:112\"]\n").unwrap();
+    let (status, said) = policy(&["check", file.to_str().unwrap()]);
+    assert_eq!(status, Some(0), "{said}");
+    assert!(
+        said.contains("right, but no call is an emergency call") && said.contains("no providers"),
+        "{said}"
+    );
+}
+
+#[test]
 fn the_examples_hold() {
     let rules = scenarios("rules.toml");
     for name in ["night.scenario", "door.scenario", "room.scenario", "home.scenario"] {

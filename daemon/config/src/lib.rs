@@ -196,16 +196,28 @@ impl Sources {
 }
 
 /// Reads a file by itself, as whoever follows it would: one in a directory `apps.d` is about apps and nothing else, a
-/// `preferences.toml` is a user's, any other is a configuration, with its drop-ins and the `apps.d` beside it.
-pub fn check(file: &Path) -> Result<(), ConfigError> {
+/// `preferences.toml` is a user's, any other is a configuration, with its drop-ins and the `apps.d` beside it. What is said:
+/// it is right, and yet does not what it seems to.
+pub fn check(file: &Path) -> Result<Option<&'static str>, ConfigError> {
     if file.file_name().is_some_and(|name| name == preferences::FILE) {
-        return preferences::read(file).map(drop);
+        return preferences::read(file).map(|_| None);
     }
     let directory = file.parent().and_then(Path::file_name);
     if directory.is_some_and(|name| name == APPS) {
-        return file::merge_apps(file, By::Administrator, &mut Config::default());
+        let merged = file::merge_apps(file, By::Administrator, &mut Config::default());
+        return merged.map(|()| None);
     }
-    Sources::only(file.into()).load().map(drop)
+    let config = Sources::only(file.into()).load()?;
+    let emergency = &config.settings.policy.emergency;
+    Ok(match (emergency.handles.is_empty(), emergency.providers.is_empty()) {
+        (false, true) => Some(
+            "no call is an emergency call: [emergency] has handles, but no providers through which they may go",
+        ),
+        (true, false) => {
+            Some("no call is an emergency call: [emergency] has providers, but no handles")
+        }
+        _ => None,
+    })
 }
 
 fn exists(file: &Path) -> Result<bool, ConfigError> {

@@ -24,10 +24,18 @@ pub fn key(handle: &Private) -> Private {
     Private::from(key.as_str())
 }
 
-/// Whether somebody with this key does not say who they are: no handle, or the one that RFC 3323 has for it.
-pub(crate) fn is_anonymous(key: &Private) -> bool {
-    key.is_empty() || key.reveal() == "sip:anonymous@anonymous.invalid"
+/// Whether somebody with this key does not say who they are: no handle, the one that RFC 3323 has for it, or what networks
+/// and gateways write in the place of a name, whatever their own domain is.
+pub fn is_anonymous(key: &Private) -> bool {
+    let key = key.reveal();
+    let bare = key.split_once(':').map_or(key, |(_, rest)| rest);
+    let (user, host) = bare.split_once('@').unwrap_or((bare, ""));
+    bare.is_empty()
+        || host.starts_with("anonymous.invalid")
+        || WITHHELD.iter().any(|word| user.eq_ignore_ascii_case(word))
 }
+
+const WITHHELD: [&str; 5] = ["anonymous", "unavailable", "restricted", "unknown", "private"];
 
 fn is_scheme(text: &str) -> bool {
     text.starts_with(|c: char| c.is_ascii_alphabetic())
@@ -95,5 +103,26 @@ mod tests {
             assert!(!same(a, b), "{a} and {b}");
         }
         assert!(key(&"".into()).is_empty());
+    }
+
+    #[test]
+    fn callers_that_withhold_who_they_are() {
+        let is = |handle: &str| is_anonymous(&key(&handle.into()));
+        for handle in [
+            "",
+            "tel:",
+            "tel:anonymous",
+            "Anonymous",
+            "sip:anonymous@anonymous.invalid",
+            "sip:Anonymous@Anonymous.Invalid;x=y",
+            "sip:anonymous@gateway.example:5060",
+            "sips:c8oqz84zk7z@anonymous.invalid",
+            "tel:unknown",
+        ] {
+            assert!(is(handle), "{handle}");
+        }
+        for handle in ["tel:110", "sip:anon@example.org", "sip:ada@anonymous.example"] {
+            assert!(!is(handle), "{handle}");
+        }
     }
 }

@@ -75,7 +75,7 @@ pub use enforce::{AudioApp, AudioPicture};
 pub use errand::{AgentAnswer, AgentAsk};
 pub use gathered::gathered;
 pub use group::Group;
-pub use handle::key as handle_key;
+pub use handle::{is_anonymous, key as handle_key};
 pub use ids::{CallId, GroupId, Peer, ProviderId, RequestId, TransactionId, Uid};
 pub use input::{
     Action, AppIdSource, CallRef, Caller, Claim, Configuration, DoNotDisturb, HoldModel, Input,

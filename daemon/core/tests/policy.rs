@@ -85,6 +85,8 @@ fn people_are_named_by_their_handles() {
         ("sip:x@SPAM.example", true),
         ("sip:x@example.org", false),
         ("sip:anonymous@anonymous.invalid", true),
+        ("sip:Anonymous@gateway.example;x=y", true),
+        ("tel:anonymous", true),
     ]
     .into_iter()
     .enumerate()

@@ -174,7 +174,13 @@ fn two_who_do_not_say_who_they_are_are_not_one_who_tries_again() {
     let mut w = World::default();
     let a = w.app(ALICE, "a");
     do_not_disturb(&mut w, DoNotDisturb::Refuse, &[]);
-    for n in 1..5 {
-        assert!(is_refused(&mut w, a, n, "sip:anonymous@anonymous.invalid"));
+    let withheld = [
+        "sip:anonymous@anonymous.invalid",
+        "sip:anonymous@gateway.example",
+        "tel:anonymous",
+        "tel:Unknown",
+    ];
+    for (n, handle) in withheld.iter().chain(&withheld).enumerate() {
+        assert!(is_refused(&mut w, a, n as u128, handle), "{handle}");
     }
 }

@@ -223,7 +223,7 @@ fn missed(word: &str) -> String {
         Missed::Unanswered => "missed".to_owned(),
         Missed::Blocked => "blocked".to_owned(),
         Missed::Screened => "turned away".to_owned(),
-        Missed::Busy => "missed: there was no room for it".to_owned(),
+        Missed::Busy => "missed: busy".to_owned(),
         Missed::ShortRing => "missed: it rang only briefly".to_owned(),
         Missed::ProviderLost => "missed: its app went away".to_owned(),
         Missed::AnsweredElsewhere => "answered elsewhere".to_owned(),

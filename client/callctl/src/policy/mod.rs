@@ -32,15 +32,20 @@ pub fn run(what: Policy, output: &Output) -> Result<(), Failure> {
 struct Verdict {
     file: String,
     mistake: Option<String>,
+    /// It is taken, and yet does not what it seems to.
+    remark: Option<&'static str>,
 }
 
 /// Each by itself, with its drop-ins; the first mistake of each is told.
 fn check(files: &[PathBuf], output: &Output) -> Result<(), Failure> {
     let verdicts: Vec<Verdict> = files
         .iter()
-        .map(|file| Verdict {
-            file: file.display().to_string(),
-            mistake: callarbiter_config::check(file).err().map(|error| error.to_string()),
+        .map(|file| {
+            let (mistake, remark) = match callarbiter_config::check(file) {
+                Ok(remark) => (None, remark),
+                Err(error) => (Some(error.to_string()), None),
+            };
+            Verdict { file: file.display().to_string(), mistake, remark }
         })
         .collect();
     output.show(&verdicts, || verdicts.iter().map(line).collect());
@@ -54,10 +59,13 @@ fn check(files: &[PathBuf], output: &Output) -> Result<(), Failure> {
 }
 
 fn line(verdict: &Verdict) -> Line {
-    match &verdict.mistake {
-        None => Line::new().with(Style::Plain, format!("{}: right", verdict.file)),
+    match (&verdict.mistake, verdict.remark) {
+        (None, None) => Line::new().with(Style::Plain, format!("{}: right", verdict.file)),
+        (None, Some(remark)) => Line::new()
+            .with(Style::Plain, format!("{}: right, but ", verdict.file))
+            .with(Style::Attention, remark),
         // It begins with the file, the line and the column.
-        Some(mistake) => Line::new().with(Style::Plain, mistake.clone()),
+        (Some(mistake), _) => Line::new().with(Style::Plain, mistake.clone()),
     }
 }
 

@@ -7,7 +7,7 @@
 use std::rc::Rc;
 
 use callarbiter_core::{
-    Contacts, EVERY_CALL, Handles, Preferences, Private, Rule, Settings, handle_key,
+    Contacts, EVERY_CALL, Handles, Preferences, Private, Rule, Settings, handle_key, is_anonymous,
 };
 use callarbiter_records::Words;
 
@@ -120,6 +120,7 @@ impl Pseudonyms {
             return text.to_owned();
         }
         let key = handle_key(&text.into());
+        let withheld = is_anonymous(&key);
         let key = key.reveal();
         let scheme = |of: &str| match of.split_once(':') {
             Some((scheme, _)) if self.is_scheme(scheme) => scheme.to_owned(),
@@ -128,6 +129,7 @@ impl Pseudonyms {
         let (written, meant) = (scheme(text.trim()), scheme(key));
         let next = self.handles.0.len() + 1;
         let own = self.handles.or_add(key, || match &*meant {
+            _ if withheld => withheld_as(key, next).into(),
             // There is no country 0.
             "tel" => format!("+0{next}").into(),
             "sip" if key.contains('@') => format!("#{next}@x").into(),
@@ -187,6 +189,15 @@ impl Others {
     }
 }
 
+/// Rules know those who do not say who they are by these words; not so the network that they call from.
+fn withheld_as(key: &str, next: usize) -> String {
+    let bare = key.split_once(':').map_or(key, |(_, rest)| rest);
+    match bare.split_once('@') {
+        Some(_) => format!("anonymous@{next}.x"),
+        None => bare.to_owned(),
+    }
+}
+
 fn joined(scheme: &str, rest: &str) -> String {
     if scheme.is_empty() { rest.to_owned() } else { format!("{scheme}:{rest}") }
 }
@@ -228,6 +239,11 @@ mod tests {
             "tel:+49*",
             "#1",
             "+01",
+            "sip:anonymous@gateway.example",
+            "sip:Anonymous@gateway.example;x=1",
+            "sips:anonymous@gateway.EXAMPLE",
+            "tel:anonymous",
+            "Unknown",
         ];
         let mut words = Pseudonyms::default();
         words.follow(&Settings::default());
@@ -238,6 +254,8 @@ mod tests {
                 assert_eq!(key(a) == key(b), key(of_a) == key(of_b), "{a} {b}: {of_a} {of_b}");
                 assert_eq!(a == b, of_a == of_b, "{a} {b}: {of_a} {of_b}");
             }
+            let withheld = |text: &str| is_anonymous(&handle_key(&text.into()));
+            assert_eq!(withheld(a), withheld(of_a), "{a} {of_a}");
             let scheme = |text: &str| {
                 let scheme = text.split_once(':').map(|(scheme, _)| scheme.to_owned());
                 scheme.filter(|scheme| words.is_scheme(scheme))
