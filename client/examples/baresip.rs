@@ -3,9 +3,10 @@
 //! the far end has agreed to before they count, tones are RTP events, mute is baresip's, a decline is 486 (baresip
 //! knows no other). Sound starts when the arbiter gives the audio and not before: until then, and again from
 //! `audio_deactivated` on, baresip's microphone and speaker are bridges to nowhere and the call is muted, so that
-//! it records, sends and plays nothing. What it does not do: conferences, video, and a resume at baresip's own
-//! keyboard, which is taken back because baresip resumes calls by itself when another ends. Calls that baresip had
-//! before this program came are hung up, and so are all when it is stopped; when baresip ends, so does it.
+//! it records, sends and plays nothing. What it does not do: conferences, video, calls that are dialled at baresip's
+//! own keyboard, which nobody is told of, and a resume there, which is taken back because baresip resumes calls by
+//! itself when another ends. Calls that baresip had before this program came are hung up, and so are all when it is
+//! stopped; when baresip ends, so does it.
 //!
 //! ```text
 //! baresip &        # its config: module_app ctrl_tcp.so, module aubridge.so, ring_aufile none (the arbiter rings)
