@@ -64,9 +64,10 @@ fn print(text: &str) -> ExitCode {
     }
 }
 
-/// One thread: the order in which the bus delivers is the order in which everything happens.
+/// One thread: the order in which the bus delivers is the order in which everything happens. Without tokio's timers,
+/// which would be looked at in every turn: deadlines have an alarm of their own.
 fn arbitrate(options: Options) -> Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build();
     runtime.context("the event loop cannot be made")?.block_on(serve(options))
 }
 

@@ -6,18 +6,12 @@
 mod alarm;
 mod arrival;
 
-use std::{
-    collections::VecDeque,
-    future::{pending, ready},
-    io,
-};
+use std::{collections::VecDeque, future::ready, io};
 
+use callarbiter_core::{Millis, Now, Time};
 use callarbiter_dbus::names::BUS_NAME;
 use thiserror::Error;
-use tokio::{
-    sync::mpsc::UnboundedReceiver,
-    time::{Interval, MissedTickBehavior, interval},
-};
+use tokio::sync::mpsc::UnboundedReceiver;
 use tracing::debug;
 use zbus::Message;
 
@@ -139,7 +133,9 @@ pub async fn serve(
         router.watch_logind(clock::now(), &mut out);
     }
     let early = arrival.done();
-    Loop { line, early, router, keeper, control, alarm, out }.run().await
+    let now = clock::now();
+    let watchdog = notify::watchdog_interval().map(|every| Watchdog { every, next: now.mono });
+    Loop { line, early, router, keeper, control, alarm, watchdog, now, out }.run().await
 }
 
 struct Loop {
@@ -150,54 +146,69 @@ struct Loop {
     keeper: Keeper,
     control: UnboundedReceiver<Control>,
     alarm: Alarm,
+    watchdog: Option<Watchdog>,
+    /// When this turn is; a clock is read once for each thing that happens.
+    now: Now,
     out: Vec<Outgoing>,
+}
+
+/// Wants to hear now and then that the loop is alive.
+struct Watchdog {
+    every: Millis,
+    next: Time,
 }
 
 enum Next {
     Message(zbus::Result<Message>),
     Deadline(io::Result<()>),
     Command(Option<Control>),
-    Feed,
     Later,
 }
 
 impl Loop {
     async fn run(mut self) -> Result<(), ServeError> {
-        let mut watchdog = watchdog();
         for message in std::mem::take(&mut self.early) {
-            self.router.receive(clock::now(), &message, &mut self.out)?;
+            self.router.receive(self.now, &message, &mut self.out)?;
         }
         loop {
             self.keep();
             self.send().await?;
             self.router.write_journal();
-            let next = [self.router.next_deadline(), self.keeper.retry()];
+            let feed = self.watchdog.as_ref().map(|watchdog| watchdog.next);
+            let next = [self.router.next_deadline(), self.keeper.retry(), feed];
             self.alarm.set(next.into_iter().flatten().min())?;
             let next = tokio::select! {
                 biased;
                 command = self.control.recv() => Next::Command(command),
                 rung = self.alarm.rings() => Next::Deadline(rung),
-                () = feed(&mut watchdog) => Next::Feed,
                 message = self.line.next() => Next::Message(message),
                 () = ready(()), if self.router.hears_later() => Next::Later,
             };
+            self.now = clock::now();
             match next {
                 Next::Message(message) => self.receive(message)?,
                 Next::Deadline(rung) => {
                     rung?;
-                    self.router.tick(clock::now(), &mut self.out);
+                    self.tick();
                 }
                 Next::Command(Some(Control::Configure(config))) => self.configure(*config),
                 Next::Command(Some(Control::Stop) | None) => return self.stop().await,
-                Next::Feed => notify::feed_watchdog(),
-                Next::Later => self.router.hear_later(clock::now(), &mut self.out),
+                Next::Later => self.router.hear_later(self.now, &mut self.out),
             }
         }
     }
 
     /// Before anything of it is told: what a kill at any moment would leave behind is what others heard of.
     fn keep(&mut self) {
-        self.keeper.keep(clock::now(), &mut self.router);
+        self.keeper.keep(self.now, &mut self.router);
+    }
+
+    fn tick(&mut self) {
+        if let Some(watchdog) = self.watchdog.as_mut().filter(|w| w.next <= self.now.mono) {
+            watchdog.next = self.now.mono + watchdog.every;
+            notify::feed_watchdog();
+        }
+        self.router.tick(self.now, &mut self.out);
     }
 
     /// The message, and those that are there already: their replies leave in one write, unless they are
@@ -211,7 +222,7 @@ impl Loop {
                 debug!(%error, "the connection broke");
                 ServeError::Disconnected
             })?;
-            self.router.receive(clock::now(), &message, &mut self.out)?;
+            self.router.receive(self.now, &message, &mut self.out)?;
             taken += 1;
             bytes += self.out.iter().skip(counted).map(Outgoing::length).sum::<usize>();
             counted = self.out.len();
@@ -220,9 +231,10 @@ impl Loop {
                 Some(message) => next = message,
                 None => break,
             }
+            self.now = clock::now();
         }
         // Also where others go on asking: whoever waits for a view is not forgotten.
-        self.router.hear_later(clock::now(), &mut self.out);
+        self.router.hear_later(self.now, &mut self.out);
         Ok(())
     }
 
@@ -241,32 +253,17 @@ impl Loop {
     }
 
     fn configure(&mut self, config: Config) {
-        self.router.configure(clock::now(), config.settings, config.access, &mut self.out);
+        self.router.configure(self.now, config.settings, config.access, &mut self.out);
     }
 
     async fn stop(mut self) -> Result<(), ServeError> {
         // Where the state stays, apps keep their calls and find them again.
-        if !self.keeper.leave(clock::now(), &mut self.router) {
+        if !self.keeper.leave(self.now, &mut self.router) {
             self.router.farewell(&mut self.out);
         }
         self.send().await?;
         self.router.write_journal();
         self.line.close().map_err(ServeError::Send)
-    }
-}
-
-fn watchdog() -> Option<Interval> {
-    let mut interval = interval(notify::watchdog_interval()?);
-    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    Some(interval)
-}
-
-async fn feed(watchdog: &mut Option<Interval>) {
-    match watchdog {
-        Some(interval) => {
-            interval.tick().await;
-        }
-        None => pending().await,
     }
 }
 

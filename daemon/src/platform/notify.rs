@@ -3,11 +3,9 @@
 //! Owns the `sd_notify` protocol. Without a manager (`$NOTIFY_SOCKET` unset) everything here does
 //! nothing. The watchdog must be fed by the loop that serves the bus, so that a loop that hangs is seen.
 
-use std::{
-    sync::{Mutex, PoisonError},
-    time::Duration,
-};
+use std::sync::{Mutex, PoisonError};
 
+use callarbiter_core::Millis;
 use sd_notify::NotifyState;
 use tracing::debug;
 
@@ -58,11 +56,11 @@ pub fn feed_watchdog() {
 
 /// How often the watchdog wants to be fed, if there is one: half of its patience, as sd_watchdog_enabled(3)
 /// recommends, so that one late turn is not fatal.
-pub fn watchdog_interval() -> Option<Duration> {
+pub fn watchdog_interval() -> Option<Millis> {
     let mut patience = 0;
     // The environment stays as it is: changing it is unsafe while other threads may read it.
     (sd_notify::watchdog_enabled(false, &mut patience) && patience > 0)
-        .then(|| Duration::from_micros(patience / 2))
+        .then(|| Millis(u32::try_from(patience / 2000).unwrap_or(u32::MAX).max(1)))
 }
 
 fn send(states: &[NotifyState<'_>]) {

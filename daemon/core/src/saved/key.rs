@@ -57,6 +57,7 @@ pub(super) enum Kind {
 }
 
 impl Kind {
+    /// Each at the place of its number.
     pub const ALL: [Kind; 23] = [
         Kind::Arbiter,
         Kind::Course,
@@ -156,7 +157,7 @@ impl Key {
     }
 
     pub(super) fn kind(self) -> Option<Kind> {
-        Kind::ALL.into_iter().find(|kind| *kind as u8 == self.kind)
+        Kind::ALL.get(usize::from(self.kind)).copied()
     }
 
     pub(super) fn is_behind(self, kind: Kind) -> bool {
