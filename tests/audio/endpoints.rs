@@ -10,7 +10,7 @@ use zbus::OwnedVariant;
 use crate::caller::Caller;
 use crate::desk::Desk;
 use crate::scene::{QUIET, Scene};
-use crate::sound::{Kind, Side, Sound, play};
+use crate::sound::{Kind, Recording, Side, Sound, play};
 
 pub async fn a_call_is_heard_where_the_user_chose(kind: Kind) -> Result<()> {
     let mut scene = Scene::new(kind).await?;
@@ -21,7 +21,7 @@ pub async fn a_call_is_heard_where_the_user_chose(kind: Kind) -> Result<()> {
     scene.lists("headset", "headset").await?;
     scene.select("headset").await?;
     assert_eq!(scene.endpoint().await?, "headset", "it was said before the reply");
-    ear.wait_levels("the call is in the headset", 0.0, 1.0).await?;
+    scene.hears(&ear, "the call is in the headset", 0.0, 1.0).await?;
     scene.wait("the music is where it was", QUIET, 0.0).await?;
     let refused = scene.select("elsewhere").await.unwrap_err();
     assert!(refused.to_string().contains("InvalidArgument"), "{refused}");
@@ -32,7 +32,7 @@ pub async fn a_call_is_heard_where_the_user_chose(kind: Kind) -> Result<()> {
     scene.wait("the held app is quiet", QUIET, QUIET).await?;
     ear.wait_level("nothing is in the headset", 0.0).await?;
     other.provider.peer.end(&second.path).await?;
-    ear.wait_levels("the call is in the headset again", 0.0, 1.0).await?;
+    scene.hears(&ear, "the call is in the headset again", 0.0, 1.0).await?;
     scene.phone.provider.peer.end(&call.path).await?;
     scene.wait("all is where it was", 1.0, 1.0).await?;
     ear.wait_level("nothing is in the headset", 0.0).await
@@ -48,7 +48,7 @@ pub async fn the_choice_is_there_for_the_next_call_and_agent(kind: Kind) -> Resu
     scene.select("headset").await?;
     scene.wait("all is where it was", 1.0, 1.0).await?;
     let call = scene.phone.talk("sip:rabbit@example.org").await?;
-    ear.wait_levels("the call is in the headset", 0.0, 1.0).await?;
+    scene.hears(&ear, "the call is in the headset", 0.0, 1.0).await?;
     scene.agent.signal("KILL")?;
     scene.agent.end().await?;
     // PulseAudio has nothing that ends with a connection: there the next agent does it.
@@ -56,7 +56,7 @@ pub async fn the_choice_is_there_for_the_next_call_and_agent(kind: Kind) -> Resu
         scene.wait("all is where it was", 1.0, 1.0).await?;
     }
     scene.agent = scene.desk.agent("audio").await?;
-    ear.wait_levels("the next agent knows", 0.0, 1.0).await?;
+    scene.hears(&ear, "the next agent knows", 0.0, 1.0).await?;
     scene.wait("and music is quiet", QUIET, 0.0).await?;
     scene.agent.signal("KILL")?;
     scene.agent.end().await?;
@@ -72,14 +72,14 @@ pub async fn an_output_that_is_pulled_out_in_a_call(kind: Kind) -> Result<()> {
     let call = scene.phone.talk("sip:rabbit@example.org").await?;
     scene.lists("headset", "headset").await?;
     scene.select("headset").await?;
-    ear.wait_levels("the call is in the headset", 0.0, 1.0).await?;
+    scene.hears(&ear, "the call is in the headset", 0.0, 1.0).await?;
     drop(ear);
     scene.sound.unplug()?;
     scene.heard_at("speakers").await?;
     scene.wait("it is heard again", QUIET, 1.0).await?;
     let ear = scene.sound.plug(&scene.desk).await?;
     scene.heard_at("headset").await?;
-    ear.wait_levels("the call is in the headset again", 0.0, 1.0).await?;
+    scene.hears(&ear, "the call is in the headset again", 0.0, 1.0).await?;
     scene.phone.provider.peer.end(&call.path).await?;
     scene.wait("all is where it was", 1.0, 1.0).await
 }
@@ -116,6 +116,12 @@ pub async fn it_rings_and_is_heard_where_the_user_prefers(kind: Kind) -> Result<
 }
 
 impl Scene {
+    async fn hears(&self, ear: &Recording, what: &str, left: f32, right: f32) -> Result<()> {
+        let heard = ear.wait_levels(what, left, right).await;
+        heard
+            .with_context(|| format!("{}; the agent said {}", self.sound.links(), self.agent.log()))
+    }
+
     async fn select(&self, id: &str) -> Result<(), Refused> {
         self.chooser.call(ROOT, "AudioSession", "SelectEndpoint", &(id,)).await
     }

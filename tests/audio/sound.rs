@@ -62,16 +62,9 @@ impl Sound {
         fs::write(config.join("devices.conf"), DEVICES)?;
         let server = inside(desk, kind, "pipewire")?.start(desk.bus().directory())?;
         listens(&desk.home().join("pipewire-0")).await?;
-        let home = desk.home();
-        let mut sound = Sound {
-            kind,
-            meter: None,
-            voice: None,
-            manager: None,
-            headset: String::new(),
-            home,
-            server,
-        };
+        let (headset, home) = (String::new(), desk.home());
+        let mut sound =
+            Sound { kind, meter: None, voice: None, manager: None, headset, home, server };
         sound.start_manager(desk).await?;
         Ok(sound)
     }
@@ -190,10 +183,9 @@ impl Sound {
     pub async fn plug(&mut self, desk: &Desk) -> Result<Recording> {
         match self.kind {
             Kind::Pulse => {
-                let module =
-                    "module-null-sink sink_name=headset sink_properties=device.form_factor=headset";
-                let words: Vec<&str> =
-                    ["load-module"].into_iter().chain(module.split(' ')).collect();
+                let words = "load-module module-null-sink sink_name=headset \
+                    sink_properties=device.form_factor=headset";
+                let words: Vec<&str> = words.split(' ').collect();
                 self.headset = run(&self.home, "pactl", &words)?.trim().to_owned();
             }
             Kind::New | Kind::Old => {
@@ -263,10 +255,13 @@ impl Sound {
             near(last, [left, right]).then_some(())
         })
         .await;
-        heard.with_context(|| {
-            let links = run(&self.home, "pw-link", &["-l"]).unwrap_or_default();
-            format!("the loudspeaker is at {:?}; {links}", last.map(|level| level / LOUD))
-        })
+        let at = last.map(|level| level / LOUD);
+        heard.with_context(|| format!("the loudspeaker is at {at:?}; {}", self.links()))
+    }
+
+    /// PipeWire: what is linked with what.
+    pub fn links(&self) -> String {
+        run(&self.home, "pw-link", &["-l"]).unwrap_or_default()
     }
 }
 

@@ -6,7 +6,7 @@ use anyhow::{Result, anyhow};
 use tokio::time::{Instant, interval, timeout};
 
 /// How long a test waits for what must happen: far beyond any sane machine's load.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub const PATIENCE: Duration = Duration::from_secs(40);
 
 /// How often something that cannot tell by itself is looked at again.
 const GLANCE: Duration = Duration::from_millis(10);

@@ -89,8 +89,8 @@ pub struct Turn {
     routed: bool,
     /// Nothing is on its way back to where it was.
     left: bool,
-    /// Somebody is there who may do what is asked.
-    heard: bool,
+    /// Something is not so that may be when it is asked for again.
+    astray: bool,
     late: Vec<Late>,
 }
 
@@ -341,7 +341,7 @@ impl Sound {
             server.enforce(&self.wanted, route.as_deref()).await
         };
         let turn = timeout(TURN_WITHIN, turn).await;
-        let Turn { answer, routed, left, heard, late } =
+        let Turn { answer, routed, left, astray, late } =
             match turn.unwrap_or_else(|late| Err(late.into())) {
                 Ok(done) => done,
                 Err(error) => {
@@ -351,7 +351,7 @@ impl Sound {
             };
         let now = Instant::now();
         self.returning = !left;
-        self.insist(heard && !(answer.enforced && routed && left), now);
+        self.insist(astray, now);
         self.outlet.tell(&self.desk, routed).await;
         if self.stop_by.is_some_and(|stop_by| stop_by <= now) {
             for (provider, way) in late {

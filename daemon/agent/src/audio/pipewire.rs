@@ -72,7 +72,7 @@ impl PipeWire {
         plan.commands.into_iter().for_each(|command| self.connection.send(command));
         let late = self.graph.without_session(wanted);
         let answer = Answer { enforced: plan.settled, muted: plan.muted };
-        Turn { answer, routed: plan.routed, left: plan.left, heard: plan.heard, late }
+        Turn { answer, routed: plan.routed, left: plan.left, astray: plan.astray, late }
     }
 
     /// Waits until every stream is back where it was, and the server has done what it was told.

@@ -118,7 +118,7 @@ impl Pulse {
         let muted = wanted.apps.iter().filter(|app| app.silence && !hears(app));
         let answer = Answer { enforced, muted: muted.map(|app| app.provider.clone()).collect() };
         let routed = self.is_routed(&streams, wanted, route);
-        Ok(Turn { answer, routed, left: true, heard: true, late })
+        Ok(Turn { answer, routed, left: true, astray: false, late })
     }
 
     /// It is not as it was made. Where the user turned a quiet stream up or down again, that is no failure.

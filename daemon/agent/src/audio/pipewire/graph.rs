@@ -164,8 +164,8 @@ pub struct Link {
 #[derive(Debug, Default)]
 pub struct Plan {
     pub commands: Vec<Command>,
-    /// There is a session manager that does what streams are told.
-    pub heard: bool,
+    /// Something is not so, or not heard, that a session manager may do when it is asked again.
+    pub astray: bool,
     /// Everything is as wanted, seen in the links.
     pub settled: bool,
     /// So is what calls play.
@@ -296,7 +296,8 @@ impl Graph {
         }
         let astray = |(stream, way, own): (u32, Way, Option<Own>)| {
             let told = self.targets.get(&stream) == Some(&own?.name());
-            (told && !self.is_only_linked(stream, way, own?)).then_some(stream)
+            let elsewhere = !self.is_only_linked(stream, way, own?) || self.is_nowhere(stream);
+            (told && elsewhere).then_some(stream)
         };
         let astray: Vec<u32> = self.treated(wanted, route).filter_map(astray).collect();
         self.targets.retain(|stream, _| !astray.contains(stream));
@@ -312,7 +313,6 @@ impl Graph {
         if !self.ready || !self.metadata {
             return plan;
         }
-        plan.heard = true;
         let treated: Vec<(u32, Way, Option<Own>)> = self.treated(wanted, route).collect();
         let mut needed: BTreeSet<Own> = treated.iter().filter_map(|(_, _, own)| *own).collect();
         // There before the first stream that needs it.
@@ -343,6 +343,9 @@ impl Graph {
         needed.remove(&Own::Calls);
         plan.settled = self.are_made(&needed) && others.into_iter().all(is_so);
         plan.left = self.leaving.are_gone(&self.ours(), &self.links);
+        let is_lost =
+            |(stream, _, own): &(u32, Way, Option<Own>)| own.is_some() && self.is_nowhere(*stream);
+        plan.astray = !(plan.settled && plan.routed && plan.left) || treated.iter().any(is_lost);
         if needed.is_empty() && plan.left {
             plan.commands.extend(self.own.keys().map(|own| Command::Drop(*own)));
             self.own.clear();
@@ -452,6 +455,14 @@ impl Graph {
     fn has_sink(&self) -> bool {
         let own = self.ours();
         self.nodes.iter().any(|(id, node)| is_sink(node) && !own.contains(id))
+    }
+
+    /// A session manager was to link it, and has not.
+    fn is_nowhere(&self, stream: u32) -> bool {
+        let is_its = |link: &Link| link.output == stream || link.input == stream;
+        self.nodes.get(&stream).is_some_and(|node| !node.special)
+            && self.ports.values().any(|port| port.node == stream)
+            && !self.links.values().any(is_its)
     }
 
     fn is_only_linked(&self, stream: u32, way: Way, to: Own) -> bool {

@@ -299,7 +299,24 @@ fn a_session_manager_that_was_not_heard_says_it_again() {
     default_sink(&mut graph, SPEAKERS);
     assert!(!graph.insist(&call, None).contains(&Command::Repeat));
     graph.take(Event::Metadata(false));
-    assert!(!graph.plan(&call, None).heard, "there is nobody who could be asked again");
+    assert!(!graph.plan(&call, None).astray, "there is nobody who could be asked again");
+}
+
+#[test]
+fn a_stream_that_was_lost_on_its_way_to_us_is_told_again() {
+    let (mut graph, call) = (session(), wanted(&[app(PHONE, true, false)]));
+    graph.plan(&call, None);
+    made(&mut graph, Own::Others, OTHERS);
+    graph.plan(&call, None);
+    graph.take(Event::Removed { id: 50 });
+    assert!(!graph.plan(&call, None).astray, "without ports it is not to be linked yet");
+    let port = Port { node: MUSIC, input: false, channel: "MONO".into() };
+    graph.take(Event::Port { id: 31, port });
+    assert!(graph.plan(&call, None).astray);
+    assert_eq!(graph.insist(&call, None), [told(MUSIC, None)]);
+    assert_eq!(graph.plan(&call, None).commands, [to(MUSIC, Own::Others)]);
+    link(&mut graph, 51, MUSIC, OTHERS);
+    assert!(!graph.plan(&call, None).astray);
 }
 
 #[test]
