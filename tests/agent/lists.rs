@@ -38,7 +38,7 @@ pub async fn refused(desk: &Desk, words: &[&str]) -> Result<String> {
 }
 
 /// Somebody calls; the call's UUID, and its object if it may reach the user.
-async fn calls(app: &FakeProvider, handle: &str) -> (String, Result<String, Refused>) {
+pub async fn calls(app: &FakeProvider, handle: &str) -> (String, Result<String, Refused>) {
     let uuid = Uuid::new_v4().to_string();
     let from = options([("remote-handle", handle.to_owned().into())]);
     let reported = app.report_incoming_call(&uuid, &from).await;

@@ -11,7 +11,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use zbus::OwnedObjectPath;
 
-use self::{leaving::Leaving, outputs::is_sink};
+use self::{
+    leaving::{Leaving, place},
+    outputs::is_sink,
+};
 use crate::audio::{
     Late,
     wanted::{App, Treatment, Wanted, Way},
@@ -459,10 +462,9 @@ impl Graph {
 
     /// A session manager was to link it, and has not.
     fn is_nowhere(&self, stream: u32) -> bool {
-        let is_its = |link: &Link| link.output == stream || link.input == stream;
         self.nodes.get(&stream).is_some_and(|node| !node.special)
             && self.ports.values().any(|port| port.node == stream)
-            && !self.links.values().any(is_its)
+            && place(stream, &[], &self.links) == (false, false)
     }
 
     fn is_only_linked(&self, stream: u32, way: Way, to: Own) -> bool {

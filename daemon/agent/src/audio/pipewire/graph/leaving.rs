@@ -64,7 +64,7 @@ impl Leaving {
 const ANYWHERE: &str = "-1";
 
 /// Whether a stream is linked with us, and with somebody else.
-fn place(stream: u32, own: &[u32], links: &BTreeMap<u32, Link>) -> (bool, bool) {
+pub(super) fn place(stream: u32, own: &[u32], links: &BTreeMap<u32, Link>) -> (bool, bool) {
     let others = links.values().filter_map(|link| match stream {
         _ if link.output == stream => Some(link.input),
         _ if link.input == stream => Some(link.output),
