@@ -54,6 +54,43 @@ async fn asked_to_stop_it_leaves_cleanly() -> Result<()> {
 }
 
 #[tokio::test]
+async fn a_line_is_written_though_nothing_else_happens() -> Result<()> {
+    let arbiter = Arbiter::on_session_bus().await?;
+    let phone = FakeProvider::register(&arbiter.bus, "org.example.Phone").await?;
+    let call = phone.report_incoming("sip:rabbit@example.org").await?;
+    let line = || {
+        let log = arbiter.daemon.process.log();
+        log.lines().find(|line| line.contains("call begins")).map(str::to_owned)
+    };
+    let line = eventually("its line", async || line()).await?;
+    assert!(line.contains(&call.uuid), "{line}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn asked_to_stop_it_leaves_no_line_unwritten() -> Result<()> {
+    let mut arbiter = Arbiter::on_session_bus().await?;
+    let phone = FakeProvider::register(&arbiter.bus, "org.example.Phone").await?;
+    let mut reported = Vec::new();
+    for n in 0..50 {
+        let call = phone.report_incoming(&format!("sip:rabbit{n}@example.org")).await?;
+        phone.report_ended(&call.uuid, "remote-ended").await?;
+        reported.push(call.uuid);
+    }
+    arbiter.stop("TERM").await?;
+    let log = arbiter.daemon.process.log();
+    let (before, _) = log.split_once("SIGTERM asks for the end").expect(&log);
+    let begun: Vec<&str> = before.lines().filter(|line| line.contains("call begins")).collect();
+    assert_eq!(begun.len(), reported.len(), "{log}");
+    for (line, uuid) in begun.iter().zip(&reported) {
+        assert!(line.contains(uuid), "in the order in which they came: {uuid}\n{log}");
+    }
+    let ended = |line: &&str| line.contains("new=\"ended\"");
+    assert_eq!(before.lines().filter(ended).count(), reported.len(), "{log}");
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_second_one_fails_and_the_first_goes_on() -> Result<()> {
     let arbiter = Arbiter::on_session_bus().await?;
     let mut second = Daemon::launch(&arbiter.bus, ALLOW)?.process;

@@ -203,7 +203,7 @@ async fn nothing_is_overheard() -> Result<()> {
 
 #[tokio::test]
 async fn the_log_tells_nothing_about_people() -> Result<()> {
-    let scene = Scene::set().await?;
+    let mut scene = Scene::set().await?;
     let phone = &scene.phone;
     let told = options([("message", "see you at the tea party".into())]);
     let (ringing, active) = (&scene.calls[0].path, &scene.calls[1].path);
@@ -216,6 +216,8 @@ async fn the_log_tells_nothing_about_people() -> Result<()> {
         scene.alice.call(ROOT, "Manager", "StartCall", &("tel:+49301234567", through)).await;
     start.unwrap_err();
     let people = [HANDLE, PERSON, "rabbit", "4711", "tea party", "49301234567"];
+    // Not before the last line is written.
+    scene.arbiter.stop("TERM").await?;
     scene.arbiter.assert_no_personal_data(&people);
     assert!(
         !scene.arbiter.daemon.process.log().is_empty(),

@@ -3,10 +3,15 @@
 //! Owns the choice between the journal and stderr, and the names of the journal's fields. What is worth
 //! an event, each module decides; people's names and numbers are in no event at all.
 //!
+//! On stderr a line says when what it tells happened ([`time`]), and lines can leave together ([`lines`]). In the
+//! journal each is an entry of its own, whose time is when journald got it: no sender can set that.
+//!
 //! Fields with a meaning of their own in the journal, by their names in `tracing`: `message_id` (one of
 //! [`ids`]), `call_id` (the UUID), `provider` (the app id), `uid`.
 
 pub mod ids;
+pub mod lines;
+pub mod time;
 
 use std::{
     fmt,
@@ -16,13 +21,13 @@ use std::{
     str::FromStr,
 };
 
-use tracing::{field::Field, level_filters::LevelFilter};
+use tracing::{Subscriber, field::Field, level_filters::LevelFilter};
 use tracing_journald::{Priority, PriorityMappings};
 use tracing_subscriber::{
     filter::Targets,
     fmt::format::{self, Writer},
-    layer::{Layered, SubscriberExt},
-    registry::Registry,
+    layer::{Layer, SubscriberExt},
+    registry::LookupSpan,
     util::SubscriberInitExt,
 };
 
@@ -51,7 +56,7 @@ pub fn start(filter: Filter) {
     let filtered = tracing_subscriber::registry().with(filter.0);
     match journal() {
         Some(journal) => filtered.with(journal).init(),
-        None => on_stderr(filtered),
+        None => filtered.with(readable(io::stderr().is_terminal())).init(),
     }
 }
 
@@ -77,13 +82,14 @@ fn leads_to_journal(stream: &str) -> bool {
     stderr.is_ok_and(is)
 }
 
-fn on_stderr(filtered: Layered<Targets, Registry>) {
-    let layer = tracing_subscriber::fmt::layer()
+/// Lines for people.
+fn readable<S: Subscriber + for<'span> LookupSpan<'span>>(ansi: bool) -> impl Layer<S> {
+    tracing_subscriber::fmt::layer()
         .compact()
+        .with_timer(time::Stamp)
         .fmt_fields(format::debug_fn(write_field))
-        .with_ansi(io::stderr().is_terminal())
-        .with_writer(io::stderr);
-    filtered.with(layer).init();
+        .with_ansi(ansi)
+        .with_writer(lines::Stderr)
 }
 
 /// The message, which comes first, and the fields, without the numbers that only the journal understands.

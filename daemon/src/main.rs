@@ -6,6 +6,7 @@
 use std::{
     env,
     io::{self, Write},
+    panic,
     path::PathBuf,
     process::ExitCode,
 };
@@ -19,6 +20,7 @@ use zbus::Address;
 #[cfg(feature = "embedded")]
 use callarbiterd::embedded;
 use callarbiterd::{
+    bus::Journal,
     cli::{self, Bus, Command, Options, State},
     config::{Config, Sources},
     keeper::{Keeper, Place},
@@ -79,11 +81,13 @@ async fn serve(options: Options) -> Result<()> {
         .with_context(|| format!("{BUS_NAME} cannot be served"))?;
     let bus = reach(&options.bus).await?;
     let (control, commands) = mpsc::unbounded_channel();
-    let listener = tokio::spawn(obey(signals, sources, control));
+    let journal = Journal::default();
+    write_before_panics(journal.clone());
+    let listener = tokio::spawn(obey(signals, sources, journal.clone(), control));
     // polkit and logind are on the system bus, and a session bus has one user.
     let system = options.bus == Bus::System;
     let line = bus.line.clone();
-    let around = Surrounding { polkit: system, logind: system, keeper, found };
+    let around = Surrounding { polkit: system, logind: system, keeper, found, journal };
     let served = run::serve(line, config, around, commands, || bus.announce()).await;
     listener.abort();
     Ok(served?)
@@ -169,10 +173,27 @@ impl Reached {
     }
 }
 
+/// What led to a panic is written before it is told.
+fn write_before_panics(journal: Journal) {
+    let tell = panic::take_hook();
+    panic::set_hook(Box::new(move |panic| {
+        journal.write();
+        tell(panic);
+    }));
+}
+
 /// Turns signals into commands until the loop that takes them is gone.
-async fn obey(mut signals: Signals, sources: Sources, control: mpsc::UnboundedSender<Control>) {
+async fn obey(
+    mut signals: Signals,
+    sources: Sources,
+    journal: Journal,
+    control: mpsc::UnboundedSender<Control>,
+) {
     loop {
-        let command = match signals.next().await {
+        let request = signals.next().await;
+        // It came after what waits to be written.
+        journal.write();
+        let command = match request {
             Request::Stop(signal) => {
                 info!(message_id = ids::STOPPED, "{signal} asks for the end");
                 notify::stopping(signal);

@@ -16,7 +16,7 @@ use tracing::debug;
 use zbus::Message;
 
 use crate::{
-    bus::{Fatal, Outgoing, Permissions, Router},
+    bus::{Fatal, Journal, Outgoing, Permissions, Router},
     config::Config,
     crash,
     keeper::Keeper,
@@ -86,6 +86,8 @@ pub struct Surrounding {
     pub keeper: Keeper,
     /// The state of an earlier run.
     pub found: Option<Found>,
+    /// Where what happens to calls is noted.
+    pub journal: Journal,
 }
 
 /// Serves until it is told to stop. `ready` is called when calls can come.
@@ -96,11 +98,12 @@ pub async fn serve(
     control: UnboundedReceiver<Control>,
     ready: impl FnOnce(),
 ) -> Result<(), ServeError> {
-    let Surrounding { polkit, logind, mut keeper, found } = around;
+    let Surrounding { polkit, logind, mut keeper, found, journal } = around;
     let mut arrival = Arrival::on(line.clone());
     let router = || {
         let Config { settings, access } = config.clone();
-        Router::new(settings, access, polkit.then(Permissions::default), machine_id())
+        let permissions = polkit.then(Permissions::default);
+        Router::new(settings, access, permissions, machine_id()).noting_in(journal.clone())
     };
     let mut out = Vec::new();
     let mut router = match found.filter(|_| keeper.keeps()) {
@@ -135,7 +138,12 @@ pub async fn serve(
     let early = arrival.done();
     let now = clock::now();
     let watchdog = notify::watchdog_interval().map(|every| Watchdog { every, next: now.mono });
-    Loop { line, early, router, keeper, control, alarm, watchdog, now, out }.run().await
+    let written = journal.clone();
+    let served = Loop { line, early, router, keeper, journal, control, alarm, watchdog, now, out }
+        .run()
+        .await;
+    written.write();
+    served
 }
 
 struct Loop {
@@ -144,6 +152,7 @@ struct Loop {
     early: VecDeque<Message>,
     router: Router,
     keeper: Keeper,
+    journal: Journal,
     control: UnboundedReceiver<Control>,
     alarm: Alarm,
     watchdog: Option<Watchdog>,
@@ -173,9 +182,10 @@ impl Loop {
         loop {
             self.keep();
             self.send().await?;
-            self.router.write_journal();
+            self.journal.write_due(self.now);
             let feed = self.watchdog.as_ref().map(|watchdog| watchdog.next);
-            let next = [self.router.next_deadline(), self.keeper.retry(), feed];
+            let (retry, journal) = (self.keeper.retry(), self.journal.deadline());
+            let next = [self.router.next_deadline(), retry, journal, feed];
             self.alarm.set(next.into_iter().flatten().min())?;
             let next = tokio::select! {
                 biased;
@@ -262,7 +272,6 @@ impl Loop {
             self.router.farewell(&mut self.out);
         }
         self.send().await?;
-        self.router.write_journal();
         self.line.close().map_err(ServeError::Send)
     }
 }

@@ -45,6 +45,7 @@ mod waits;
 #[cfg(test)]
 mod tests;
 
+pub use journal::Journal;
 pub use outgoing::Outgoing;
 pub use peers::Access;
 pub use permission::Permissions;

@@ -4,8 +4,7 @@
 //! What follows from one is in [`super::turn`]. Never waits for anything.
 
 use callarbiter_core::{
-    Arbiter, Caller, Event, Input, Millis, Now, Peer, ProviderId, Settings, Time, TransactionId,
-    Uid,
+    Arbiter, Caller, Input, Millis, Now, Peer, ProviderId, Settings, Time, TransactionId, Uid,
 };
 use callarbiter_dbus::{limits, names};
 use thiserror::Error as ThisError;
@@ -23,7 +22,7 @@ use super::{
     delegate::Requests,
     fault,
     identities::Identities,
-    journal,
+    journal::Journal,
     kept::Kept,
     later::{Later, Order},
     outgoing::Outgoing,
@@ -87,8 +86,7 @@ pub struct Router {
     resyncs: Vec<(Time, Uid, Peer)>,
     /// Whoever writes down what happens to a user's calls.
     pub(super) tapes: Vec<Tape>,
-    /// For the journal.
-    pub(super) happened: Vec<Event>,
+    pub(super) journal: Journal,
 }
 
 impl Router {
@@ -122,8 +120,13 @@ impl Router {
             logind: None,
             resyncs: Vec::new(),
             tapes: Vec::new(),
-            happened: Vec::new(),
+            journal: Journal::default(),
         }
+    }
+
+    /// The same, which notes what happens here.
+    pub fn noting_in(self, journal: Journal) -> Self {
+        Router { journal, ..self }
     }
 
     /// One message from the bus.
@@ -195,11 +198,6 @@ impl Router {
         self.tell(&mut turn, Input::Settings(Box::new(settings)));
         self.judge_again(&mut turn);
         self.finish(turn, out);
-    }
-
-    /// Writes what happened into the journal, when the messages are on their way: nobody waits for a line.
-    pub fn write_journal(&mut self) {
-        self.happened.drain(..).for_each(|event| journal::write(&event));
     }
 
     fn called(&mut self, now: Now, message: &Message, out: &mut Vec<Outgoing>) {

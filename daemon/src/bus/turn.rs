@@ -119,7 +119,7 @@ impl Router {
                     }
                 }
             }
-            Effect::Logged(event) => self.happened.push(event),
+            Effect::Logged(event) => self.journal.note(turn.now, event),
         }
     }
 
