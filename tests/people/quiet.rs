@@ -4,7 +4,8 @@ use std::collections::HashMap;
 
 use anyhow::Result;
 use harness::{
-    Arbiter, Bus, FakeAgent, FakeProvider, Peer, ROOT, Refused, View, Witness, is, options,
+    Arbiter, Bus, FakeAgent, FakeProvider, Peer, ROOT, Refused, View, Witness, eventually, is,
+    options,
 };
 use zbus::{OwnedVariant, Variant};
 
