@@ -22,6 +22,7 @@ use std::{
     task::{Context, Poll, Waker, ready},
 };
 
+use callarbiter_wire::{Outgoing, Received};
 use rustix::{
     io::Errno,
     net::{
@@ -43,7 +44,6 @@ use zbus::{
     export::async_trait::async_trait,
 };
 
-use crate::bus::Outgoing;
 use incoming::Incoming;
 
 /// Messages and bytes that are written at once, at most. The kernel keeps larger writes in larger pieces, which cost
@@ -102,12 +102,12 @@ impl Line {
     }
 
     /// The next message, as soon as there is one.
-    pub async fn next(&self) -> zbus::Result<Message> {
+    pub async fn next(&self) -> io::Result<Received> {
         poll_fn(|cx| self.poll_next(cx)).await
     }
 
     /// The next message, if it is there.
-    pub fn next_at_once(&self) -> Option<zbus::Result<Message>> {
+    pub fn next_at_once(&self) -> Option<io::Result<Received>> {
         match self.poll_next(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(message) => Some(message),
             Poll::Pending => None,
@@ -150,7 +150,7 @@ impl Line {
         self.0.incoming.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn poll_next(&self, cx: &mut Context<'_>) -> Poll<zbus::Result<Message>> {
+    fn poll_next(&self, cx: &mut Context<'_>) -> Poll<io::Result<Received>> {
         let mut incoming = self.incoming();
         loop {
             if let Some(message) = incoming.take()? {
@@ -173,10 +173,10 @@ impl Line {
                 Err(Errno::AGAIN) => ready.clear_ready(),
                 Err(Errno::INTR) => {}
                 Err(error) => return Poll::Ready(Err(error.into())),
-                Ok(Received { bytes: 0, .. }) => {
+                Ok(Piece { bytes: 0, .. }) => {
                     return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
                 }
-                Ok(Received { bytes, files, cut_short }) => {
+                Ok(Piece { bytes, files, cut_short }) => {
                     // The kernel ends a read behind files; any other goes on until the socket is empty.
                     if bytes < room.len() && files.is_empty() && !cut_short {
                         ready.clear_ready();
@@ -221,14 +221,15 @@ fn watched(socket: OwnedFd, interest: Interest) -> io::Result<AsyncFd<OwnedFd>> 
     AsyncFd::with_interest(socket, interest)
 }
 
-struct Received {
+/// What one read brought.
+struct Piece {
     bytes: usize,
     files: Vec<OwnedFd>,
     /// There were files that could not be taken.
     cut_short: bool,
 }
 
-fn receive(socket: BorrowedFd<'_>, room: &mut [u8]) -> Result<Received, Errno> {
+fn receive(socket: BorrowedFd<'_>, room: &mut [u8]) -> Result<Piece, Errno> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(FILES))];
     let mut beside = RecvAncillaryBuffer::new(&mut space);
     let mut room = [io::IoSliceMut::new(room)];
@@ -240,7 +241,7 @@ fn receive(socket: BorrowedFd<'_>, room: &mut [u8]) -> Result<Received, Errno> {
         }
     }
     let cut_short = received.flags.contains(ReturnFlags::CTRUNC);
-    Ok(Received { bytes: received.bytes, files, cut_short })
+    Ok(Piece { bytes: received.bytes, files, cut_short })
 }
 
 fn transmit(
@@ -275,7 +276,7 @@ impl ReadHalf for Line {
         early_files: &mut Vec<OwnedFd>,
     ) -> zbus::Result<Message> {
         self.incoming().begins_with(std::mem::take(early), std::mem::take(early_files));
-        self.next().await
+        self.next().await?.whole()
     }
 
     async fn recvmsg(&mut self, room: &mut [u8]) -> io::Result<(usize, Vec<OwnedFd>)> {

@@ -10,13 +10,13 @@ use std::{collections::VecDeque, future::ready, io};
 
 use callarbiter_core::{Millis, Now, Time};
 use callarbiter_dbus::names::BUS_NAME;
+use callarbiter_wire::{Outgoing, Received};
 use thiserror::Error;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tracing::debug;
-use zbus::Message;
 
 use crate::{
-    bus::{Fatal, Journal, Outgoing, Permissions, Router},
+    bus::{Fatal, Journal, Permissions, Router},
     config::Config,
     crash,
     keeper::Keeper,
@@ -149,7 +149,7 @@ pub async fn serve(
 struct Loop {
     line: Line,
     /// Messages that came while the daemon arrived.
-    early: VecDeque<Message>,
+    early: VecDeque<Received>,
     router: Router,
     keeper: Keeper,
     journal: Journal,
@@ -168,7 +168,7 @@ struct Watchdog {
 }
 
 enum Next {
-    Message(zbus::Result<Message>),
+    Message(io::Result<Received>),
     Deadline(io::Result<()>),
     Command(Option<Control>),
     Later,
@@ -223,7 +223,7 @@ impl Loop {
 
     /// The message, and those that are there already: their replies leave in one write, unless they are
     /// large.
-    fn receive(&mut self, first: zbus::Result<Message>) -> Result<(), ServeError> {
+    fn receive(&mut self, first: io::Result<Received>) -> Result<(), ServeError> {
         let mut next = first;
         let mut taken = 0;
         let (mut bytes, mut counted) = (0, self.out.len());

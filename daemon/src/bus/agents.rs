@@ -12,14 +12,12 @@ use callarbiter_dbus::{
     names::{self, AGENT},
     words,
 };
+use callarbiter_wire::{Body, Head, Outgoing, compose};
 use zbus::{OwnedObjectPath, message::Type, names::OwnedUniqueName};
 
 use super::{
-    compose::{Head, compose},
-    encode::Body,
     explain,
     identities::Stranger,
-    outgoing::Outgoing,
     peers::Peers,
     properties,
     router::Router,
@@ -152,7 +150,7 @@ impl Agent<'_> {
         ask: &AgentAsk,
         deadline: Millis,
     ) -> zbus::Result<Outgoing> {
-        let mut body = Body::new();
+        let mut body = Body::default();
         body.str(request);
         let (member, signature) = match ask {
             AgentAsk::Consent { app, provider } => {
@@ -216,7 +214,7 @@ impl Agent<'_> {
         unit: &str,
         deadline: Millis,
     ) -> zbus::Result<Outgoing> {
-        let mut body = Body::new();
+        let mut body = Body::default();
         body.str(request);
         body.u32(stranger.pid);
         options(&mut body, deadline, |body| {
@@ -366,7 +364,7 @@ mod tests {
     use zbus::{message::Flags, names::UniqueName};
 
     use super::*;
-    use crate::bus::{contract, peers::has_types, subscribers::Subscribers};
+    use crate::bus::{contract, subscribers::Subscribers};
 
     #[test]
     fn calls_are_what_the_interface_file_says_and_want_no_reply() {
@@ -401,7 +399,8 @@ mod tests {
             let message = message.unwrap().read().unwrap();
             let header = message.header();
             let member = header.member().unwrap().as_str();
-            assert!(has_types(&message, methods.get(member).unwrap()), "{member}");
+            let types = message.body().signature().to_string_no_parens();
+            assert_eq!(types, *methods.get(member).unwrap(), "{member}");
             assert_eq!(message.primary_header().flags(), Flags::NO_REPLY_EXPECTED);
         }
     }

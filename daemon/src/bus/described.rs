@@ -5,9 +5,9 @@
 //! [`super::properties`].
 
 use callarbiter_core::Object;
+use callarbiter_wire::Body;
 
 use super::{
-    encode::Body,
     peers::Client,
     properties,
     views::{View, interfaces_of},

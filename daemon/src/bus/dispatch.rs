@@ -5,16 +5,10 @@
 
 use callarbiter_core::Object;
 use callarbiter_dbus::{Error, names};
+use callarbiter_wire::{Arguments, Outgoing};
 
 use super::{
-    contract, fault,
-    methods::standard,
-    outgoing::Outgoing,
-    peers::{body_types, has_types},
-    request::Request,
-    router::Router,
-    turn::Turn,
-    views::View,
+    contract, fault, methods::standard, request::Request, router::Router, turn::Turn, views::View,
 };
 
 /// The reply, if there is one now; `None` comes later or not at all.
@@ -23,15 +17,13 @@ pub type Answer = Result<Option<Outgoing>, Error>;
 impl Router {
     /// Calls the method that a message names.
     pub(super) fn dispatch(&mut self, turn: &mut Turn, request: &Request) -> Answer {
-        let header = request.message.header();
-        let path = header.path().map(|path| path.as_str()).unwrap_or_default();
-        let member = header.member().map(|member| member.as_str()).unwrap_or_default();
+        let (path, member) = (request.message.path(), request.message.member());
         let target = names::Object::parse(path);
-        let interface = match header.interface() {
-            Some(interface) => interface.as_str(),
-            None => {
+        let interface = match request.message.interface() {
+            "" => {
                 interface_with(target, member).ok_or_else(|| fault::unknown_method("", member))?
             }
+            interface => interface,
         };
         if let Some(methods) = standard::methods(interface) {
             let types = methods.iter().find(|(name, _)| *name == member).map(|(_, types)| types);
@@ -56,13 +48,7 @@ impl Router {
             .ok_or_else(|| fault::unknown_interface(path, interface))?;
         let types =
             table.methods.get(member).ok_or_else(|| fault::unknown_method(interface, member))?;
-        if !has_types(&request.message, types) {
-            return Err(fault::invalid_args(
-                member,
-                &types.to_string_no_parens(),
-                &body_types(&request.message),
-            ));
-        }
+        check_types(request, member, types)?;
         match (interface, target, object) {
             (names::MANAGER, ..) => self.manager(turn, request, member),
             (names::AUDIO_SESSION, ..) => self.audio_session(turn, request, member),
@@ -100,16 +86,11 @@ fn interface_with(target: Option<names::Object>, member: &str) -> Option<&'stati
 }
 
 fn check_types(request: &Request, member: &str, types: &str) -> Result<(), Error> {
-    if *request.message.body().signature() == types {
-        return Ok(());
-    }
-    Err(fault::invalid_args(member, types, &body_types(&request.message)))
+    let sent = request.message.signature();
+    if sent == types { Ok(()) } else { Err(fault::invalid_args(member, types, sent)) }
 }
 
 /// The arguments of a method, after their types were checked.
-pub fn arguments<B>(request: &Request, member: &str) -> Result<B, Error>
-where
-    B: serde::de::DeserializeOwned + zbus::Type,
-{
-    request.message.body().deserialize().map_err(|_| fault::malformed(member))
+pub fn arguments<A: Arguments>(request: &Request, member: &str) -> Result<A, Error> {
+    request.message.arguments().ok_or_else(|| fault::malformed(member))
 }

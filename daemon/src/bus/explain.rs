@@ -5,10 +5,10 @@
 
 use callarbiter_core::{CallId, Domain, Fact, Over, ProviderId, Time, Why, WhyStep};
 use callarbiter_dbus::{Error, ErrorKind, names};
+use callarbiter_wire::Body;
 use uuid::Uuid;
 
 use super::{
-    encode::Body,
     fault,
     peers::Client,
     views::{View, call_path},

@@ -7,10 +7,9 @@ use std::sync::Arc;
 
 use callarbiter_core::{AppIdSource, Millis, Now, Peer, Role, Time, Uid};
 use callarbiter_dbus::{self as wire, Error, ErrorKind, limits, words};
+use callarbiter_wire::Outgoing;
 
-use super::{
-    agents::Agent, fault, outgoing::Outgoing, request::Request, router::Router, turn::Turn,
-};
+use super::{agents::Agent, fault, request::Request, router::Router, turn::Turn};
 
 /// How long a registration may wait: an agent reads a file for it.
 const PATIENCE: Millis = Millis(500);

@@ -41,7 +41,7 @@ impl Waiting {
     }
 
     fn bytes(&self) -> usize {
-        self.request.message.data().len()
+        self.request.message.length()
     }
 }
 
@@ -146,6 +146,5 @@ impl Later {
 }
 
 fn is_large(request: &Request) -> bool {
-    let header = request.message.header();
-    header.member().is_some_and(|member| LARGE.contains(&member.as_str()))
+    LARGE.contains(&request.message.member())
 }

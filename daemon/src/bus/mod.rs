@@ -6,13 +6,11 @@
 
 mod admission;
 mod agents;
-mod compose;
 mod contract;
 mod debts;
 mod delegate;
 mod described;
 mod dispatch;
-mod encode;
 mod explain;
 mod fault;
 mod identities;
@@ -21,7 +19,6 @@ mod journal;
 mod kept;
 mod later;
 mod methods;
-mod outgoing;
 mod parked;
 mod parse;
 mod peers;
@@ -46,7 +43,6 @@ mod waits;
 mod tests;
 
 pub use journal::Journal;
-pub use outgoing::Outgoing;
 pub use peers::Access;
 pub use permission::Permissions;
 pub use router::{Fatal, Router};

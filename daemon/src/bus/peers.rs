@@ -16,10 +16,11 @@ use std::{
 pub use callarbiter_config::Access;
 use callarbiter_core::{AppIdSource, Caller, Peer, Uid};
 use callarbiter_identity::{Identity, Sandbox, identify};
+use callarbiter_wire::{Outgoing, Received};
 use serde::{Deserialize, Serialize};
 use tracing::{debug, warn};
 use zbus::{
-    Message, OwnedVariant, Signature, Variant,
+    Message, OwnedVariant, Variant,
     names::{OwnedUniqueName, UniqueName},
 };
 
@@ -95,6 +96,29 @@ pub enum Admission {
     Refused,
 }
 
+/// What waits until it is known who its connection is.
+#[derive(Clone, Debug)]
+pub enum Parked {
+    /// What it asked for.
+    Call(Received),
+    /// What it will be told instead: it pays for that, too.
+    Refusal(Outgoing),
+}
+
+impl Parked {
+    fn bytes(&self) -> usize {
+        match self {
+            Parked::Call(call) => call.length(),
+            Parked::Refusal(refusal) => refusal.length(),
+        }
+    }
+
+    /// Each is a file that the daemon has open.
+    fn has_files(&self) -> bool {
+        matches!(self, Parked::Call(call) if call.has_files())
+    }
+}
+
 /// The bus said who a connection is.
 #[derive(Debug)]
 pub enum Identified {
@@ -116,7 +140,7 @@ enum Standing {
 /// One that is not heard yet.
 #[derive(Default)]
 struct Waiting {
-    parked: VecDeque<Message>,
+    parked: VecDeque<Parked>,
     bytes: usize,
     /// On whose account; everybody's until the bus has said who it is.
     payer: Option<Uid>,
@@ -136,26 +160,25 @@ pub struct Peers {
 
 impl Peers {
     /// Lets a message in, parks it, or refuses it.
-    pub fn admit(&mut self, sender: &UniqueName<'_>, message: &Message) -> Admission {
-        let size = message.data().len();
-        // Each is a file that the daemon has open.
-        let has_files = |message: &Message| !message.data().fds().is_empty();
-        match self.standing.get_mut(sender.as_str()) {
+    pub fn admit(&mut self, sender: &str, message: Parked) -> Admission {
+        let size = message.bytes();
+        match self.standing.get_mut(sender) {
             Some(Standing::Known(client)) => Admission::Known(client.clone()),
             Some(Standing::Waiting(waiting)) => {
                 if waiting.parked.len() >= admission::PARKED_PER_PEER
                     || waiting.bytes + size > admission::PARKED_BYTES_PER_PEER
-                    || has_files(message) && waiting.parked.iter().any(has_files)
+                    || message.has_files() && waiting.parked.iter().any(Parked::has_files)
                     || !self.parked.charge(waiting.payer, 1, size)
                 {
                     return Admission::Refused;
                 }
-                waiting.parked.push_back(message.clone());
+                waiting.parked.push_back(message);
                 waiting.bytes += size;
                 Admission::Parked(None)
             }
             None => {
-                let question = match credentials_of(sender) {
+                let Ok(name) = UniqueName::try_from(sender) else { return Admission::Refused };
+                let question = match credentials_of(&name) {
                     Ok(question) => question,
                     Err(error) => {
                         warn!(%error, "the bus cannot be asked about a connection");
@@ -165,9 +188,9 @@ impl Peers {
                 if !self.parked.charge_first(size) {
                     return Admission::Refused;
                 }
-                let name: OwnedUniqueName = sender.to_owned().into();
+                let name: OwnedUniqueName = name.to_owned().into();
                 self.questions.insert(question.primary_header().serial_num(), name.clone());
-                let parked = VecDeque::from([message.clone()]);
+                let parked = VecDeque::from([message]);
                 let waiting = Waiting { parked, bytes: size, payer: None, client: None };
                 self.standing.insert(name, Standing::Waiting(waiting));
                 Admission::Parked(Some(question))
@@ -213,7 +236,7 @@ impl Peers {
         name: &OwnedUniqueName,
         granted: Granted,
         permits: &Permits,
-    ) -> Option<(Arc<Client>, VecDeque<Message>)> {
+    ) -> Option<(Arc<Client>, VecDeque<Parked>)> {
         let Some(Standing::Waiting(waiting)) = self.standing.get_mut(name) else { return None };
         let mut client = waiting.client.take()?;
         let (parked, bytes) = (std::mem::take(&mut waiting.parked), waiting.bytes);
@@ -425,16 +448,6 @@ fn client(
     };
     let unit = identity.unit.clone();
     Client { name, caller, app, pid: None, stranger: None, unit, granted: Granted::default() }
-}
-
-/// Whether a body has these types.
-pub fn has_types(message: &Message, types: &Signature) -> bool {
-    message.body().signature() == types
-}
-
-/// The types of a body as interface files write them.
-pub fn body_types(message: &Message) -> String {
-    message.body().signature().to_string_no_parens()
 }
 
 #[cfg(test)]

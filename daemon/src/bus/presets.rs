@@ -12,11 +12,10 @@ use std::{
 
 use callarbiter_core::{Decider, Millis, Now, Peer, Time, Uid};
 use callarbiter_dbus::Error;
+use callarbiter_wire::Outgoing;
 use zbus::Message;
 
-use super::{
-    admission, fault, outgoing::Outgoing, permission, request::Request, router::Router, turn::Turn,
-};
+use super::{admission, fault, permission, request::Request, router::Router, turn::Turn};
 
 /// What `systemd/org.callarbiter.policy` declares.
 const ACTION: &str = "org.callarbiter.provide-calls";

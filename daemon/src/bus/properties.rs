@@ -10,11 +10,11 @@ use callarbiter_core::{
     Object, Private, Provider, Ringer, Transaction, gathered,
 };
 use callarbiter_dbus::{Dict, limits, names, words};
+use callarbiter_wire::Body;
 use uuid::Uuid;
 use zbus::{ObjectPath, Variant};
 
 use super::{
-    encode::Body,
     fault, parse,
     views::{View, call_path},
 };

@@ -5,16 +5,13 @@
 
 use callarbiter_core::{Change, Notice, Now, Object, Peer, Uid};
 use callarbiter_dbus::names;
+use callarbiter_wire::{Body, Head, Outgoing, compose};
 use tracing::{debug, error};
 use zbus::{Message, names::OwnedUniqueName};
 
 use super::{
-    compose::{Head, compose},
     debts::Credit,
-    described,
-    encode::Body,
-    outgoing::Outgoing,
-    parse,
+    described, parse,
     router::Router,
     subscribers::Standing,
     views::{View, interfaces_of},
@@ -175,7 +172,7 @@ impl Signal {
 }
 
 fn signal(view: &View<'_>, revision: u64, change: &Change, open: bool) -> Signal {
-    let mut body = Body::new();
+    let mut body = Body::default();
     let (object, from_root) = (subject(change), names::ROOT_PATH.to_owned());
     let path = || view.name(object).to_string();
     let (path, interface, member, signature) = match change {

@@ -6,26 +6,18 @@
 use std::sync::Arc;
 
 use callarbiter_dbus::Error;
+use callarbiter_wire::{Body, Head, Outgoing, Received, compose};
 use serde::Serialize;
 use tracing::error;
-use zbus::{
-    DynamicType, Message,
-    message::{Flags, Type},
-};
+use zbus::{DynamicType, Message, message::Type};
 
-use super::{
-    compose::{Head, compose},
-    encode::Body,
-    fault,
-    outgoing::Outgoing,
-    peers::Client,
-};
+use super::{fault, peers::Client};
 
 /// A method call with its sender. Cheap to keep until its reply is due.
 #[derive(Clone, Debug)]
 pub struct Request {
     /// The call.
-    pub message: Message,
+    pub message: Received,
     /// Who sent it.
     pub client: Arc<Client>,
 }
@@ -33,36 +25,36 @@ pub struct Request {
 impl Request {
     /// The reply with this body, if one is wanted.
     pub fn reply<B: Serialize + DynamicType>(&self, body: &B) -> Option<Outgoing> {
-        if !wants_reply(&self.message) {
+        if !self.message.wants_reply() {
             return None;
         }
-        match Message::method_return(&self.message.header()).build(body) {
-            Ok(reply) => Some(reply.into()),
-            Err(reason) => {
-                error!(%reason, "a reply could not be built");
-                self.error(&fault::internal())
-            }
-        }
+        let whole = self.message.whole();
+        let reply = whole.and_then(|call| Message::method_return(&call.header()).build(body));
+        self.built(reply.map(Outgoing::from))
     }
 
     /// The arguments of its reply, in its caller's byte order, to be written.
     pub fn body(&self) -> Body {
-        Body::in_order(self.message.primary_header().endian_sig().into())
+        Body::in_order(self.message.order())
     }
 
     /// The reply with this body of these types, if one is wanted.
     pub fn reply_with(&self, signature: &str, body: &Body) -> Option<Outgoing> {
-        if !wants_reply(&self.message) {
+        if !self.message.wants_reply() {
             return None;
         }
         let head = Head {
             kind: Type::MethodReturn,
-            reply_to: Some(self.message.primary_header().serial_num()),
+            reply_to: Some(self.message.serial()),
             to: &self.client.name,
             signature,
             ..Head::default()
         };
-        match compose(&head, body) {
+        self.built(compose(&head, body))
+    }
+
+    fn built(&self, reply: zbus::Result<Outgoing>) -> Option<Outgoing> {
+        match reply {
             Ok(reply) => Some(reply),
             Err(reason) => {
                 error!(%reason, "a reply could not be built");
@@ -85,21 +77,26 @@ impl Request {
 
     /// The error reply, if one is wanted.
     pub fn error(&self, error: &Error) -> Option<Outgoing> {
-        error_reply(&self.message, error).map(Outgoing::from)
+        error_reply(&self.message, error)
     }
 }
 
 /// An error reply to any method call, if its sender wants one.
-pub fn error_reply(call: &Message, error: &Error) -> Option<Message> {
-    if !wants_reply(call) {
+pub fn error_reply(call: &Received, error: &Error) -> Option<Outgoing> {
+    if !call.wants_reply() {
         return None;
     }
-    Message::error(&call.header(), error.name.as_str())
-        .build(&error.message.as_str())
+    let mut body = Body::in_order(call.order());
+    body.str(&error.message);
+    let head = Head {
+        kind: Type::Error,
+        error: error.name.as_str(),
+        reply_to: Some(call.serial()),
+        to: call.sender(),
+        signature: "s",
+        ..Head::default()
+    };
+    compose(&head, &body)
         .inspect_err(|reason| error!(%reason, "an error reply could not be built"))
         .ok()
-}
-
-fn wants_reply(call: &Message) -> bool {
-    !call.primary_header().flags().contains(Flags::NO_REPLY_EXPECTED)
 }

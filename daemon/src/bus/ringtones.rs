@@ -11,7 +11,6 @@ use std::{
 use callarbiter_core::{ProviderId, Uid};
 use callarbiter_dbus::{Configuration, Error, Ringtone, SoundFile, limits};
 use rustix::fs::{SealFlags, fcntl_get_seals, fstat};
-use zbus::message::Header;
 
 use super::fault;
 
@@ -64,10 +63,9 @@ impl Ringtones {
     }
 }
 
-/// Whether a message may have a file with it.
-pub fn travel_with(header: &Header<'_>) -> bool {
-    let member = header.member().map(|member| member.as_str());
-    member.is_some_and(|member| ["RegisterProvider", "UpdateConfiguration"].contains(&member))
+/// Whether a call of this method may have a file with it.
+pub fn travel_with(member: &str) -> bool {
+    ["RegisterProvider", "UpdateConfiguration"].contains(&member)
 }
 
 /// Asks the kernel only what it knows at once: no file can hold the daemon up.

@@ -7,14 +7,11 @@ use callarbiter_core::{
     Arbiter, Caller, Input, Millis, Now, Peer, ProviderId, Settings, Time, TransactionId, Uid,
 };
 use callarbiter_dbus::{limits, names};
+use callarbiter_wire::{Kind, Outgoing, Received};
 use thiserror::Error as ThisError;
 use tracing::debug;
 use uuid::Uuid;
-use zbus::{
-    Message, OwnedObjectPath,
-    message::Type,
-    names::{OwnedUniqueName, UniqueName},
-};
+use zbus::{OwnedObjectPath, message::Type, names::OwnedUniqueName};
 
 use super::{
     admission,
@@ -25,8 +22,7 @@ use super::{
     journal::Journal,
     kept::Kept,
     later::{Later, Order},
-    outgoing::Outgoing,
-    peers::{Access, Admission, Client, Identified, Peers},
+    peers::{Access, Admission, Client, Identified, Parked, Peers},
     permission::{Answered, Permissions},
     permits::{Granted, Permits},
     presets::Presets,
@@ -133,13 +129,14 @@ impl Router {
     pub fn receive(
         &mut self,
         now: Now,
-        message: &Message,
+        message: &Received,
         out: &mut Vec<Outgoing>,
     ) -> Result<(), Fatal> {
-        match message.message_type() {
-            Type::MethodCall => self.called(now, message, out),
-            Type::Signal => return self.signalled(now, message, out),
-            Type::MethodReturn | Type::Error => self.answered(now, message, out),
+        match message.kind() {
+            Kind::Call => self.called(now, message, out),
+            Kind::Signal => return self.signalled(now, message, out),
+            Kind::Return | Kind::Error => self.answered(now, message, out),
+            Kind::Unknown => {}
         }
         Ok(())
     }
@@ -200,14 +197,13 @@ impl Router {
         self.finish(turn, out);
     }
 
-    fn called(&mut self, now: Now, message: &Message, out: &mut Vec<Outgoing>) {
-        let header = message.header();
-        let Some(sender) = header.sender() else { return };
-        if sender.as_str() == BUS {
+    fn called(&mut self, now: Now, message: &Received, out: &mut Vec<Outgoing>) {
+        let sender = message.sender();
+        if sender == BUS {
             return;
         }
-        let arguments = message.primary_header().body_len() as usize;
-        let before = message.data().len().saturating_sub(arguments);
+        let arguments = message.arguments_length();
+        let before = message.length() - arguments;
         if arguments > limits::BODY_BYTES || before > admission::HEADER_BYTES {
             let error = fault::limit(format!(
                 "a message has at most {} bytes of arguments and {} before them, this one has \
@@ -218,12 +214,13 @@ impl Router {
             self.refuse(now, sender, error_reply(message, &error), out);
             return;
         }
-        let files = header.unix_fds().unwrap_or_default();
-        if files > 0 && !(files == 1 && ringtones::travel_with(&header)) {
+        let files = message.files_counted();
+        if files > 0 && !(files == 1 && ringtones::travel_with(message.member())) {
             self.refuse(now, sender, error_reply(message, &fault::file_descriptors()), out);
             return;
         }
-        match self.peers.admit(sender, message) {
+        let parked = Parked::Call(message.clone());
+        match self.peers.admit(sender, parked) {
             Admission::Known(client) => {
                 self.asked(now, Request { message: message.clone(), client }, out);
             }
@@ -232,7 +229,7 @@ impl Router {
                 let error = fault::limit(
                     "too many calls wait for the bus to say whose they are; wait for replies",
                 );
-                out.extend(error_reply(message, &error).map(Outgoing::from));
+                out.extend(error_reply(message, &error));
             }
         }
     }
@@ -241,12 +238,12 @@ impl Router {
     fn refuse(
         &mut self,
         now: Now,
-        sender: &UniqueName<'_>,
-        refusal: Option<Message>,
+        sender: &str,
+        refusal: Option<Outgoing>,
         out: &mut Vec<Outgoing>,
     ) {
         let Some(refusal) = refusal else { return };
-        match self.peers.admit(sender, &refusal) {
+        match self.peers.admit(sender, Parked::Refusal(refusal.clone())) {
             Admission::Known(client) => self.send_refusal(now, &client, refusal, out),
             Admission::Parked(question) => out.extend(question.map(Outgoing::from)),
             Admission::Refused => debug!("a connection floods before it is identified"),
@@ -257,12 +254,12 @@ impl Router {
         &mut self,
         now: Now,
         client: &Client,
-        refusal: Message,
+        refusal: Outgoing,
         out: &mut Vec<Outgoing>,
     ) {
         let Caller { uid, peer, .. } = client.caller;
         if self.debts.credit(now.mono, uid, peer, 0) != Credit::None {
-            self.send(now, uid, peer, refusal.into(), out);
+            self.send(now, uid, peer, refusal, out);
         }
     }
 
@@ -277,12 +274,12 @@ impl Router {
         let Some((client, parked)) = self.peers.let_in(name, granted, &self.permits) else {
             return;
         };
-        for message in parked {
-            match message.message_type() {
-                Type::MethodCall => {
+        for parked in parked {
+            match parked {
+                Parked::Call(message) => {
                     self.asked(now, Request { message, client: client.clone() }, out);
                 }
-                _ => self.send_refusal(now, &client, message, out),
+                Parked::Refusal(refusal) => self.send_refusal(now, &client, refusal, out),
             }
         }
     }
@@ -359,32 +356,31 @@ impl Router {
     fn signalled(
         &mut self,
         now: Now,
-        message: &Message,
+        message: &Received,
         out: &mut Vec<Outgoing>,
     ) -> Result<(), Fatal> {
-        let header = message.header();
-        if header.sender().is_none_or(|sender| sender.as_str() != BUS) {
-            let allowed = self.arbiter.settings().deadlines.suspend;
-            self.hear_logind(now, out, |logind| logind.signalled(now.mono, message, allowed));
+        if message.sender() != BUS {
+            if let Ok(message) = message.whole() {
+                let allowed = self.arbiter.settings().deadlines.suspend;
+                self.hear_logind(now, out, |logind| logind.signalled(now.mono, &message, allowed));
+            }
             return Ok(());
         }
-        let body = message.body();
-        match header.member().map(|member| member.as_str()) {
-            Some("NameOwnerChanged") if *body.signature() == "sss" => {
-                let Ok((name, _, owner)) = body.deserialize::<(&str, &str, &str)>() else {
-                    return Ok(());
-                };
+        match (message.member(), message.signature()) {
+            ("NameOwnerChanged", "sss") => {
+                let change: Option<(String, String, String)> = message.arguments();
+                let Some((name, _, owner)) = change else { return Ok(()) };
                 if name.starts_with(':') && owner.is_empty() {
-                    self.left(now, name, out);
+                    self.left(now, &name, out);
                 } else if name == logind::NAME {
-                    self.hear_logind(now, out, |logind| logind.owned_by(now.mono, owner));
+                    self.hear_logind(now, out, |logind| logind.owned_by(now.mono, &owner));
                 }
             }
-            Some("NameLost")
-                if *body.signature() == "s"
-                    && body.deserialize::<&str>().is_ok_and(|name| name == names::BUS_NAME) =>
-            {
-                return Err(Fatal::NameLost);
+            ("NameLost", "s") => {
+                let lost: Option<(String,)> = message.arguments();
+                if lost.is_some_and(|(name,)| name == names::BUS_NAME) {
+                    return Err(Fatal::NameLost);
+                }
             }
             _ => {}
         }
@@ -420,13 +416,12 @@ impl Router {
 
     /// A reply or an error to something that we sent: an identity, polkit's decision, a subscriber's word
     /// that it has read everything, or the bus's that it could not deliver a signal.
-    fn answered(&mut self, now: Now, message: &Message, out: &mut Vec<Outgoing>) {
-        let header = message.header();
-        let (Some(serial), Some(sender)) = (header.reply_serial(), header.sender()) else { return };
-        let from_bus = sender.as_str() == BUS;
+    fn answered(&mut self, now: Now, message: &Received, out: &mut Vec<Outgoing>) {
+        let Some(serial) = message.reply_to() else { return };
+        let sender = message.sender();
+        let from_bus = sender == BUS;
         if let Some((uid, peer)) = self.debts.question(serial) {
-            let from_it =
-                self.peers.name(peer).is_some_and(|name| name.as_str() == sender.as_str());
+            let from_it = self.peers.name(peer).is_some_and(|name| name.as_str() == sender);
             if from_it {
                 let rest = self.debts.answered(serial);
                 self.subscribers.read(uid, peer, rest);
@@ -436,6 +431,7 @@ impl Router {
             }
             return;
         }
+        let Ok(message) = &message.whole() else { return };
         if let Some(permissions) = &mut self.permissions
             && let Some(answered) = permissions.answered(serial, message)
         {

@@ -8,6 +8,8 @@
 //!
 //! They change by the rule of [`callarbiter_records`].
 
+use callarbiter_wire::Outgoing;
+
 use std::{
     collections::{BTreeMap, HashSet},
     ops::Bound::{Excluded, Unbounded},
@@ -27,7 +29,6 @@ use zbus::OwnedObjectPath;
 use super::{
     delegate::Requests,
     kept::Kept,
-    outgoing::Outgoing,
     peers::{Client, SavedPeer},
     router::Router,
     turn::{Turn, built},

@@ -3,8 +3,9 @@
 //! Owns the way between [`crate::logind`] and a turn. Decides nothing.
 
 use callarbiter_core::Now;
+use callarbiter_wire::Outgoing;
 
-use super::{outgoing::Outgoing, router::Router, turn::Turn};
+use super::{router::Router, turn::Turn};
 use crate::logind::Logind;
 
 impl Router {

@@ -6,17 +6,16 @@
 
 mod words;
 
+use callarbiter_wire::{Body, Head, Outgoing, compose};
+
 use callarbiter_core::{Input, Now, Peer, REASONS, Reply, Settings, TAPE_VERSION, Time, Uid};
 use callarbiter_dbus::{Dict, Error, ErrorKind, Fields, names};
 use callarbiter_records::Writer;
 
 use super::{
     admission,
-    compose::{Head, compose},
     dispatch::{Answer, arguments},
-    encode::Body,
     fault,
-    outgoing::Outgoing,
     request::Request,
     router::Router,
     turn::{Turn, built},
@@ -281,7 +280,7 @@ impl Router {
 }
 
 fn signal(to: &str, first: u64, lines: &[Vec<u8>]) -> zbus::Result<Outgoing> {
-    let mut body = Body::new();
+    let mut body = Body::default();
     body.u64(first);
     body.array(4, |body| lines.iter().for_each(|line| body.bytes_of(line)));
     let head = Head {

@@ -1,10 +1,14 @@
 //! The router with a pretended bus. Owns the bus; what is tried on it is in the files below.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, HashMap},
+    os::fd::AsFd,
+};
 
 use callarbiter_core::{AuthorizationPolicy, Now, Settings, Time};
 use callarbiter_dbus::{Dict, names};
+use callarbiter_wire::{Outgoing, Received};
 use serde::Serialize;
 use zbus::{DynamicType, Message, OwnedObjectPath, OwnedVariant, Variant, message::Type};
 
@@ -20,6 +24,12 @@ mod restarts;
 mod served;
 
 const UUID: &str = "11111111-2222-4333-8444-555555555555";
+
+/// A message as it comes over the line.
+pub(super) fn received(message: &Message) -> Received {
+    let files = message.data().fds().iter().map(|file| file.as_fd().try_clone_to_owned().unwrap());
+    Received::new(message.data().bytes().to_vec(), &mut files.collect()).unwrap()
+}
 
 /// A bus that knows three users and hands every message straight to the router.
 struct Bus {
@@ -54,7 +64,7 @@ impl Bus {
 
     fn deliver(&mut self, message: &Message) {
         let mut out = Vec::new();
-        self.router.receive(self.now, message, &mut out).unwrap();
+        self.router.receive(self.now, &received(message), &mut out).unwrap();
         self.hear_later(&mut out);
         self.deliver_all(out);
     }

@@ -6,10 +6,11 @@
 
 use callarbiter_core::{Effect, Input, Millis, Now, Object, Peer, ProviderId, Reply, Role, Uid};
 use callarbiter_dbus::{Error, names};
+use callarbiter_wire::Outgoing;
 use tracing::error;
 use zbus::Message;
 
-use super::{delegate::Delegate, fault, outgoing::Outgoing, router::Router};
+use super::{delegate::Delegate, fault, router::Router};
 
 /// What one message or deadline causes.
 pub struct Turn {

@@ -9,9 +9,10 @@ use callarbiter_core::{
     TransactionId, Uid,
 };
 use callarbiter_dbus::{Error, ErrorKind, limits::REPLY_WITHIN_MS};
+use callarbiter_wire::Outgoing;
 use zbus::ObjectPath;
 
-use super::{admission, fault, outgoing::Outgoing, request::Request};
+use super::{admission, fault, request::Request};
 
 /// What a waiting request gets.
 #[derive(Clone, Debug)]
@@ -59,7 +60,7 @@ impl Waits {
     /// Whether this one may wait, too; asked before anything is done.
     pub fn admit(&self, request: &Request) -> Result<(), Error> {
         let share = self.of_user.get(&request.client.caller.uid).copied().unwrap_or_default();
-        if share.bytes + request.message.data().len() > admission::WAITING_BYTES_PER_USER {
+        if share.bytes + request.message.length() > admission::WAITING_BYTES_PER_USER {
             return Err(fault::limit(format!(
                 "calls of this user that wait for their outcome have {} bytes; send shorter ones",
                 share.bytes
@@ -79,7 +80,7 @@ impl Waits {
     pub fn add(&mut self, now: Now, request: Request, on: On, awaited: Awaited) {
         let share = self.of_user.entry(request.client.caller.uid).or_default();
         share.requests += 1;
-        share.bytes += request.message.data().len();
+        share.bytes += request.message.length();
         let until = now.mono + Millis(REPLY_WITHIN_MS);
         self.waiting.push(Wait { request, on, until, awaited });
     }
@@ -172,7 +173,7 @@ impl Waits {
             let uid = wait.request.client.caller.uid;
             if let Some(share) = self.of_user.get_mut(&uid) {
                 share.requests -= 1;
-                share.bytes -= wait.request.message.data().len();
+                share.bytes -= wait.request.message.length();
                 if share.requests == 0 {
                     self.of_user.remove(&uid);
                 }

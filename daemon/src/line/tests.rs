@@ -21,8 +21,9 @@ fn message(text: &str) -> Message {
     Message::signal("/a", "a.b", "C").build(&text).unwrap()
 }
 
-fn text(message: &Message) -> String {
-    message.body().deserialize().unwrap()
+fn text(message: &Received) -> String {
+    let (text,) = message.arguments().unwrap();
+    text
 }
 
 fn write_with_file(bus: &Stream, bytes: &[u8], file: BorrowedFd<'_>) {
@@ -104,7 +105,7 @@ async fn files_belong_to_the_messages_that_count_them() {
     assert_eq!(text(&line.next().await.unwrap()), "without");
     for file in &files {
         let message = line.next().await.unwrap();
-        let came: zbus::OwnedFd = message.body().deserialize().unwrap();
+        let came: zbus::OwnedFd = message.whole().unwrap().body().deserialize().unwrap();
         let came = std::fs::File::from(std::os::fd::OwnedFd::from(came));
         let device =
             |file: &std::fs::File| std::os::unix::fs::MetadataExt::rdev(&file.metadata().unwrap());
@@ -152,7 +153,7 @@ async fn what_is_sent_with_files_arrives_with_them_and_nothing_else_does() {
     line.send(&sent).await.unwrap();
     for has_file in [false, false, true, true, false] {
         let message = bus.next().await.unwrap();
-        assert_eq!(message.body().deserialize::<zbus::OwnedFd>().is_ok(), has_file);
+        assert_eq!(message.has_files(), has_file);
     }
     assert!(bus.incoming().files().is_empty());
 }

@@ -6,12 +6,13 @@
 use std::collections::{HashSet, VecDeque};
 
 use callarbiter_dbus::names::BUS_NAME;
+use callarbiter_wire::{Outgoing, Received};
 use serde::Serialize;
 use tracing::debug;
 use zbus::{DynamicType, Message, message::Type};
 
 use super::ServeError;
-use crate::{bus::Outgoing, line::Line};
+use crate::line::Line;
 
 const BUS: &str = "org.freedesktop.DBus";
 
@@ -27,7 +28,7 @@ const PRIMARY_OWNER: u32 = 1;
 /// A line on which nothing is served yet.
 pub struct Arrival {
     line: Line,
-    early: VecDeque<Message>,
+    early: VecDeque<Received>,
 }
 
 /// What a bus says of itself.
@@ -42,7 +43,7 @@ pub struct Surroundings {
 struct Question {
     what: &'static str,
     message: Message,
-    answer: Option<Message>,
+    answer: Option<Received>,
 }
 
 impl Question {
@@ -58,10 +59,9 @@ impl Question {
         Ok(Question { what, message, answer: None })
     }
 
-    fn is_answered_by(&self, message: &Message) -> bool {
-        let header = message.header();
-        header.reply_serial() == Some(self.message.primary_header().serial_num())
-            && header.sender().is_some_and(|sender| sender.as_str() == BUS)
+    fn is_answered_by(&self, message: &Received) -> bool {
+        message.reply_to() == Some(self.message.primary_header().serial_num())
+            && message.sender() == BUS
     }
 
     fn answer<B>(&self) -> Result<B, ServeError>
@@ -69,9 +69,10 @@ impl Question {
         B: serde::de::DeserializeOwned + zbus::Type,
     {
         let refused = |source| ServeError::Refused { what: self.what, source };
-        let answer = self.answer.as_ref().ok_or(ServeError::Disconnected)?;
+        let answer = self.answer.as_ref().ok_or(ServeError::Disconnected)?.whole();
+        let answer = answer.map_err(refused)?;
         if answer.message_type() == Type::Error {
-            return Err(refused(answer.clone().into()));
+            return Err(refused(answer.into()));
         }
         answer.body().deserialize().map_err(refused)
     }
@@ -112,7 +113,7 @@ impl Arrival {
     }
 
     /// The messages that came already.
-    pub fn done(self) -> VecDeque<Message> {
+    pub fn done(self) -> VecDeque<Received> {
         self.early
     }
 

@@ -10,7 +10,8 @@ use std::collections::{BTreeSet, HashMap};
 
 use callarbiter_core::{AuthorizationPolicy, Emergency, Millis, Now, Settings, Time};
 use callarbiter_dbus::names;
-use callarbiterd::bus::{Access, Outgoing, Permissions, Router};
+use callarbiter_wire::{Outgoing, Received};
+use callarbiterd::bus::{Access, Permissions, Router};
 use zbus::{Message, Signature, Variant, message::Flags, message::Type};
 
 use messages::{methods, parsed, raw, revision, signature, typed};
@@ -320,7 +321,9 @@ impl Bus {
 
     fn deliver(&mut self, message: &Message) {
         let mut out = Vec::new();
-        self.router.receive(self.now, message, &mut out).expect("the name is still ours");
+        let bytes = message.data().bytes().to_vec();
+        let came = Received::new(bytes, &mut Vec::new()).expect("it is a message");
+        self.router.receive(self.now, &came, &mut out).expect("the name is still ours");
         self.sent_and_later(out);
     }
 

@@ -3,47 +3,47 @@
 use std::collections::BTreeSet;
 
 use super::*;
+use crate::bus::tests::received;
 use callarbiter_identity::Sandbox;
 
-fn message(n: usize) -> Message {
-    Message::method_call("/", "Ping").sender(":1.5").build(&vec![0u8; n]).unwrap()
+fn call(n: usize) -> Parked {
+    let call = Message::method_call("/", "Ping").sender(":1.5").build(&vec![0u8; n]);
+    Parked::Call(received(&call.unwrap()))
 }
 
 #[test]
 fn parks_in_order_and_asks_once() {
     let mut peers = Peers::default();
-    let sender = UniqueName::try_from(":1.5").unwrap();
-    let (first, second) = (message(1), message(2));
-    let Admission::Parked(Some(question)) = peers.admit(&sender, &first) else { panic!() };
-    assert!(matches!(peers.admit(&sender, &second), Admission::Parked(None)));
+    let (first, second) = (call(1), call(2));
+    let Admission::Parked(Some(question)) = peers.admit(":1.5", first.clone()) else { panic!() };
+    assert!(matches!(peers.admit(":1.5", second.clone()), Admission::Parked(None)));
     let credentials = HashMap::from([("UnixUserID", Variant::from(1000u32))]);
     let answer = Message::method_return(&question.header()).build(&credentials).unwrap();
     let serial = question.primary_header().serial_num();
     let identified = peers.answered(serial, &answer, &Permits::default()).unwrap();
     let Identified::Walled(name, None) = identified else { panic!("nothing is known, so trusted") };
-    assert!(matches!(peers.admit(&sender, &first), Admission::Parked(None)));
+    assert!(matches!(peers.admit(":1.5", first.clone()), Admission::Parked(None)));
     let (client, parked) = peers.let_in(&name, Granted::default(), &Permits::default()).unwrap();
     assert_eq!(client.caller.uid, Uid(1000));
     assert!(client.caller.sandboxed && !client.sees_all());
-    let sizes: Vec<usize> = parked.iter().map(|message| message.body().len()).collect();
-    assert_eq!(sizes, [&first, &second, &first].map(|message| message.body().len()));
+    let sizes: Vec<usize> = parked.iter().map(Parked::bytes).collect();
+    assert_eq!(sizes, [&first, &second, &first].map(Parked::bytes));
     assert_eq!(peers.parked, Accounts::default());
     assert!(
         peers.let_in(&name, Granted::default(), &Permits::default()).is_none(),
         "it is decided once"
     );
-    assert!(matches!(peers.admit(&sender, &first), Admission::Known(_)));
+    assert!(matches!(peers.admit(":1.5", first.clone()), Admission::Known(_)));
     assert!(peers.answered(serial, &answer, &Permits::default()).is_none());
 }
 
 #[test]
 fn refuses_what_is_too_much_before_it_knows_who() {
     let mut peers = Peers::default();
-    let sender = UniqueName::try_from(":1.5").unwrap();
     for _ in 0..admission::PARKED_PER_PEER {
-        assert!(matches!(peers.admit(&sender, &message(1)), Admission::Parked(_)));
+        assert!(matches!(peers.admit(":1.5", call(1)), Admission::Parked(_)));
     }
-    assert!(matches!(peers.admit(&sender, &message(1)), Admission::Refused));
+    assert!(matches!(peers.admit(":1.5", call(1)), Admission::Refused));
     assert!(peers.left(":1.5").is_none());
     assert_eq!(peers.parked, Accounts::default());
 }
@@ -55,12 +55,12 @@ fn one_file_of_each_waits() {
     let file = std::fs::File::open("/dev/null").unwrap();
     let file = zbus::Fd::from(std::os::fd::OwnedFd::from(file));
     let with_file = Message::method_call("/", "Ping").sender(":1.5").build(&file).unwrap();
+    let with_file = Parked::Call(received(&with_file));
     for name in [":1.5", ":1.6"] {
-        let sender = UniqueName::try_from(name).unwrap();
-        assert!(matches!(peers.admit(&sender, &message(1)), Admission::Parked(_)));
-        assert!(matches!(peers.admit(&sender, &with_file), Admission::Parked(_)));
-        assert!(matches!(peers.admit(&sender, &with_file), Admission::Refused));
-        assert!(matches!(peers.admit(&sender, &message(1)), Admission::Parked(_)));
+        assert!(matches!(peers.admit(name, call(1)), Admission::Parked(_)));
+        assert!(matches!(peers.admit(name, with_file.clone()), Admission::Parked(_)));
+        assert!(matches!(peers.admit(name, with_file.clone()), Admission::Refused));
+        assert!(matches!(peers.admit(name, call(1)), Admission::Parked(_)));
     }
 }
 
@@ -71,23 +71,22 @@ fn a_flood_of_strangers_keeps_nobody_out() {
     for n in 0..2 * admission::PARKED / admission::PARKED_PER_PEER {
         let name = UniqueName::try_from(format!(":1.{n}")).unwrap();
         for _ in 0..admission::PARKED_PER_PEER {
-            refused += usize::from(matches!(peers.admit(&name, &message(1)), Admission::Refused));
+            refused += usize::from(matches!(peers.admit(&name, call(1)), Admission::Refused));
         }
     }
     assert!(refused > 0);
     let late = UniqueName::try_from(":2.1").unwrap();
-    assert!(matches!(peers.admit(&late, &message(1)), Admission::Parked(Some(_))));
-    assert!(matches!(peers.admit(&late, &message(1)), Admission::Refused));
+    assert!(matches!(peers.admit(&late, call(1)), Admission::Parked(Some(_))));
+    assert!(matches!(peers.admit(&late, call(1)), Admission::Refused));
     let large = UniqueName::try_from(":2.2").unwrap();
-    let message = message(admission::PARKED_FIRST_BYTES);
-    assert!(matches!(peers.admit(&large, &message), Admission::Refused));
+    let large_call = call(admission::PARKED_FIRST_BYTES);
+    assert!(matches!(peers.admit(&large, large_call), Admission::Refused));
 }
 
 #[test]
 fn nobody_is_heard_after_it_left() {
     let mut peers = Peers::default();
-    let sender = UniqueName::try_from(":1.5").unwrap();
-    let Admission::Parked(Some(question)) = peers.admit(&sender, &message(1)) else { panic!() };
+    let Admission::Parked(Some(question)) = peers.admit(":1.5", call(1)) else { panic!() };
     peers.left(":1.5");
     let credentials = HashMap::from([("UnixUserID", Variant::from(1000u32))]);
     let answer = Message::method_return(&question.header()).build(&credentials).unwrap();

@@ -29,7 +29,7 @@ impl Bus {
     /// Only receives: as while there is more to be read.
     fn arrives(&mut self, message: &Message) {
         let mut out = Vec::new();
-        self.router.receive(self.now, message, &mut out).unwrap();
+        self.router.receive(self.now, &received(message), &mut out).unwrap();
         self.deliver_all(out);
     }
 

@@ -46,7 +46,7 @@ fn every_method_of_the_files_is_served_and_no_other() {
                     .destination(names::BUS_NAME)
                     .build(&body.body().deserialize::<zbus::Structure<'_>>().unwrap())
             };
-            let arguments = empty_body(&types.to_string_no_parens());
+            let arguments = empty_body(types);
             let message = match arguments {
                 Some(body) => call(&body).unwrap(),
                 None => Message::method_call(path.as_str(), *name)

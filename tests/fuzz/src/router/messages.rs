@@ -5,6 +5,7 @@
 use std::collections::HashMap;
 
 use callarbiter_dbus::xml;
+use callarbiter_wire::Received;
 use zbus::{Message, Signature};
 
 use crate::bytes::Bytes;
@@ -23,6 +24,8 @@ pub fn raw(
 
 #[allow(unsafe_code)]
 pub fn parsed(data: zbus::wire::serialized::Data<'static, 'static>) -> Option<Message> {
+    // A line cuts messages to the length that they say.
+    Received::new(data.bytes().to_vec(), &mut Vec::new()).ok()?;
     // SAFETY: as above; what zbus does not take for a message is none.
     unsafe { Message::from_bytes(data) }.ok()
 }

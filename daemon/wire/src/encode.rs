@@ -22,12 +22,14 @@ pub struct Body {
     failure: Option<zbus::Error>,
 }
 
-impl Body {
+impl Default for Body {
     /// In this machine's byte order.
-    pub fn new() -> Self {
+    fn default() -> Self {
         Body::in_order(NATIVE_ENDIAN)
     }
+}
 
+impl Body {
     /// In a byte order: a reply has its caller's.
     pub fn in_order(order: Endian) -> Self {
         Body { bytes: Vec::with_capacity(256), order, failure: None }

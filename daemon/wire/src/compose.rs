@@ -10,7 +10,7 @@ use std::{
 
 use zbus::{message::Type, wire::Endian};
 
-use super::{
+use crate::{
     encode::{Body, in_order, length},
     outgoing::Outgoing,
 };
@@ -199,7 +199,7 @@ mod tests {
             .with_flags(Flags::NO_REPLY_EXPECTED)
             .build(&true)
             .unwrap();
-        let mut body = Body::new();
+        let mut body = Body::default();
         body.bool(true);
         let head = Head {
             kind: Type::MethodCall,
@@ -219,9 +219,12 @@ mod tests {
         let reply_to = Some(call.primary_header().serial_num());
         let reply = Head { kind: Type::MethodReturn, reply_to, to: ":1.7", ..Head::default() };
         let theirs = Message::method_return(&call.header()).build(&()).unwrap();
-        assert_eq!(bytes(&compose(&reply, &Body::new()).unwrap().read().unwrap()), bytes(&theirs));
+        assert_eq!(
+            bytes(&compose(&reply, &Body::default()).unwrap().read().unwrap()),
+            bytes(&theirs)
+        );
 
-        let mut body = Body::new();
+        let mut body = Body::default();
         body.str("why");
         let error = Head { kind: Type::Error, error: "a.b.No", signature: "s", ..reply };
         let theirs = Message::error(&call.header(), "a.b.No").build(&"why").unwrap();

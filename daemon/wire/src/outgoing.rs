@@ -23,7 +23,7 @@ pub struct Outgoing {
 }
 
 impl Outgoing {
-    pub(super) fn new(bytes: Vec<u8>, serial: NonZeroU32) -> Self {
+    pub(crate) fn new(bytes: Vec<u8>, serial: NonZeroU32) -> Self {
         Outgoing { bytes, serial, with_files: None }
     }
 
