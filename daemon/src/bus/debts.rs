@@ -5,14 +5,11 @@
 //! connections that never read could silence the daemon for everybody. So each user has a bound well
 //! below it; a connection over its share of it gets an error instead of a reply, and then nothing.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    num::NonZeroU32,
-};
+use std::{collections::BTreeMap, num::NonZeroU32};
 
 use callarbiter_core::{Peer, Time, Uid};
 
-use super::admission;
+use super::{admission, numbers::ByNumber};
 
 #[derive(Default)]
 struct Debt {
@@ -51,8 +48,8 @@ pub enum Credit {
 #[derive(Default)]
 pub struct Debts {
     of: BTreeMap<(Uid, Peer), Debt>,
-    of_user: HashMap<Uid, Account>,
-    questions: HashMap<NonZeroU32, (Uid, Peer)>,
+    of_user: ByNumber<Uid, Account>,
+    questions: ByNumber<NonZeroU32, (Uid, Peer)>,
 }
 
 impl Debts {

@@ -6,14 +6,14 @@
 //! is not.
 
 use std::{
-    collections::{BTreeMap, HashMap, VecDeque},
+    collections::{BTreeMap, VecDeque},
     ops::Bound::{Excluded, Unbounded},
     sync::Arc,
 };
 
 use callarbiter_core::{Peer, Uid};
 
-use super::{admission, peers::Client, request::Request};
+use super::{admission, numbers::ByNumber, peers::Client, request::Request};
 
 /// Methods that show everything that a user has, or a whole interface file.
 const LARGE: [&str; 3] = ["Subscribe", "GetManagedObjects", "Introspect"];
@@ -56,7 +56,7 @@ struct Queue {
 #[derive(Debug, Default)]
 pub struct Later {
     of_user: BTreeMap<Uid, Queue>,
-    of_peer: HashMap<Peer, usize>,
+    of_peer: ByNumber<Peer, usize>,
     /// Whose turn it was.
     last: Option<Uid>,
 }

@@ -19,6 +19,7 @@ mod journal;
 mod kept;
 mod later;
 mod methods;
+mod numbers;
 mod parked;
 mod parse;
 mod peers;

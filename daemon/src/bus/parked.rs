@@ -3,17 +3,15 @@
 //! Owns the sums. Until the bus has said whose a connection is, its messages are on everybody's account,
 //! for one round trip to the bus; from then on they are on its user's.
 
-use std::collections::HashMap;
-
 use callarbiter_core::Uid;
 
-use super::admission;
+use super::{admission, numbers::ByNumber};
 
 /// What is parked of whom.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Accounts {
     everybody: Account,
-    of_user: HashMap<Uid, Account>,
+    of_user: ByNumber<Uid, Account>,
 }
 
 #[derive(Debug, Default, PartialEq, Eq)]

@@ -28,6 +28,7 @@ use super::{
     admission,
     identities::Stranger,
     kept::Kept,
+    numbers::ByNumber,
     parked::Accounts,
     permits::{Granted, Permission, Permits},
 };
@@ -153,7 +154,7 @@ struct Waiting {
 pub struct Peers {
     standing: HashMap<OwnedUniqueName, Standing>,
     names: Kept<Peer, OwnedUniqueName>,
-    questions: HashMap<NonZeroU32, OwnedUniqueName>,
+    questions: ByNumber<NonZeroU32, OwnedUniqueName>,
     parked: Accounts,
     numbered: u64,
 }

@@ -18,6 +18,7 @@ use zbus::{Message, Variant, message::Type, names::OwnedUniqueName};
 
 use super::{
     admission,
+    numbers::ByNumber,
     permits::{Granted, Permission},
 };
 
@@ -65,7 +66,7 @@ struct Subject {
 /// The questions that are not answered yet.
 #[derive(Default)]
 pub struct Permissions {
-    open: HashMap<NonZeroU32, Subject>,
+    open: ByNumber<NonZeroU32, Subject>,
     queued: VecDeque<Subject>,
     /// Who waits, queued or open, and until when: the first one first.
     waiting: VecDeque<(Time, OwnedUniqueName)>,

@@ -4,18 +4,16 @@
 //! configuration has decided. Yes and no are the administrator's word. That the user has to agree, which is what the
 //! action says where no rule does, leaves it to the user, as does a polkit that fails, is absent or is silent.
 
-use std::{
-    collections::{HashMap, VecDeque},
-    num::NonZeroU32,
-    sync::Arc,
-};
+use std::{collections::VecDeque, num::NonZeroU32, sync::Arc};
 
 use callarbiter_core::{Decider, Millis, Now, Peer, Time, Uid};
 use callarbiter_dbus::Error;
 use callarbiter_wire::Outgoing;
 use zbus::Message;
 
-use super::{admission, fault, permission, request::Request, router::Router, turn::Turn};
+use super::{
+    admission, fault, numbers::ByNumber, permission, request::Request, router::Router, turn::Turn,
+};
 
 /// What `systemd/org.callarbiter.policy` declares.
 const ACTION: &str = "org.callarbiter.provide-calls";
@@ -47,7 +45,7 @@ struct Word {
 #[derive(Default)]
 pub struct Presets {
     waiting: VecDeque<Waiting>,
-    said: HashMap<Peer, Word>,
+    said: ByNumber<Peer, Word>,
     ready: Vec<Request>,
 }
 

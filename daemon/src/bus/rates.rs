@@ -3,12 +3,10 @@
 //! Owns one allowance a user, refilled by time. What ends a call or answers a request is not charged: each
 //! is one of something that was.
 
-use std::collections::HashMap;
-
 use callarbiter_core::{Time, Uid};
 use callarbiter_dbus::Error;
 
-use super::{admission, fault};
+use super::{admission, fault, numbers::ByNumber};
 
 /// In reports times microseconds a second, so that nothing is lost to rounding.
 const ONE: u64 = 1_000_000;
@@ -21,7 +19,7 @@ struct Allowance {
 /// The allowances of all users.
 #[derive(Default)]
 pub struct Rates {
-    of: HashMap<Uid, Allowance>,
+    of: ByNumber<Uid, Allowance>,
 }
 
 impl Rates {

@@ -2,8 +2,6 @@
 //!
 //! Owns the waiting requests. What the outcome is, the transaction or the core says.
 
-use std::collections::HashMap;
-
 use callarbiter_core::{
     CallId, Caller, Millis, Now, Outcome, Peer, Refusal, RequestId, Time, Transaction,
     TransactionId, Uid,
@@ -12,7 +10,7 @@ use callarbiter_dbus::{Error, ErrorKind, limits::REPLY_WITHIN_MS};
 use callarbiter_wire::Outgoing;
 use zbus::ObjectPath;
 
-use super::{admission, fault, request::Request};
+use super::{admission, fault, numbers::ByNumber, request::Request};
 
 /// What a waiting request gets.
 #[derive(Clone, Debug)]
@@ -47,7 +45,7 @@ struct Wait {
 #[derive(Default)]
 pub struct Waits {
     waiting: Vec<Wait>,
-    of_user: HashMap<Uid, Share>,
+    of_user: ByNumber<Uid, Share>,
 }
 
 #[derive(Clone, Copy, Default)]
