@@ -93,11 +93,28 @@ fn call(state: early::State) -> early::Call {
     early::Call { handle: "sip:a".to_owned(), state, turns }
 }
 
+fn seven_bits_a_byte(mut number: u64) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    while number >= 0x80 {
+        bytes.push(number as u8 | 0x80);
+        number >>= 7;
+    }
+    bytes.push(number as u8);
+    bytes
+}
+
 #[test]
 fn what_is_written_is_read() {
     for n in [0, 1, 127, 128, 300, u64::from(u32::MAX), 1 << 56, u64::MAX] {
         same(n);
         same((n, true, 7_u8));
+    }
+    let around = |bits: u32| [-1, 0, 1].map(|by| (1_u64 << bits).wrapping_add_signed(by));
+    for n in (0..64).flat_map(around).chain([0x0123_4567_89ab_cdef, 0x007f_0001_0000_4081]) {
+        same(n);
+        let mut written = Vec::new();
+        write_key(&n, &mut written);
+        assert_eq!(written, seven_bits_a_byte(n));
     }
     same("text".to_owned());
     same(Some(vec![Some(1_u16), None]));

@@ -46,7 +46,48 @@ impl<'a> Writer<'a> {
 }
 
 impl Writer<'_> {
-    fn number(&mut self, mut number: u64) {
+    /// Most are small.
+    #[inline(always)]
+    fn number(&mut self, number: u64) {
+        if number < 0x80 {
+            self.out.push(number as u8);
+        } else {
+            self.long_number(number);
+        }
+    }
+
+    /// Ids are two bytes, times eight; of eight at once, those behind the last are taken back.
+    #[inline(never)]
+    fn long_number(&mut self, number: u64) {
+        if number >> 56 != 0 {
+            return self.longest_number(number);
+        }
+        if self.out.capacity() - self.out.len() < 8 {
+            return self.long_number_in_more_room(number);
+        }
+        if number < 0x4000 {
+            let bytes = number as u16 & 0x7f | 0x80 | (number as u16 & 0x3f80) << 1;
+            return self.out.extend_from_slice(&bytes.to_le_bytes());
+        }
+        // Halves of 28 bits move apart, then of 14, then of 7: one to a byte.
+        let apart = number & 0x0fff_ffff | (number & 0xff_ffff_f000_0000) << 4;
+        let apart = apart & 0x3fff_0000_3fff | (apart & 0x0fff_c000_0fff_c000) << 2;
+        let apart = apart & 0x007f_007f_007f_007f | (apart & 0x3f80_3f80_3f80_3f80) << 1;
+        let unused = apart.leading_zeros() / 8;
+        let bytes = apart | 0x80_8080_8080_8080 >> (8 * unused);
+        let length = self.out.len() + 8 - unused as usize;
+        self.out.extend_from_slice(&bytes.to_le_bytes());
+        self.out.truncate(length);
+    }
+
+    #[cold]
+    fn long_number_in_more_room(&mut self, number: u64) {
+        self.out.reserve(64);
+        self.long_number(number);
+    }
+
+    #[cold]
+    fn longest_number(&mut self, mut number: u64) {
         while number >= 0x80 {
             self.out.push(number as u8 | 0x80);
             number >>= 7;
