@@ -118,7 +118,16 @@ impl<K: Ord, V> Row<K, V> {
         match self.keys.back().map(|last| key.cmp(last)) {
             None | Some(Ordering::Greater) => Err(self.len()),
             Some(Ordering::Equal) => Ok(self.len() - 1),
-            Some(Ordering::Less) => self.keys.binary_search(key),
+            Some(Ordering::Less) => self.find_before_last(key),
+        }
+    }
+
+    #[inline(never)]
+    fn find_before_last(&self, key: &K) -> Result<usize, usize> {
+        match self.keys.front().map(|first| key.cmp(first)) {
+            None | Some(Ordering::Less) => Err(0),
+            Some(Ordering::Equal) => Ok(0),
+            Some(Ordering::Greater) => self.keys.binary_search(key),
         }
     }
 

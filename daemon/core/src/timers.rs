@@ -27,8 +27,26 @@ pub enum Due {
 #[derive(Debug, Default)]
 pub(crate) struct Timers {
     order: Row<(Time, Due), ()>,
-    at: Row<Due, Time>,
+    /// By kind, in the order of [`Due`]: of most kinds nothing waits.
+    at: [Row<u64, Time>; KINDS],
     changed: Vec<Due>,
+}
+
+const KINDS: usize = 8;
+
+impl Due {
+    fn parts(self) -> (usize, u64) {
+        match self {
+            Due::Request(id) => (0, id.0),
+            Due::Ring(id) => (1, id.0.into()),
+            Due::Progress(id) => (2, id.0.into()),
+            Due::Grace(id) => (3, id.0.into()),
+            Due::Forget(id) => (4, id.0.into()),
+            Due::Errand(id) => (5, id.0),
+            Due::AutoAnswer(id) => (6, id.0.into()),
+            Due::Records => (7, 0),
+        }
+    }
 }
 
 impl Timers {
@@ -36,13 +54,17 @@ impl Timers {
     pub fn arm(&mut self, due: Due, at: Time) {
         self.disarm(due);
         self.order.insert((at, due), ());
-        self.at.insert(due, at);
+        let (kind, number) = due.parts();
+        if let Some(all) = self.at.get_mut(kind) {
+            all.insert(number, at);
+        }
         self.changed.push(due);
     }
 
     /// No deadline any more.
     pub fn disarm(&mut self, due: Due) {
-        if let Some(at) = self.at.remove(&due) {
+        let (kind, number) = due.parts();
+        if let Some(at) = self.at.get_mut(kind).and_then(|all| all.remove(&number)) {
             self.order.remove(&(at, due));
             self.changed.push(due);
         }
@@ -50,7 +72,8 @@ impl Timers {
 
     /// Its deadline.
     pub fn at(&self, due: Due) -> Option<Time> {
-        self.at.get(&due).copied()
+        let (kind, number) = due.parts();
+        self.at.get(kind)?.get(&number).copied()
     }
 
     /// The first deadline.
@@ -60,7 +83,7 @@ impl Timers {
 
     /// Everything that waits.
     pub fn all(&self) -> impl Iterator<Item = (Due, Time)> + '_ {
-        self.at.iter().map(|(due, at)| (*due, *at))
+        self.order.keys().map(|(at, due)| (*due, *at))
     }
 
     /// Takes one that has passed.
@@ -73,13 +96,8 @@ impl Timers {
         Some(due)
     }
 
-    /// What was set or moved since this was last asked.
-    pub fn drain_changed(&mut self) -> impl Iterator<Item = Due> + '_ {
-        self.changed.drain(..)
-    }
-
-    /// Nobody will ask.
-    pub fn forget_changed(&mut self) {
-        self.changed.clear();
+    /// What was set or moved since this was last emptied.
+    pub fn changed(&mut self) -> &mut Vec<Due> {
+        &mut self.changed
     }
 }
