@@ -80,14 +80,14 @@ impl<K: Ord + Copy, V> Kept<K, V> {
         self.map.last_key_value()
     }
 
-    /// What may have changed since this was last asked; a key may come more than once.
-    pub fn drain_changed(&mut self) -> impl Iterator<Item = K> + '_ {
-        self.changed.drain(..)
+    /// Something that is written with this entry has changed.
+    pub fn mark(&mut self, key: K) {
+        mark(&mut self.changed, key);
     }
 
-    /// Nobody will ask.
-    pub fn forget_changed(&mut self) {
-        self.changed.clear();
+    /// What may have changed since this was last emptied; a key may be there more than once.
+    pub fn changed(&mut self) -> &mut Vec<K> {
+        &mut self.changed
     }
 }
 
@@ -107,6 +107,11 @@ impl<T> Whole<T> {
     pub fn get_mut(&mut self) -> &mut T {
         self.changed = true;
         &mut self.value
+    }
+
+    /// Something that is written with it has changed.
+    pub fn mark(&mut self) {
+        self.changed = true;
     }
 
     /// Whether it may have changed since this was last asked.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{CallId, GroupId, ProviderId, RequestId, TransactionId, Uid, timers::Due};
+use crate::Uid;
 
 /// Which record; to its keeper nothing but a name with an order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -118,38 +118,6 @@ impl Key {
 
     pub(super) fn new(uid: Uid, kind: Kind, number: u64) -> Key {
         Key { uid, kind: kind as u8, number }
-    }
-
-    pub(super) fn call(uid: Uid, id: CallId) -> Key {
-        Key::new(uid, Kind::Call, id.0.into())
-    }
-
-    pub(super) fn provider(uid: Uid, id: ProviderId) -> Key {
-        Key::new(uid, Kind::Provider, id.0.into())
-    }
-
-    pub(super) fn group(uid: Uid, id: GroupId) -> Key {
-        Key::new(uid, Kind::Group, id.0.into())
-    }
-
-    pub(super) fn transaction(uid: Uid, id: TransactionId) -> Key {
-        Key::new(uid, Kind::Transaction, id.0.into())
-    }
-
-    pub(super) fn request(uid: Uid, id: RequestId) -> Key {
-        Key::new(uid, Kind::Request, id.0)
-    }
-
-    /// The record in which this deadline is written.
-    pub(super) fn of(uid: Uid, due: Due) -> Key {
-        match due {
-            Due::Request(id) => Key::request(uid, id),
-            Due::Ring(id) | Due::Progress(id) | Due::AutoAnswer(id) => Key::call(uid, id),
-            Due::Grace(id) => Key::provider(uid, id),
-            Due::Forget(id) => Key::transaction(uid, id),
-            Due::Errand(id) => Key::new(uid, Kind::Errand, id.0),
-            Due::Records => Key::new(uid, Kind::Recording, 0),
-        }
     }
 
     pub(super) fn uid(self) -> Uid {

@@ -25,48 +25,63 @@ pub(crate) use records::Written;
 pub use restore::Unreadable;
 pub use told::SavedRecord;
 
-use crate::{Arbiter, Ask, EndReason, Private, Uid};
+use crate::{Arbiter, Ask, Domain, EndReason, Private, Uid};
 use key::Kind;
 use shapes::WriteShared;
 
 impl Arbiter {
-    /// What changed since the last time, each key once; at first everything.
+    /// What changed since the last time, in order, each key once; at first everything.
     pub fn take_unsaved(&mut self, keys: &mut Vec<Key>) {
-        let from = keys.len();
-        if !std::mem::replace(&mut self.saving, true) {
-            for domain in self.domains.values_mut() {
-                domain.forget_unsaved();
-            }
-            self.unsaved.extend(self.domains.keys());
-            self.keys_after(None, usize::MAX, keys);
-            self.written.clear();
+        if std::mem::replace(&mut self.saving, true) {
+            return self.take_changed(keys);
         }
+        self.domains.values_mut().for_each(Domain::forget_unsaved);
+        self.unsaved.extend(self.domains.keys());
+        // What is compared has to be known.
+        self.take_changed(&mut Vec::new());
+        self.keys_after(None, usize::MAX, keys);
+    }
+
+    fn take_changed(&mut self, keys: &mut Vec<Key>) {
         let mut scratch = std::mem::take(&mut self.scratch);
         self.encode_own(&mut Writer::new(&mut scratch));
         if note(&mut self.written, &mut scratch) {
             keys.push(Key::ARBITER);
         }
-        for uid in std::mem::take(&mut self.unsaved) {
+        if self.unsaved.len() > 1 {
+            self.unsaved.sort_unstable();
+            self.unsaved.dedup();
+        }
+        for uid in self.unsaved.drain(..) {
             if let Some(domain) = self.domains.get_mut(&uid) {
                 domain.take_unsaved(&mut scratch, keys);
             }
         }
         self.scratch = scratch;
-        if let Some(new) = keys.get_mut(from..) {
-            new.sort_unstable();
-        }
-        let mut last = None;
-        let mut at = 0;
-        keys.retain(|key| {
-            let again = at >= from && last.replace(*key) == Some(*key);
-            at += 1;
-            !again
-        });
     }
 
     /// Appends its present value; false: it is gone.
     pub fn save(&self, key: Key, value: &mut Vec<u8>) -> bool {
-        self.save_to(key, &mut Writer::new(value))
+        match self.encoded(key) {
+            Some(encoded) => {
+                debug_assert!(self.is_encoded(key, encoded), "{key:?} changed and nobody said so");
+                value.extend_from_slice(encoded);
+                true
+            }
+            None => self.save_to(key, &mut Writer::new(value)),
+        }
+    }
+
+    /// What was encoded to be compared, while no domain has changed since then.
+    fn encoded(&self, key: Key) -> Option<&[u8]> {
+        let course = key.kind() == Some(Kind::Course) && self.unsaved.is_empty();
+        let domain = course.then(|| self.domains.get(&key.uid()))??;
+        Some(domain.written.course.as_slice()).filter(|encoded| !encoded.is_empty())
+    }
+
+    fn is_encoded(&self, key: Key, encoded: &[u8]) -> bool {
+        let mut anew = Vec::new();
+        self.save_to(key, &mut Writer::new(&mut anew)) && anew == encoded
     }
 
     pub(crate) fn save_to(&self, key: Key, value: &mut Writer<'_>) -> bool {

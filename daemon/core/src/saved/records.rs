@@ -33,72 +33,73 @@ pub(crate) struct Written {
 }
 
 impl Domain {
+    /// The keys of what may have changed since the last time, in order and each once.
     pub(super) fn take_unsaved(&mut self, scratch: &mut Vec<u8>, keys: &mut Vec<Key>) {
-        let uid = self.uid;
+        self.mark_deadlines();
+        let mut changes = Changes { uid: self.uid, keys };
         self.encode_course(&mut Writer::new(scratch));
-        if note(&mut self.written.course, scratch) {
-            keys.push(Key::new(uid, Kind::Course, 0));
-        }
+        changes.one(Kind::Course, note(&mut self.written.course, scratch));
         self.encode_desktop(&mut Writer::new(scratch));
-        if note(&mut self.written.desktop, scratch) {
-            keys.push(Key::new(uid, Kind::Desktop, 0));
+        changes.one(Kind::Desktop, note(&mut self.written.desktop, scratch));
+        changes.of(Kind::Provider, self.providers.changed(), |id| id.0.into());
+        changes.of(Kind::Call, self.calls.changed(), |id| id.0.into());
+        changes.of(Kind::Group, self.groups.changed(), |id| id.0.into());
+        changes.of(Kind::Transaction, self.transactions.changed(), |id| id.0.into());
+        changes.of(Kind::Request, self.requests.changed(), |id| id.0);
+        changes.of(Kind::Past, self.past.changed(), |number| number);
+        changes.of(Kind::Batch, self.batches.changed(), u64::from);
+        changes.of(Kind::Tombstone, self.tombstones.kept.changed(), |number| number);
+        changes.of(Kind::Token, self.tokens.kept.changed(), |number| number);
+        changes.one(Kind::Allowed, self.allowed.take_changed());
+        changes.of(Kind::Suppressed, self.suppressed.changed(), |number| number);
+        changes.of(Kind::Decision, self.decisions.changed(), |number| number);
+        changes.of(Kind::Errand, self.errands.changed(), |id| id.0);
+        changes.of(Kind::Contact, &mut self.contacts_changed, |id| id.0.into());
+        changes.one(Kind::Enforcement, self.enforcement.take_changed());
+        changes.of(Kind::Record, self.records.changed(), |number| number);
+        changes.one(Kind::Recording, self.recording.take_changed());
+        changes.of(Kind::Why, self.whys.changed(), |number| number);
+        changes.of(Kind::Over, self.whys.over.changed(), |id| id.0.into());
+        changes.one(Kind::Preferences, self.preferences.take_changed());
+    }
+
+    /// A deadline is written with what waits for it.
+    fn mark_deadlines(&mut self) {
+        for due in self.timers.changed().drain(..) {
+            match due {
+                Due::Request(id) => self.requests.mark(id),
+                Due::Ring(id) | Due::Progress(id) | Due::AutoAnswer(id) => self.calls.mark(id),
+                Due::Grace(id) => self.providers.mark(id),
+                Due::Forget(id) => self.transactions.mark(id),
+                Due::Errand(id) => self.errands.mark(id),
+                Due::Records => self.recording.mark(),
+            }
         }
-        let numbered = |kind| move |number| Key::new(uid, kind, number);
-        keys.extend(self.providers.drain_changed().map(|id| Key::provider(uid, id)));
-        keys.extend(self.calls.drain_changed().map(|id| Key::call(uid, id)));
-        keys.extend(self.groups.drain_changed().map(|id| Key::group(uid, id)));
-        keys.extend(self.transactions.drain_changed().map(|id| Key::transaction(uid, id)));
-        keys.extend(self.requests.drain_changed().map(|id| Key::request(uid, id)));
-        keys.extend(self.past.drain_changed().map(numbered(Kind::Past)));
-        keys.extend(self.batches.drain_changed().map(u64::from).map(numbered(Kind::Batch)));
-        keys.extend(self.tombstones.kept.drain_changed().map(numbered(Kind::Tombstone)));
-        keys.extend(self.tokens.kept.drain_changed().map(numbered(Kind::Token)));
-        if self.allowed.take_changed() {
-            keys.push(Key::new(uid, Kind::Allowed, 0));
-        }
-        keys.extend(self.suppressed.drain_changed().map(numbered(Kind::Suppressed)));
-        keys.extend(self.decisions.drain_changed().map(numbered(Kind::Decision)));
-        keys.extend(self.errands.drain_changed().map(|id| id.0).map(numbered(Kind::Errand)));
-        if self.enforcement.take_changed() {
-            keys.push(Key::new(uid, Kind::Enforcement, 0));
-        }
-        keys.extend(self.records.drain_changed().map(numbered(Kind::Record)));
-        if self.recording.take_changed() {
-            keys.push(Key::new(uid, Kind::Recording, 0));
-        }
-        if self.preferences.take_changed() {
-            keys.push(Key::new(uid, Kind::Preferences, 0));
-        }
-        let contacts = self.contacts_changed.drain(..).map(|id| u64::from(id.0));
-        keys.extend(contacts.map(numbered(Kind::Contact)));
-        keys.extend(self.whys.drain_changed().map(numbered(Kind::Why)));
-        let over = self.whys.over.drain_changed().map(|id| u64::from(id.0));
-        keys.extend(over.map(numbered(Kind::Over)));
-        keys.extend(self.timers.drain_changed().map(|due| Key::of(uid, due)));
     }
 
     /// Nobody saves, or everything is written anyway.
     pub(crate) fn forget_unsaved(&mut self) {
-        self.providers.forget_changed();
-        self.calls.forget_changed();
-        self.groups.forget_changed();
-        self.transactions.forget_changed();
-        self.requests.forget_changed();
-        self.past.forget_changed();
-        self.batches.forget_changed();
-        self.tombstones.kept.forget_changed();
-        self.tokens.kept.forget_changed();
+        self.providers.changed().clear();
+        self.calls.changed().clear();
+        self.groups.changed().clear();
+        self.transactions.changed().clear();
+        self.requests.changed().clear();
+        self.past.changed().clear();
+        self.batches.changed().clear();
+        self.tombstones.kept.changed().clear();
+        self.tokens.kept.changed().clear();
         self.allowed.take_changed();
-        self.suppressed.forget_changed();
-        self.decisions.forget_changed();
-        self.errands.forget_changed();
+        self.suppressed.changed().clear();
+        self.decisions.changed().clear();
+        self.errands.changed().clear();
         self.enforcement.take_changed();
-        self.records.forget_changed();
+        self.records.changed().clear();
         self.recording.take_changed();
         self.preferences.take_changed();
         self.contacts_changed.clear();
-        self.whys.forget_changed();
-        self.timers.forget_changed();
+        self.whys.changed().clear();
+        self.whys.over.changed().clear();
+        self.timers.changed().clear();
     }
 
     /// Appends one record. False: there is no such thing, or none any more.
@@ -257,6 +258,43 @@ impl Domain {
                 let known = self.calls.range(range).filter(|(_, call)| call.known.is_some());
                 list.add(known.map(|(id, _)| id.0.into()));
             }
+        }
+    }
+}
+
+/// The keys of what changed, one kind after another.
+struct Changes<'a> {
+    uid: Uid,
+    keys: &'a mut Vec<Key>,
+}
+
+impl Changes<'_> {
+    fn one(&mut self, kind: Kind, changed: bool) {
+        if changed {
+            self.keys.push(Key::new(self.uid, kind, 0));
+        }
+    }
+
+    fn of<K>(&mut self, kind: Kind, changed: &mut Vec<K>, number: impl Fn(K) -> u64) {
+        if changed.is_empty() {
+            return;
+        }
+        let from = self.keys.len();
+        for id in changed.drain(..) {
+            self.add(from, Key::new(self.uid, kind, number(id)));
+        }
+    }
+
+    /// Where it belongs among those of its kind, which begin there. Most come in order.
+    fn add(&mut self, from: usize, key: Key) {
+        let same = self.keys.get(from..).unwrap_or_default();
+        match same.last() {
+            Some(last) if *last >= key => {
+                if let Err(at) = same.binary_search(&key) {
+                    self.keys.insert(from + at, key);
+                }
+            }
+            _ => self.keys.push(key),
         }
     }
 }

@@ -3,9 +3,9 @@
 //! Owns what is kept, its bounds, and its records: a chain is written in pieces of a few steps, so that one more
 //! step never writes the whole chain again.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, ops::Range, sync::Arc};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use uuid::Uuid;
 
 use super::{Cause, FIRST, STEPS, Why};
@@ -66,6 +66,38 @@ struct Written {
     cause: Cause,
     #[serde(with = "crate::private::stored")]
     text: Private,
+}
+
+/// The same from references.
+#[derive(Serialize)]
+pub(crate) struct Piece<'a> {
+    first: u32,
+    steps: Steps<'a>,
+}
+
+struct Steps<'a> {
+    why: &'a Why,
+    places: Range<usize>,
+}
+
+#[derive(Serialize)]
+struct WriteStep<'a> {
+    after: u32,
+    cause: Cause,
+    #[serde(with = "crate::private::stored")]
+    text: &'a Private,
+}
+
+impl Serialize for Steps<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let Steps { why, places } = self;
+        let steps = why.steps.get(places.clone()).unwrap_or_default();
+        to.collect_seq(steps.iter().zip(places.start..).map(|(step, at)| WriteStep {
+            after: step.after,
+            cause: step.cause,
+            text: why.text(at),
+        }))
+    }
 }
 
 impl Domain {
@@ -201,28 +233,19 @@ impl Whys {
         }
     }
 
-    pub fn drain_changed(&mut self) -> impl Iterator<Item = u64> + '_ {
-        self.changed.drain(..)
-    }
-
-    pub fn forget_changed(&mut self) {
-        self.changed.clear();
-        self.over.forget_changed();
+    /// Pieces that differ from what was written since this was last emptied; one may be there more than once.
+    pub fn changed(&mut self) -> &mut Vec<u64> {
+        &mut self.changed
     }
 
     /// One piece, if it has steps.
-    pub fn piece(&self, key: u64) -> Option<Chunk> {
+    pub fn piece(&self, key: u64) -> Option<Piece<'_>> {
         let (call, piece) = parts(key)?;
         let why = self.chains.get(&call)?;
-        let within = |at: &usize| why.number(*at) / PIECE == piece;
-        let all: Vec<usize> = (0..why.steps.len()).filter(within).collect();
-        let first = why.number(*all.first()?);
-        let written = |at: usize| {
-            let step = why.steps.get(at)?;
-            let text = why.text(at).clone();
-            Some(Written { after: step.after, cause: step.cause, text })
-        };
-        Some(Chunk { first, steps: all.into_iter().filter_map(written).collect() })
+        let from = piece.checked_mul(PIECE)?;
+        let places = why.place(from)..why.place(from.saturating_add(PIECE));
+        let first = why.number(places.start);
+        (!places.is_empty()).then_some(Piece { first, steps: Steps { why, places } })
     }
 
     /// The numbers of all pieces behind one, in order.
@@ -277,6 +300,13 @@ impl Whys {
 }
 
 impl Why {
+    /// Where the step with this number is, or the next that was not dropped.
+    fn place(&self, number: u32) -> usize {
+        let place = number.saturating_sub(self.dropped()) as usize;
+        let place = if (number as usize) < FIRST { number as usize } else { place.max(FIRST) };
+        place.min(self.steps.len())
+    }
+
     /// The next piece of one that was saved.
     fn take(&mut self, piece: u32, chunk: Chunk) -> Result<(), &'static str> {
         let here = self.steps.len();
