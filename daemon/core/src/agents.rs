@@ -18,7 +18,7 @@ impl Domain {
             ));
         }
         let full = |role: &&Role| {
-            let holders = self.roles.get(role).map_or(&[][..], Vec::as_slice);
+            let holders = self.desktop.roles.get(role).map_or(&[][..], Vec::as_slice);
             role.is_shared() && !holders.contains(&caller.peer) && holders.len() >= HOLDERS
         };
         if let Some(role) = roles.iter().find(full) {
@@ -29,7 +29,7 @@ impl Domain {
             return Err(Refusal::new(Error::LimitExceeded, why));
         }
         for role in roles {
-            let holders = self.roles.entry(*role).or_default();
+            let holders = self.desktop.get_mut().roles.entry(*role).or_default();
             if holders.contains(&caller.peer) {
                 continue;
             }
@@ -48,7 +48,7 @@ impl Domain {
     /// Those of these roles that no other connection holds alone.
     pub fn free_for(&self, caller: Caller, mut roles: Vec<Role>) -> Vec<Role> {
         let is_others = |role: &Role| {
-            let holders = self.roles.get(role).map_or(&[][..], Vec::as_slice);
+            let holders = self.desktop.roles.get(role).map_or(&[][..], Vec::as_slice);
             !role.is_shared() && holders.iter().any(|peer| *peer != caller.peer)
         };
         roles.retain(|role| !is_others(role));
@@ -58,7 +58,7 @@ impl Domain {
     /// Roles end with the connection.
     pub(crate) fn lose_roles(&mut self, peer: Peer) {
         let mut lost = Vec::new();
-        for (role, holders) in &mut self.roles {
+        for (role, holders) in &mut self.desktop.get_mut().roles {
             if holders.contains(&peer) {
                 holders.retain(|p| *p != peer);
                 lost.push(*role);
@@ -70,7 +70,7 @@ impl Domain {
                 self.turn.effects.push(Effect::RoleFree { uid: self.uid, role });
             }
         }
-        if self.roles.get(&Role::Dnd).is_none_or(Vec::is_empty) {
+        if self.desktop.roles.get(&Role::Dnd).is_none_or(Vec::is_empty) {
             self.disturb_again();
         }
     }
@@ -89,6 +89,6 @@ impl Domain {
     }
 
     pub fn holds(&self, caller: Caller, role: Role) -> bool {
-        self.roles.get(&role).is_some_and(|holders| holders.contains(&caller.peer))
+        self.desktop.roles.get(&role).is_some_and(|holders| holders.contains(&caller.peer))
     }
 }

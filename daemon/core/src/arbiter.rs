@@ -13,7 +13,7 @@ use uuid::Uuid;
 use crate::{
     Authorization, CallId, Caller, Decider, Domain, Due, Effect, Input, Now, Peer, Phase,
     PlannedStep, ProviderId, Refusal, RequestId, Requested, Result, Settings, Time, TransactionId,
-    Uid,
+    Uid, kept::Whole,
 };
 
 /// What an accepted input gives back to its sender.
@@ -35,6 +35,14 @@ pub enum Reply {
     Screening(CallId),
 }
 
+/// What users share.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Shared {
+    /// Who has each seat.
+    pub seats: BTreeMap<Arc<str>, Option<Uid>>,
+    pub suspended: bool,
+}
+
 /// The whole state.
 #[derive(Debug, Default)]
 pub struct Arbiter {
@@ -42,11 +50,9 @@ pub struct Arbiter {
     pub(crate) settings: Arc<Settings>,
     /// Whose domain a registered connection is in.
     pub(crate) peers: HashMap<Peer, Uid>,
-    /// Who has each seat.
-    pub(crate) seats: BTreeMap<Arc<str>, Option<Uid>>,
+    pub(crate) shared: Whole<Shared>,
     /// The first deadline of each domain.
     pub(crate) deadlines: BTreeSet<(Time, Uid)>,
-    pub(crate) suspended: bool,
     /// How many inputs there were.
     inputs: u64,
     /// This input is about all domains, so each looks again at who has the audio of its seats.
@@ -143,21 +149,21 @@ impl Arbiter {
                 Ok(Reply::Done)
             }
             Input::Seats { uid, seats } => {
-                self.domain_mut(uid).seats = seats;
+                self.domain_mut(uid).desktop.get_mut().seats = seats;
                 self.look_at_seats(now, effects);
                 Ok(Reply::Done)
             }
             Input::Foreground { seat, uid } => {
-                self.seats.insert(seat, uid);
+                self.shared.get_mut().seats.insert(seat, uid);
                 self.look_at_seats(now, effects);
                 Ok(Reply::Done)
             }
             Input::Locked { uid, locked } => {
-                self.quietly(now, uid, effects, |d| d.locked = locked);
+                self.quietly(now, uid, effects, |d| d.desktop.get_mut().locked = locked);
                 Ok(Reply::Done)
             }
             Input::Suspend(suspended) => {
-                self.suspended = suspended;
+                self.shared.get_mut().suspended = suspended;
                 self.everywhere(now, effects, |d| d.set_suspended(suspended));
                 Ok(Reply::Done)
             }
@@ -230,13 +236,13 @@ impl Arbiter {
     }
 
     fn domain_mut(&mut self, uid: Uid) -> &mut Domain {
-        let (settings, suspended) = (&self.settings, self.suspended);
+        let (settings, suspended) = (&self.settings, self.shared.suspended);
         if self.saving && self.unsaved.last() != Some(&uid) {
             self.unsaved.push(uid);
         }
         self.domains.entry(uid).or_insert_with(|| {
             let mut domain = Domain::new(uid, settings.clone());
-            domain.suspended = suspended;
+            domain.desktop.get_mut().suspended = suspended;
             domain
         })
     }
@@ -264,7 +270,7 @@ impl Arbiter {
         }
         let after = domain.next_deadline();
         let handed_over = silent != (domain.audio.phase == Phase::Idle);
-        let seated = !domain.seats.is_empty();
+        let seated = !domain.desktop.seats.is_empty();
         if before != after {
             if let Some((at, _)) = before {
                 self.deadlines.remove(&(at, uid));
@@ -324,8 +330,11 @@ impl Arbiter {
     }
 
     fn look_at_seats(&mut self, now: Now, effects: &mut Vec<Effect>) {
-        let has = |uid: Uid, seat: &Arc<str>| self.seats.get(seat).copied().flatten() == Some(uid);
-        let away = |d: &Domain| !d.seats.is_empty() && !d.seats.iter().any(|s| has(d.uid, s));
+        let has =
+            |uid: Uid, seat: &Arc<str>| self.shared.seats.get(seat).copied().flatten() == Some(uid);
+        let away = |d: &Domain| {
+            !d.desktop.seats.is_empty() && !d.desktop.seats.iter().any(|s| has(d.uid, s))
+        };
         let (leaving, coming): (Vec<&Domain>, Vec<&Domain>) =
             self.domains.values().partition(|d| away(d));
         let uids = |domains: Vec<&Domain>| domains.iter().map(|d| d.uid).collect::<Vec<_>>();
@@ -338,7 +347,7 @@ impl Arbiter {
         for uid in coming {
             let gate = self.is_gated(uid);
             self.quietly(now, uid, effects, |d| {
-                d.audio_gate = gate;
+                d.desktop.get_mut().audio_gate = gate;
                 d.set_background(false);
             });
         }
@@ -350,7 +359,7 @@ impl Arbiter {
         self.domains.values().any(|other| {
             other.uid != uid
                 && other.audio.phase != Phase::Idle
-                && other.seats.iter().any(|s| domain.seats.contains(s))
+                && other.desktop.seats.iter().any(|s| domain.desktop.seats.contains(s))
         })
     }
 
@@ -359,16 +368,16 @@ impl Arbiter {
         let others: Vec<Uid> = self
             .domains
             .values()
-            .filter(|d| Some(d.uid) != moved && !d.seats.is_empty())
+            .filter(|d| Some(d.uid) != moved && !d.desktop.seats.is_empty())
             .map(|d| d.uid)
             .collect();
         for uid in others {
             let gate = self.is_gated(uid);
             let waits = self.taking_up && !gate;
-            if waits || self.domains.get(&uid).is_none_or(|d| d.audio_gate == gate) {
+            if waits || self.domains.get(&uid).is_none_or(|d| d.desktop.audio_gate == gate) {
                 continue;
             }
-            self.domain_mut(uid).audio_gate = gate;
+            self.domain_mut(uid).desktop.get_mut().audio_gate = gate;
             if !gate {
                 self.quietly(now, uid, effects, |_| {});
             }

@@ -167,7 +167,7 @@ impl Domain {
     }
 
     fn can_launch(&self) -> bool {
-        self.roles.get(&Role::Launch).is_some_and(|holders| !holders.is_empty())
+        self.desktop.roles.get(&Role::Launch).is_some_and(|holders| !holders.is_empty())
     }
 
     /// Somebody is talked to, or is being called: the next call to them goes the same way.

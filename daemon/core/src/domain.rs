@@ -56,16 +56,13 @@ pub struct Domain {
     pub(crate) audio_told: Option<(ProviderId, Vec<Uuid>)>,
     pub(crate) audio_request: Option<RequestId>,
     pub(crate) enforcement: Whole<Enforcement>,
-    /// Another domain of the seat still has the audio.
-    pub(crate) audio_gate: bool,
     pub(crate) requests: Kept<RequestId, Request>,
     pub(crate) past: Kept<u64, Past>,
     pub(crate) batches: Kept<u32, Batch>,
     pub(crate) timers: Timers,
     pub(crate) tombstones: Tombstones,
     pub(crate) tokens: Tokens,
-    pub(crate) roles: BTreeMap<Role, Vec<Peer>>,
-    pub(crate) do_not_disturb: DoNotDisturb,
+    pub(crate) desktop: Whole<Desktop>,
     pub(crate) allowed: Whole<Allowed>,
     /// The user's own rules and choices.
     pub(crate) preferences: Whole<Preferences>,
@@ -81,16 +78,26 @@ pub struct Domain {
     pub(crate) contacts_changed: Vec<CallId>,
     /// Why each call is what it is.
     pub(crate) whys: Whys,
-    pub(crate) seats: Vec<Arc<str>>,
-    pub(crate) background: bool,
-    pub(crate) suspended: bool,
-    pub(crate) locked: bool,
     pub(crate) next: Next,
     /// Derived from the maps above.
     pub(crate) index: Index,
     pub(crate) turn: Turn,
     pub(crate) uses: Uses,
     pub(crate) written: Written,
+}
+
+/// What the desktop says; saved as a whole, so it changes by the rule of [`callarbiter_records`].
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Desktop {
+    pub roles: BTreeMap<Role, Vec<Peer>>,
+    pub do_not_disturb: DoNotDisturb,
+    pub seats: Vec<Arc<str>>,
+    pub background: bool,
+    pub suspended: bool,
+    /// Another domain of the seat still has the audio.
+    pub audio_gate: bool,
+    #[serde(default)]
+    pub locked: bool,
 }
 
 /// Numbers that were never used.
@@ -232,12 +239,12 @@ impl Domain {
 
     /// What the desktop's do-not-disturb says.
     pub fn do_not_disturb(&self) -> DoNotDisturb {
-        self.do_not_disturb
+        self.desktop.do_not_disturb
     }
 
     /// Whether this user has the seat, or needs none.
     pub fn is_foreground(&self) -> bool {
-        !self.background
+        !self.desktop.background
     }
 
     /// How many there are of what is bounded.

@@ -221,7 +221,7 @@ impl Domain {
     /// Of who has the audio, or is to have it as soon as others are quiet.
     fn due_picture(&self) -> AudioPicture {
         let provider = |group: GroupId| self.groups.get(&group).map(|g| g.provider);
-        let next = self.audio_wanted().filter(|_| !self.audio_gate);
+        let next = self.audio_wanted().filter(|_| !self.desktop.audio_gate);
         match (self.audio.phase, next) {
             (Phase::Idle, Some(group)) => self.picture(provider(group), self.audio.generation + 1),
             _ => self.picture(self.audio.holder.and_then(provider), self.audio.generation),

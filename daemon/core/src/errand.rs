@@ -302,6 +302,6 @@ impl Domain {
 
     /// Who holds a role; of several, the latest.
     pub fn holder(&self, role: Role) -> Option<Peer> {
-        self.roles.get(&role).and_then(|holders| holders.last().copied())
+        self.desktop.roles.get(&role).and_then(|holders| holders.last().copied())
     }
 }

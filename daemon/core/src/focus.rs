@@ -94,10 +94,10 @@ impl Domain {
         if self.is_moving(group) {
             return false;
         }
-        if self.background {
+        if self.desktop.background {
             return self.hold_focus(group, HeldBy::SEAT);
         }
-        if self.suspended {
+        if self.desktop.suspended {
             return self.hold_focus(group, HeldBy::SUSPEND);
         }
         let engaged = self.members(group).any(|c| c.state.is_eligible());

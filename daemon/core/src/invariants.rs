@@ -169,7 +169,10 @@ impl Domain {
             must(told.is_some(), "a holder that was not told")?;
         }
         let enforcing = audio.phase == Phase::Idle && self.is_enforcing();
-        let open = self.lane.running.is_some() || self.audio_gate || self.background || enforcing;
+        let open = self.lane.running.is_some()
+            || self.desktop.audio_gate
+            || self.desktop.background
+            || enforcing;
         let focus = self.focus.filter(|_| !open && audio.phase != Phase::Releasing);
         if let Some(focus) = focus
             && self.members(focus).any(|c| c.state == CallState::Active && !c.orphaned)
@@ -290,7 +293,7 @@ impl Domain {
 
     fn sound_errands(&self) -> Sound {
         for (id, errand) in &self.errands {
-            let holders = self.roles.get(&errand.ask.role());
+            let holders = self.desktop.roles.get(&errand.ask.role());
             let holds = holders.is_some_and(|holders| holders.contains(&errand.peer));
             must(holds, "an errand of nobody")?;
             must(self.timers.at(Due::Errand(*id)).is_some(), "an errand for ever")?;
@@ -429,7 +432,7 @@ impl Domain {
         must(self.uses.len() <= crate::choice::USES, "too many uses")?;
         let queue = 2 * most(own.requests_per_call, usual.requests_per_call);
         must(self.calls.values().all(|c| c.requests.len() <= queue), "too many requests")?;
-        let shells = self.roles.values().all(|peers| peers.len() <= crate::agents::HOLDERS);
+        let shells = self.desktop.roles.values().all(|peers| peers.len() <= crate::agents::HOLDERS);
         must(shells, "agents without bound")?;
         let ends = most(own.calls, usual.calls);
         must(self.providers.values().all(|p| p.owed_ends.len() <= ends), "too many ends to tell")

@@ -2,7 +2,11 @@
 //!
 //! Owns the marks alone. What an entry looks like when it is written is [`crate::saved`]'s.
 
-use std::{collections::vec_deque, fmt, ops::RangeBounds};
+use std::{
+    collections::vec_deque,
+    fmt,
+    ops::{Deref, RangeBounds},
+};
 
 use crate::row::{Iter, Row};
 
@@ -92,7 +96,7 @@ impl<K: Ord + Copy, V> Kept<K, V> {
 }
 
 /// One thing that survives the arbiter as a whole, and is written where it may have changed.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Whole<T> {
     value: T,
     changed: bool,
@@ -117,6 +121,20 @@ impl<T> Whole<T> {
     /// Whether it may have changed since this was last asked.
     pub fn take_changed(&mut self) -> bool {
         std::mem::take(&mut self.changed)
+    }
+}
+
+impl<T> Deref for Whole<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.value
+    }
+}
+
+impl<T: fmt::Debug> fmt::Debug for Whole<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.value.fmt(f)
     }
 }
 

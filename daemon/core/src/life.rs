@@ -169,10 +169,10 @@ impl Domain {
         let by = if by.is_empty() { HeldBy::USER } else { by };
         let mut still = by;
         // What asked for it may be over by the time the provider did it.
-        if !self.suspended {
+        if !self.desktop.suspended {
             still = still.without(HeldBy::SUSPEND);
         }
-        if !self.background {
+        if !self.desktop.background {
             still = still.without(HeldBy::SEAT);
         }
         if still.is_empty() {

@@ -204,7 +204,7 @@ impl Domain {
     /// What do-not-disturb is for calls that come now.
     pub(crate) fn disturbs(&self) -> DoNotDisturb {
         let own = self.preferences.get().do_not_disturb;
-        match self.do_not_disturb {
+        match self.desktop.do_not_disturb {
             DoNotDisturb::Off => DoNotDisturb::Off,
             desktop => {
                 own.filter(|_| self.settings.allowance.allows(DO_NOT_DISTURB)).unwrap_or(desktop)

@@ -85,7 +85,7 @@ impl Domain {
     }
 
     fn disturb(&mut self, mode: DoNotDisturb, allowed: Vec<Private>) {
-        self.do_not_disturb = mode;
+        self.desktop.get_mut().do_not_disturb = mode;
         if self.allowed.get().0 != allowed {
             self.allowed.get_mut().0 = allowed;
         }

@@ -216,7 +216,7 @@ impl Domain {
     }
 
     pub(crate) fn background_refusal(&self, emergency: bool) -> Option<Refusal> {
-        (self.background && !emergency).then(|| {
+        (self.desktop.background && !emergency).then(|| {
             let why = "another user has the seat; switch to this session first";
             Refusal::new(Error::Background, why)
         })

@@ -47,7 +47,8 @@ impl Domain {
     /// Whether somebody looks at a call before the user is told. The emergency services are not kept waiting
     /// when they call back, though anybody can pretend to have their number.
     pub(crate) fn is_screened(&self, provider: ProviderId, handle: &Private) -> bool {
-        let screeners = self.roles.get(&Role::Screening).is_some_and(|holders| !holders.is_empty());
+        let screeners =
+            self.desktop.roles.get(&Role::Screening).is_some_and(|holders| !holders.is_empty());
         let app = || self.providers.get(&provider).map(|p| &p.app);
         screeners && !app().is_some_and(|app| self.is_emergency(app, handle))
     }
@@ -70,7 +71,7 @@ impl Domain {
         let (provider, handle) = (call.provider, call.handle.clone());
         if self.is_screened(provider, &handle) {
             self.because(id, said(AgentSaid::Asked));
-            for peer in self.roles.get(&Role::Screening).cloned().unwrap_or_default() {
+            for peer in self.desktop.roles.get(&Role::Screening).cloned().unwrap_or_default() {
                 let ask = AgentAsk::Screen { call: id, handle: handle.clone() };
                 self.ask_agent_of(peer, ask, until);
             }

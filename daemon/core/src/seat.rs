@@ -16,7 +16,7 @@ impl Domain {
 
     /// Where its user has sessions.
     pub fn seats(&self) -> &[Arc<str>] {
-        &self.seats
+        &self.desktop.seats
     }
 
     /// No plan runs and no hold is on its way.
@@ -27,7 +27,8 @@ impl Domain {
 
     /// The user's session came to, or left, the foreground of its seats.
     pub(crate) fn set_background(&mut self, background: bool) {
-        if std::mem::replace(&mut self.background, background) == background || background {
+        let before = std::mem::replace(&mut self.desktop.get_mut().background, background);
+        if before == background || background {
             return;
         }
         self.not_held_by(HeldBy::SEAT);
@@ -35,7 +36,7 @@ impl Domain {
 
     /// The machine is about to sleep, or is awake.
     pub(crate) fn set_suspended(&mut self, suspended: bool) {
-        if std::mem::replace(&mut self.suspended, suspended) == suspended {
+        if std::mem::replace(&mut self.desktop.get_mut().suspended, suspended) == suspended {
             return;
         }
         if !suspended {
@@ -78,7 +79,7 @@ impl Domain {
     fn not_held_by(&mut self, by: HeldBy) {
         let held: Vec<CallId> =
             self.calls.values().filter(|c| c.held_by.contains(by)).map(|c| c.id).collect();
-        let still = match (self.background, self.suspended, self.focus) {
+        let still = match (self.desktop.background, self.desktop.suspended, self.focus) {
             (true, _, _) => HeldBy::SEAT,
             (_, true, _) => HeldBy::SUSPEND,
             (_, _, Some(_)) => HeldBy::ARBITER,

@@ -14,7 +14,7 @@ impl Domain {
         let wanted = self.audio_wanted();
         match self.audio.phase {
             Phase::Idle => match wanted {
-                Some(group) if !self.audio_gate && self.may_grant(group) => {
+                Some(group) if !self.desktop.audio_gate && self.may_grant(group) => {
                     self.grant(group);
                     true
                 }
@@ -40,8 +40,9 @@ impl Domain {
     /// The group that should have the audio now.
     pub(crate) fn audio_wanted(&self) -> Option<GroupId> {
         let group = self.focus?;
-        let may =
-            |c: &Call| c.state.is_eligible() && !c.orphaned && (!self.background || c.emergency);
+        let may = |c: &Call| {
+            c.state.is_eligible() && !c.orphaned && (!self.desktop.background || c.emergency)
+        };
         self.members(group).any(may).then_some(group)
     }
 

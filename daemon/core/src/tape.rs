@@ -108,9 +108,9 @@ impl Arbiter {
 
     /// What the state of a user names that is nobody's: ids of apps, the schemes of their handles, seats.
     pub fn names_of(&self, user: Uid, keep: &mut dyn FnMut(&str)) {
-        self.seats.keys().for_each(|seat| keep(seat));
+        self.shared.seats.keys().for_each(|seat| keep(seat));
         let Some(domain) = self.domains.get(&user) else { return };
-        domain.seats.iter().for_each(|seat| keep(seat));
+        domain.desktop.seats.iter().for_each(|seat| keep(seat));
         for provider in domain.providers.values() {
             keep(&provider.app);
             provider.configuration.schemes.iter().for_each(|scheme| keep(scheme));
@@ -143,7 +143,7 @@ impl Arbiter {
 
     /// Whether another user's call is in the way of this one's: what follows depends on more than one user.
     pub fn is_gated_by_others(&self, uid: Uid) -> bool {
-        self.domains.get(&uid).is_some_and(|domain| domain.audio_gate)
+        self.domains.get(&uid).is_some_and(|domain| domain.desktop.audio_gate)
     }
 }
 

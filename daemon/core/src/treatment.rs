@@ -52,7 +52,7 @@ pub(crate) fn insists(treatment: Option<&Treatment>) -> bool {
 impl Domain {
     /// Whether the user's session is locked.
     pub fn is_locked(&self) -> bool {
-        self.locked
+        self.desktop.locked
     }
 
     /// What the rules decide of a call that begins now.
@@ -73,8 +73,8 @@ impl Domain {
             known,
             direction,
             moment: self.settings.zone.moment(self.now.wall),
-            locked: self.locked,
-            do_not_disturb: self.do_not_disturb != DoNotDisturb::Off,
+            locked: self.desktop.locked,
+            do_not_disturb: self.desktop.do_not_disturb != DoNotDisturb::Off,
             foreground: self.is_foreground(),
         };
         decide(rules, own, &self.settings.allowance, &facts)
@@ -275,7 +275,7 @@ impl Domain {
         let Some(AutoAnswer { beside, .. }) = call.treatment().and_then(|t| t.then.answer) else {
             return;
         };
-        let heard = call.silenced == Silenced::No && !call.orphaned && !self.background;
+        let heard = call.silenced == Silenced::No && !call.orphaned && !self.desktop.background;
         let authorized =
             self.providers.get(&call.provider).is_some_and(|p| self.is_authorized(p).is_ok());
         // One that is still looked at is nobody's yet.

@@ -277,7 +277,7 @@ impl Domain {
             let waiting = engaged || at > 0;
             at += 1;
             let plan = self.answer_plan(id);
-            let background = self.background;
+            let background = self.desktop.background;
             let Some(call) = self.calls.get(&id) else { continue };
             let silenced = match (call.silenced, background) {
                 (Silenced::No, true) => Silenced::Background,

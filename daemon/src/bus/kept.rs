@@ -68,8 +68,8 @@ impl<K: Ord + Copy, V> Kept<K, V> {
         self.map.insert(key, value);
     }
 
-    /// The keys of what may have changed since the last time, some perhaps twice.
-    pub fn take_changed(&mut self) -> impl Iterator<Item = K> {
-        self.changed.drain(..)
+    /// The keys of what may have changed since this was last emptied, some perhaps twice.
+    pub fn changed(&mut self) -> &mut Vec<K> {
+        &mut self.changed
     }
 }

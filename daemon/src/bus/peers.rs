@@ -324,9 +324,9 @@ impl Peers {
 }
 
 impl Peers {
-    /// Connections that came, or left, since the last time.
-    pub fn take_changed(&mut self) -> impl Iterator<Item = Peer> {
-        self.names.take_changed()
+    /// Connections that came, or left, since this was last emptied.
+    pub fn changed(&mut self) -> &mut Vec<Peer> {
+        self.names.changed()
     }
 
     /// The next identified connections, in the order of their numbers.

@@ -149,8 +149,8 @@ impl Permits {
 
 impl Permits {
     /// Users who said something, or nothing any more, since the last time.
-    pub fn take_changed(&mut self) -> impl Iterator<Item = Uid> {
-        self.said.take_changed()
+    pub fn changed(&mut self) -> &mut Vec<Uid> {
+        self.said.changed()
     }
 
     /// What a user said, to be written down.

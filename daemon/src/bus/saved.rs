@@ -133,27 +133,28 @@ impl Router {
         if !std::mem::replace(&mut self.continuity.written, true) {
             keys.push(Key::Life);
         }
-        keys.extend(self.peers.take_changed().map(Key::Peer));
-        keys.extend(self.subscribers.take_changed().map(|(uid, peer)| Key::Subscriber(uid, peer)));
-        keys.extend(self.delegates.take_changed().map(|(uid, id)| Key::Delegate(uid, id)));
-        keys.extend(self.requesters.take_changed().map(|(uid, id)| Key::Requester(uid, id)));
-        keys.extend(self.agents.take_changed().map(Key::Agent));
-        keys.extend(self.permits.take_changed().map(Key::Permits));
-        keys.sort_unstable();
-        keys.dedup();
-        let core = &mut self.continuity.core_keys;
-        self.arbiter.take_unsaved(core);
-        keys.extend(core.drain(..).map(Key::Core));
+        take(self.peers.changed(), keys, Key::Peer);
+        take(self.subscribers.changed(), keys, |(uid, peer)| Key::Subscriber(uid, peer));
+        take(self.delegates.changed(), keys, |(uid, id)| Key::Delegate(uid, id));
+        take(self.requesters.changed(), keys, |(uid, id)| Key::Requester(uid, id));
+        take(self.agents.changed(), keys, Key::Agent);
+        take(self.permits.changed(), keys, Key::Permits);
+        if keys.len() > 1 {
+            keys.sort_unstable();
+            keys.dedup();
+        }
+        self.arbiter.take_unsaved(&mut self.continuity.core_keys);
+        take(&mut self.continuity.core_keys, keys, Key::Core);
     }
 
     /// Nobody keeps anything.
     pub fn forget_unsaved(&mut self) {
-        self.peers.take_changed().for_each(drop);
-        self.subscribers.take_changed().for_each(drop);
-        self.delegates.take_changed().for_each(drop);
-        self.requesters.take_changed().for_each(drop);
-        self.agents.take_changed().for_each(drop);
-        self.permits.take_changed().for_each(drop);
+        self.peers.changed().clear();
+        self.subscribers.changed().clear();
+        self.delegates.changed().clear();
+        self.requesters.changed().clear();
+        self.agents.changed().clear();
+        self.permits.changed().clear();
     }
 
     /// Makes a new router the one that wrote these records; of who is still there, it hears by
@@ -415,6 +416,14 @@ fn path(value: &[u8]) -> Result<OwnedObjectPath, Unusable> {
     let path: String = read(value)?;
     OwnedObjectPath::try_from(path)
         .map_err(|_| Unusable::Damaged("a provider or an agent has no path"))
+}
+
+/// Of most kinds nothing changed in a turn.
+#[inline(always)]
+fn take<K>(changed: &mut Vec<K>, keys: &mut Vec<Key>, key: impl Fn(K) -> Key) {
+    if !changed.is_empty() {
+        keys.extend(changed.drain(..).map(key));
+    }
 }
 
 /// True, as there is a value.

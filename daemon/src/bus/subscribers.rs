@@ -208,9 +208,9 @@ impl Subscribers {
         subscriber
     }
 
-    /// Who began or ceased to subscribe since the last time.
-    pub fn take_changed(&mut self) -> impl Iterator<Item = (Uid, Peer)> {
-        self.changed.drain(..)
+    /// Who began or ceased to subscribe since this was last emptied.
+    pub fn changed(&mut self) -> &mut Vec<(Uid, Peer)> {
+        &mut self.changed
     }
 
     /// Whether it subscribed to anything.

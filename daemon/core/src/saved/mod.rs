@@ -27,7 +27,6 @@ pub use told::SavedRecord;
 
 use crate::{Arbiter, Ask, Domain, EndReason, Private, Uid};
 use key::Kind;
-use shapes::WriteShared;
 
 impl Arbiter {
     /// What changed since the last time, in order, each key once; at first everything.
@@ -43,10 +42,12 @@ impl Arbiter {
     }
 
     fn take_changed(&mut self, keys: &mut Vec<Key>) {
-        let mut scratch = std::mem::take(&mut self.scratch);
-        self.encode_own(&mut Writer::new(&mut scratch));
-        if note(&mut self.written, &mut scratch) {
-            keys.push(Key::ARBITER);
+        let scratch = &mut self.scratch;
+        if self.shared.take_changed() || self.written.is_empty() {
+            Writer::new(scratch).record(self.shared.get());
+            if note(&mut self.written, scratch) {
+                keys.push(Key::ARBITER);
+            }
         }
         if self.unsaved.len() > 1 {
             self.unsaved.sort_unstable();
@@ -54,10 +55,9 @@ impl Arbiter {
         }
         for uid in self.unsaved.drain(..) {
             if let Some(domain) = self.domains.get_mut(&uid) {
-                domain.take_unsaved(&mut scratch, keys);
+                domain.take_unsaved(scratch, keys);
             }
         }
-        self.scratch = scratch;
     }
 
     /// Appends its present value; false: it is gone.
@@ -86,7 +86,7 @@ impl Arbiter {
 
     pub(crate) fn save_to(&self, key: Key, value: &mut Writer<'_>) -> bool {
         if key == Key::ARBITER {
-            self.encode_own(value);
+            value.record(self.shared.get());
             return true;
         }
         let (Some(kind), Some(domain)) = (key.kind(), self.domains.get(&key.uid())) else {
@@ -109,10 +109,6 @@ impl Arbiter {
                 return;
             }
         }
-    }
-
-    fn encode_own(&self, value: &mut Writer<'_>) {
-        value.record(&WriteShared { seats: &self.seats, suspended: &self.suspended });
     }
 }
 

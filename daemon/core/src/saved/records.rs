@@ -1,7 +1,7 @@
 //! The records of one domain: what each holds, and which of them changed.
 //!
-//! Owns their contents. A deadline is written with what waits for it. The two that hold no entity are compared
-//! with what was written last, so that nobody needs to mark them.
+//! Owns their contents. A deadline is written with what waits for it. The course, which nearly every turn changes, is
+//! compared with what was written last, so that nobody needs to mark it.
 
 use std::{
     collections::BTreeMap,
@@ -14,8 +14,8 @@ use serde::Serialize;
 use super::{
     Key, Kind, note,
     shapes::{
-        WriteCall, WriteCourse, WriteDesktop, WriteEnforcement, WriteErrand, WriteProvider,
-        WriteRecording, WriteRequest, WriteTransaction,
+        WriteCall, WriteCourse, WriteEnforcement, WriteErrand, WriteProvider, WriteRecording,
+        WriteRequest, WriteTransaction,
     },
 };
 use crate::{
@@ -39,8 +39,10 @@ impl Domain {
         let mut changes = Changes { uid: self.uid, keys };
         self.encode_course(&mut Writer::new(scratch));
         changes.one(Kind::Course, note(&mut self.written.course, scratch));
-        self.encode_desktop(&mut Writer::new(scratch));
-        changes.one(Kind::Desktop, note(&mut self.written.desktop, scratch));
+        if self.desktop.take_changed() || self.written.desktop.is_empty() {
+            Writer::new(scratch).record(self.desktop.get());
+            changes.one(Kind::Desktop, note(&mut self.written.desktop, scratch));
+        }
         changes.of(Kind::Provider, self.providers.changed(), |id| id.0.into());
         changes.of(Kind::Call, self.calls.changed(), |id| id.0.into());
         changes.of(Kind::Group, self.groups.changed(), |id| id.0.into());
@@ -77,7 +79,7 @@ impl Domain {
         }
     }
 
-    /// Nobody saves, or everything is written anyway.
+    /// Nobody saves, or everything is written anyway. What is compared needs no mark to be forgotten.
     pub(crate) fn forget_unsaved(&mut self) {
         self.providers.changed().clear();
         self.calls.changed().clear();
@@ -111,10 +113,7 @@ impl Domain {
                 self.encode_course(value);
                 true
             }
-            Kind::Desktop => {
-                self.encode_desktop(value);
-                true
-            }
+            Kind::Desktop => put(Some(self.desktop.get()), value),
             Kind::Provider => {
                 let id = ProviderId(small(number));
                 let grace = &at(Due::Grace(id));
@@ -181,21 +180,6 @@ impl Domain {
         let course =
             WriteCourse { revision, next, focus, vacated, lane, audio, audio_told, audio_request };
         value.record(&course);
-    }
-
-    fn encode_desktop(&self, value: &mut Writer<'_>) {
-        let Domain { roles, do_not_disturb, seats, background, suspended, .. } = self;
-        let Domain { audio_gate, locked, .. } = self;
-        let desktop = WriteDesktop {
-            roles,
-            do_not_disturb,
-            seats,
-            background,
-            suspended,
-            audio_gate,
-            locked,
-        };
-        value.record(&desktop);
     }
 
     /// Keys behind `after` until there are `end`.

@@ -10,8 +10,8 @@ use callarbiter_records::{Fault, read};
 use super::{
     Key, Kind,
     shapes::{
-        CallRecord, Course, Desktop, EnforcementRecord, ErrandRecord, ProviderRecord,
-        RecordingRecord, RequestRecord, Shared, TransactionRecord,
+        CallRecord, Course, EnforcementRecord, ErrandRecord, ProviderRecord, RecordingRecord,
+        RequestRecord, TransactionRecord,
     },
 };
 use crate::{
@@ -99,8 +99,7 @@ impl Arbiter {
 
     fn place(&mut self, key: Key, value: &[u8]) -> Result<(), Why> {
         if key == Key::ARBITER {
-            let Shared { seats, suspended } = read(value)?;
-            (self.seats, self.suspended) = (seats, suspended);
+            *self.shared.get_mut() = read(value)?;
             self.written = value.to_vec();
             return Ok(());
         }
@@ -131,7 +130,7 @@ impl Arbiter {
             domain.forget_unsaved();
             self.unsaved.push(*uid);
             let peers = domain.providers.values().filter_map(|p| p.peer);
-            for peer in peers.chain(domain.roles.values().flatten().copied()) {
+            for peer in peers.chain(domain.desktop.roles.values().flatten().copied()) {
                 if self.peers.insert(peer, *uid).is_some_and(|other| other != *uid) {
                     return Err(bad("it has a connection of another user"));
                 }
@@ -157,12 +156,7 @@ impl Domain {
                 number == 0
             }
             Kind::Desktop => {
-                let desktop: Desktop = read(value)?;
-                (self.roles, self.seats) = (desktop.roles, desktop.seats);
-                (self.do_not_disturb, self.background) =
-                    (desktop.do_not_disturb, desktop.background);
-                (self.suspended, self.audio_gate) = (desktop.suspended, desktop.audio_gate);
-                self.locked = desktop.locked;
+                *self.desktop.get_mut() = read(value)?;
                 self.written.desktop = value.to_vec();
                 number == 0
             }

@@ -3,15 +3,15 @@
 //! Owns their fields. Each has two faces with the same fields in the same order: it is written from references and read
 //! as a whole. They change by the rule of [`callarbiter_records`].
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{
-    AudioSession, Call, DoNotDisturb, Endpoint, GroupId, Peer, Provider, ProviderId, RequestId,
-    Role, Time, Transaction, Uid, domain::Next, enforce::Enforcement, errand::Errand,
-    focus::Vacated, lane::Lane, record::Recording, request::Request,
+    AudioSession, Call, Endpoint, GroupId, Provider, ProviderId, RequestId, Time, Transaction,
+    domain::Next, enforce::Enforcement, errand::Errand, focus::Vacated, lane::Lane,
+    record::Recording, request::Request,
 };
 
 macro_rules! records {
@@ -33,12 +33,6 @@ macro_rules! records {
 }
 
 records! {
-    /// What users share.
-    Shared, WriteShared {
-        seats: BTreeMap<Arc<str>, Option<Uid>>,
-        suspended: bool,
-    }
-
     /// What nearly every turn changes.
     Course, WriteCourse {
         revision: u64,
@@ -49,18 +43,6 @@ records! {
         audio: AudioSession,
         audio_told: Option<(ProviderId, Vec<Uuid>)>,
         audio_request: Option<RequestId>,
-    }
-
-    /// What the desktop says.
-    Desktop, WriteDesktop {
-        roles: BTreeMap<Role, Vec<Peer>>,
-        do_not_disturb: DoNotDisturb,
-        seats: Vec<Arc<str>>,
-        background: bool,
-        suspended: bool,
-        audio_gate: bool,
-        #[serde(default)]
-        locked: bool,
     }
 
     /// With the end of its grace.

@@ -7,8 +7,10 @@ use callarbiter_records::layout::{Layout, check};
 use super::{Kind, shapes::*};
 use crate::{
     Contact, Group, Preferences, Record,
+    arbiter::Shared,
     batch::Batch,
     consent::Decision,
+    domain::Desktop,
     memory::{Answered, Tombstone},
     quiet::{Allowed, Suppressed},
     request::Past,

@@ -9,14 +9,16 @@ use super::{
     Key, Kind,
     restore::Why,
     shapes::{
-        CallRecord, Course, Desktop, EnforcementRecord, ErrandRecord, ProviderRecord,
-        RecordingRecord, RequestRecord, Shared, TransactionRecord, WriteShared,
+        CallRecord, Course, EnforcementRecord, ErrandRecord, ProviderRecord, RecordingRecord,
+        RequestRecord, TransactionRecord,
     },
 };
 use crate::{
     Arbiter, Contact, Group, Preferences, Record, Uid,
+    arbiter::Shared,
     batch::Batch,
     consent::Decision,
+    domain::Desktop,
     memory::{Answered, Tombstone},
     quiet::{Allowed, Suppressed},
     request::Past,
@@ -36,11 +38,10 @@ impl Arbiter {
     /// The state of one user, each record written with these words. Of others it says nothing.
     pub fn state_of(&self, user: Uid, words: &mut dyn Words) -> Vec<SavedRecord> {
         let only = |uid: &Uid| if *uid == user { user } else { Uid::OTHER };
-        let mut seats = self.seats.clone();
-        seats.values_mut().flatten().for_each(|uid| *uid = only(uid));
-        let (seats, suspended) = (&seats, &self.suspended);
+        let mut shared = self.shared.get().clone();
+        shared.seats.values_mut().flatten().for_each(|uid| *uid = only(uid));
         let mut value = Vec::new();
-        Writer::with(&mut value, words).record(&WriteShared { seats, suspended });
+        Writer::with(&mut value, words).record(&shared);
         let mut records = vec![SavedRecord { key: Key::ARBITER, value }];
         let Some(domain) = self.domains.get(&user) else { return records };
         let mut keys = Vec::new();
