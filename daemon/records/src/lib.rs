@@ -89,11 +89,5 @@ impl serde::de::Error for Fault {
     }
 }
 
-impl serde::ser::Error for Fault {
-    fn custom<T: fmt::Display>(_: T) -> Fault {
-        NONSENSE
-    }
-}
-
 #[cfg(test)]
 mod tests;

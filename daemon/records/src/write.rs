@@ -1,12 +1,14 @@
 //! A record to bytes. Owns nothing but that: what the bytes mean, [`crate`] says; what stands for a text that is not to be
 //! told, whoever wants it untold.
 
+use std::fmt;
+
 use serde::ser::{
     Serialize, SerializeMap, SerializeSeq, SerializeStruct, SerializeStructVariant, SerializeTuple,
     SerializeTupleStruct, SerializeTupleVariant, Serializer,
 };
 
-use crate::{Fault, VERSION};
+use crate::VERSION;
 
 /// Writes records behind what is there.
 pub struct Writer<'a> {
@@ -20,7 +22,25 @@ pub trait Words {
     fn instead_of(&mut self, text: &str) -> String;
 }
 
-type Done = Result<(), Fault>;
+/// A record has what is never written. It is one bit, because every number and every text is asked whether it went well.
+#[derive(Debug)]
+pub struct Unwritable;
+
+impl fmt::Display for Unwritable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("numbers of this kind, or lists without a length, are not written")
+    }
+}
+
+impl std::error::Error for Unwritable {}
+
+impl serde::ser::Error for Unwritable {
+    fn custom<T: fmt::Display>(_: T) -> Unwritable {
+        Unwritable
+    }
+}
+
+type Done = Result<(), Unwritable>;
 
 impl<'a> Writer<'a> {
     /// Every text as it is.
@@ -118,14 +138,14 @@ impl Writer<'_> {
 macro_rules! never {
     ($($name:ident: $kind:ty),*) => {$(
         fn $name(self, _: $kind) -> Done {
-            Err(Fault::Damaged("numbers of this kind are not written"))
+            Err(Unwritable)
         }
     )*};
 }
 
 impl<'w, 'a> Serializer for &'w mut Writer<'a> {
     type Ok = ();
-    type Error = Fault;
+    type Error = Unwritable;
     type SerializeSeq = Self;
     type SerializeTuple = Self;
     type SerializeTupleStruct = Self;
@@ -229,16 +249,16 @@ impl<'w, 'a> Serializer for &'w mut Writer<'a> {
         value.serialize(self)
     }
 
-    fn serialize_seq(self, length: Option<usize>) -> Result<Self, Fault> {
-        self.length(length.ok_or(Fault::Damaged("a list has no length"))?);
+    fn serialize_seq(self, length: Option<usize>) -> Result<Self, Unwritable> {
+        self.length(length.ok_or(Unwritable)?);
         Ok(self)
     }
 
-    fn serialize_tuple(self, _: usize) -> Result<Self, Fault> {
+    fn serialize_tuple(self, _: usize) -> Result<Self, Unwritable> {
         Ok(self)
     }
 
-    fn serialize_tuple_struct(self, _: &'static str, fields: usize) -> Result<Self, Fault> {
+    fn serialize_tuple_struct(self, _: &'static str, fields: usize) -> Result<Self, Unwritable> {
         self.length(fields);
         Ok(self)
     }
@@ -249,17 +269,17 @@ impl<'w, 'a> Serializer for &'w mut Writer<'a> {
         index: u32,
         _: &'static str,
         fields: usize,
-    ) -> Result<Self, Fault> {
+    ) -> Result<Self, Unwritable> {
         self.number(index.into());
         self.length(fields);
         Ok(self)
     }
 
-    fn serialize_map(self, length: Option<usize>) -> Result<Self, Fault> {
+    fn serialize_map(self, length: Option<usize>) -> Result<Self, Unwritable> {
         self.serialize_seq(length)
     }
 
-    fn serialize_struct(self, _: &'static str, fields: usize) -> Result<Self, Fault> {
+    fn serialize_struct(self, _: &'static str, fields: usize) -> Result<Self, Unwritable> {
         self.length(fields);
         Ok(self)
     }
@@ -270,7 +290,7 @@ impl<'w, 'a> Serializer for &'w mut Writer<'a> {
         index: u32,
         variant: &'static str,
         fields: usize,
-    ) -> Result<Self, Fault> {
+    ) -> Result<Self, Unwritable> {
         self.serialize_tuple_variant(name, index, variant, fields)
     }
 }
@@ -280,7 +300,7 @@ macro_rules! in_order {
     ($($what:ident: $name:ident),*) => {$(
         impl $what for &mut Writer<'_> {
             type Ok = ();
-            type Error = Fault;
+            type Error = Unwritable;
 
             fn $name<T: Serialize + ?Sized>(&mut self, value: &T) -> Done {
                 value.serialize(&mut **self)
@@ -301,7 +321,7 @@ macro_rules! named {
     ($($what:ident),*) => {$(
         impl $what for &mut Writer<'_> {
             type Ok = ();
-            type Error = Fault;
+            type Error = Unwritable;
 
             fn serialize_field<T>(&mut self, _: &'static str, value: &T) -> Done
             where
@@ -321,7 +341,7 @@ named!(SerializeStruct, SerializeStructVariant);
 
 impl SerializeMap for &mut Writer<'_> {
     type Ok = ();
-    type Error = Fault;
+    type Error = Unwritable;
 
     fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Done {
         key.serialize(&mut **self)
