@@ -14,7 +14,8 @@ pub struct Store {
 }
 
 impl Store {
-    /// After each input; how many bytes it wrote. Thoroughly: nothing is missing that changed.
+    /// After each input; how many bytes it wrote. Thoroughly: nothing is missing that changed, so what would come back
+    /// after a crash at this moment is what is there.
     pub fn append(&mut self, arbiter: &mut Arbiter, thorough: bool) -> usize {
         let mut written = 0;
         self.keys.clear();
@@ -34,13 +35,19 @@ impl Store {
         }
         if thorough {
             compare(&self.records, &whole(arbiter));
+            self.restored(arbiter);
         }
         written
     }
 
     /// The arbiter that comes back, the same as the one that wrote.
     pub fn reload(&mut self, arbiter: &mut Arbiter) -> Arbiter {
-        self.append(arbiter, true);
+        self.append(arbiter, false);
+        compare(&self.records, &whole(arbiter));
+        self.restored(arbiter)
+    }
+
+    fn restored(&mut self, arbiter: &Arbiter) -> Arbiter {
         let settings = arbiter.settings().clone();
         let restored = Arbiter::restore(settings, self.records.clone());
         let mut restored = restored.unwrap_or_else(|why| panic!("not restored: {why}"));
