@@ -64,7 +64,7 @@ async fn what_cannot_be_used_is_set_aside_and_named() -> Result<()> {
 async fn what_comes_before_the_damage_is_used() -> Result<()> {
     let mut scene = Scene::start(Bus::session().await?).await?;
     let epoch = scene.epoch().await?;
-    let before = fs::metadata(scene.file()?)?.len();
+    let before = written(&scene.file()?)?;
     scene.user.answer(&scene.call.path).await?;
     scene.arbiter.stop("KILL").await?;
     flip(&scene.file()?, before + 40)?;
@@ -93,11 +93,31 @@ async fn an_empty_and_a_truncated_file_are_what_a_kill_leaves() -> Result<()> {
     let epoch = scene.epoch().await?;
     scene.arbiter.stop("KILL").await?;
     let file = fs::File::options().write(true).open(scene.file()?)?;
-    file.set_len(file.metadata()?.len() - 1)?;
+    file.set_len(written(&scene.file()?)? - 16)?;
     scene.arbiter.start().await?;
     let log = scene.arbiter.daemon.process.log();
     assert!(log.contains("were not written completely"), "{log}");
     assert_eq!(scene.epoch().await?, epoch);
+    Ok(())
+}
+
+/// What a kill leaves behind the frames is reserved; who ends it in peace leaves nothing of that.
+#[tokio::test]
+async fn what_is_reserved_is_given_back() -> Result<()> {
+    let mut scene = Scene::start(Bus::session().await?).await?;
+    let epoch = scene.epoch().await?;
+    for (signal, reserved) in [("KILL", true), ("TERM", false), ("KILL", true)] {
+        scene.user.end(&scene.call.path).await?;
+        scene.call = scene.phone.report_incoming("sip:rabbit@example.org").await?;
+        scene.arbiter.stop(signal).await?;
+        let file = scene.file()?;
+        assert_eq!(fs::metadata(&file)?.len() > written(&file)?, reserved, "{signal}");
+        scene.arbiter.start().await?;
+        let log = scene.arbiter.daemon.process.log();
+        assert!(!log.contains(" WARN ") && !log.contains("not written completely"), "{log}");
+        assert_eq!(scene.epoch().await?, epoch);
+        assert_eq!(scene.user.state(&scene.call.path).await?, "ringing");
+    }
     Ok(())
 }
 
@@ -286,6 +306,13 @@ fn state_files(directory: &Path) -> Result<Vec<PathBuf>> {
     }
     files.sort();
     Ok(files.into_iter().map(|(_, file)| file).collect())
+}
+
+/// Without what is reserved behind the last frame.
+fn written(file: &Path) -> Result<u64> {
+    let bytes = fs::read(file)?;
+    let last = bytes.iter().rposition(|byte| *byte != 0).context("nothing is in it")?;
+    Ok((last as u64 + 1).next_multiple_of(16))
 }
 
 fn flip(file: &Path, at: u64) -> Result<()> {

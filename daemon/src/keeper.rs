@@ -100,7 +100,7 @@ impl Keeper {
         new()
     }
 
-    /// Writes what changed; one write, or none.
+    /// Writes what changed; one frame, or none.
     pub fn keep(&mut self, now: Now, router: &mut Router) {
         let Some(store) = &mut self.store else { return router.forget_unsaved() };
         self.keys.clear();
@@ -141,6 +141,7 @@ impl Keeper {
             trouble.retry = now.mono;
         }
         self.keep(now, router);
+        self.store.iter_mut().for_each(Store::rest);
         self.store.is_some() && self.trouble.is_none()
     }
 }

@@ -1,9 +1,12 @@
 //! What must outlive the process: records by key, appended to a file before anything is told to anybody.
 //!
-//! Owns the files of the state directory. One turn is one write of what changed in it; nothing is ever
-//! written in place, so a kill at any moment leaves a file whose beginning is a state that once was. What is
-//! in the records, [`Records`] says. No `fsync`: written bytes survive the process, and with the machine all
-//! calls are gone anyway.
+//! Owns the files of the state directory. One turn is one frame with what changed in it; nothing that counts
+//! is ever written over, so a kill at any moment leaves a file whose beginning is a state that once was. What
+//! is in the records, [`Records`] says. No `fsync`: written bytes survive the process, and with the machine
+//! all calls are gone anyway.
+//!
+//! Where the file is in memory, as /run is, its end is mapped and frames are copied there, which costs no
+//! system call; elsewhere each is one write.
 //!
 //! A file that has grown far beyond what lives is followed by a new one, into which each turn carries some
 //! of what is unchanged, so that no turn writes everything; then the old one goes. Only where writing failed
@@ -15,6 +18,7 @@ mod frame;
 mod opening;
 #[cfg(test)]
 mod tests;
+mod window;
 
 use std::{
     fs::File,
@@ -27,6 +31,7 @@ use crate::crash;
 use directory::Directory;
 use frame::{Draft, Header, VERSION};
 use opening::Tail;
+use window::Window;
 
 pub use directory::DirectoryError;
 pub use opening::Found;
@@ -47,9 +52,12 @@ pub trait Records {
 }
 
 /// Below this, a file is not worth compacting.
-const SMALL: u64 = 64 * 1024;
-/// A file that has grown to so many times what lived when it began is compacted.
-const GROWTH: u64 = 4;
+const SMALL: u64 = 256 * 1024;
+/// A file that has grown to so many times what lived when it began is compacted: the more, the less often all
+/// that lives is written again.
+const GROWTH: u64 = 8;
+/// Both no further than this part of the room that there is: two files and what is reserved must fit in.
+const SHARE: u64 = 4;
 /// Unchanged records that a turn carries along at least: little beside what a turn costs anyway.
 const CARRIED: usize = 16;
 /// All files together. Far more than the limits of what lives allow to some hundred users, far less than
@@ -67,6 +75,8 @@ pub struct Store<K> {
     /// Files that are still needed beside the newest.
     older: Vec<u64>,
     older_bytes: u64,
+    /// What a file may grow by at most.
+    share: u64,
     /// How far what did not change has been carried into the newest.
     carried: Option<K>,
     /// The length of the newest file when it needed no older one any more.
@@ -79,7 +89,12 @@ pub struct Store<K> {
 struct Log {
     generation: u64,
     file: File,
+    /// Where its frames end.
     length: u64,
+    /// What is reserved behind them; some of the last as well.
+    window: Option<Window>,
+    /// There is none to be had for this file.
+    plain: bool,
 }
 
 impl<K: Copy + Ord> Store<K> {
@@ -88,13 +103,15 @@ impl<K: Copy + Ord> Store<K> {
         let directory = Directory::open(path)?;
         let (found, tail) = opening::load(&directory)?;
         let Tail { newest, generation, older, older_bytes } = tail;
-        let log = newest.map(|(generation, file, length)| Log { generation, file, length });
+        let share = directory.capacity().map_or(MOST, |bytes| MOST.min(bytes)) / SHARE;
+        let log = newest.map(|(generation, file, length)| Log::new(generation, file, length));
         let store = Store {
             directory,
             log,
             generation,
             older,
             older_bytes,
+            share,
             carried: None,
             compact: 0,
             draft: Draft::default(),
@@ -128,6 +145,11 @@ impl<K: Copy + Ord> Store<K> {
         self.older.extend(self.log.take().map(|log| log.generation));
     }
 
+    /// Nothing comes for a long time: what is reserved is given back. If that fails, it does no harm.
+    pub fn rest(&mut self) {
+        let _ = self.log.as_mut().map(Log::cut);
+    }
+
     /// Writes these records as they are now. After an error there is no state on the disk, and each later
     /// call tries to write all of it.
     pub fn append(&mut self, changed: &[K], records: &impl Records<Key = K>) -> io::Result<()> {
@@ -141,7 +163,7 @@ impl<K: Copy + Ord> Store<K> {
 
     fn append_frame(&mut self, changed: &[K], records: &impl Records<Key = K>) -> io::Result<()> {
         let length = self.log.as_ref().map_or(0, |log| log.length);
-        let begins = self.older.is_empty() && length > SMALL.max(self.compact * GROWTH);
+        let begins = self.older.is_empty() && length > self.most();
         let next = self.generation + 1;
         let header = Header { version: VERSION, generation: next, whole: false };
         self.draft.begin(begins.then_some(header));
@@ -159,9 +181,12 @@ impl<K: Copy + Ord> Store<K> {
             return Err(io::ErrorKind::QuotaExceeded.into());
         }
         if begins {
+            if let Some(log) = &mut self.log {
+                log.cut()?;
+            }
             let file = self.directory.create(next)?;
             self.generation = next;
-            let begun = Log { generation: next, file, length: 0 };
+            let begun = Log::new(next, file, 0);
             self.older.extend(self.log.replace(begun).map(|log| log.generation));
             self.older_bytes = length;
         }
@@ -172,6 +197,12 @@ impl<K: Copy + Ord> Store<K> {
             self.remove_older();
         }
         Ok(())
+    }
+
+    /// The length at which the newest file is followed by another.
+    fn most(&self) -> u64 {
+        let grown = (self.compact * GROWTH).min(self.compact + self.share);
+        SMALL.min(self.share).max(grown)
     }
 
     /// Carries the next records into the frame; true if those were the last.
@@ -215,7 +246,7 @@ impl<K: Copy + Ord> Store<K> {
         // Also if it fails: a name that is taken is not tried again.
         self.generation = generation;
         let file = self.directory.create(generation)?;
-        let mut log = Log { generation, file, length: 0 };
+        let mut log = Log::new(generation, file, 0);
         if let Err(error) = log.write(self.draft.seal(true)) {
             self.older.push(generation);
             return Err(error);
@@ -239,9 +270,42 @@ impl<K: Copy + Ord> Store<K> {
 }
 
 impl Log {
-    /// One write, or the file as it was.
+    fn new(generation: u64, file: File, length: u64) -> Log {
+        Log { generation, file, length, window: None, plain: false }
+    }
+
+    /// One frame, or the file as it was.
     fn write(&mut self, frame: &[u8]) -> io::Result<()> {
         crash::point();
+        if !self.write_into_window(frame)? {
+            self.write_at_once(frame)?;
+        }
+        self.length += frame.len() as u64;
+        crash::point();
+        Ok(())
+    }
+
+    /// False where there is no window; then the file ends with its frames.
+    fn write_into_window(&mut self, frame: &[u8]) -> io::Result<bool> {
+        if self.window.as_ref().is_some_and(|window| window.write(self.length, frame)) {
+            return Ok(true);
+        }
+        // A file that has no header yet is empty: so a kill leaves none that only has zeros.
+        if self.plain || self.length == 0 {
+            return Ok(false);
+        }
+        // Before the next one is mapped, so that there is never more than one.
+        self.window = None;
+        let window = Window::reserve(&self.file, self.length, frame.len());
+        if window.is_ok_and(|window| self.window.insert(window).write(self.length, frame)) {
+            return Ok(true);
+        }
+        self.plain = true;
+        self.cut()?;
+        Ok(false)
+    }
+
+    fn write_at_once(&mut self, frame: &[u8]) -> io::Result<()> {
         let written = if crash::is_fine() {
             let (first, second) = frame.split_at(frame.len() / 2);
             self.file.write_all(first).and_then(|()| {
@@ -251,14 +315,19 @@ impl Log {
         } else {
             self.file.write_all(frame)
         };
-        if let Err(error) = written {
+        if written.is_err() {
             // If this fails as well, the file ends in a torn frame, which is dropped when it is read.
             let _ = self.file.set_len(self.length);
-            return Err(error);
         }
-        self.length += frame.len() as u64;
+        written
+    }
+
+    /// Ends the file where its frames end.
+    fn cut(&mut self) -> io::Result<()> {
+        // What is mapped must be there.
+        self.window = None;
         crash::point();
-        Ok(())
+        self.file.set_len(self.length)
     }
 }
 

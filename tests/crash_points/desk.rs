@@ -80,7 +80,7 @@ impl Desk {
     async fn set(scenario: &Scenario, point: Option<u64>) -> Result<Desk> {
         let bus = Bus::session().await?;
         let config = [ALLOW, if scenario.short { SHORT } else { "" }, EMERGENCY].concat();
-        let (state, count) = (bus.directory().join("state"), bus.directory().join("count"));
+        let (state, count) = (bus.memory().join("state"), bus.directory().join("count"));
         let counted = count.to_string_lossy();
         let at = point.map(|n| n.to_string()).unwrap_or_default();
         let variable = match point {
@@ -465,5 +465,5 @@ impl Desk {
     }
 }
 
-/// More than the 64 KiB at which a state file is written anew.
-const GROWTH: usize = 120;
+/// More than the 256 KiB at which a state file is written anew.
+const GROWTH: usize = 500;

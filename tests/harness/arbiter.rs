@@ -102,7 +102,7 @@ impl Daemon {
 
     /// Starts it without waiting for anything, as installed: what it leaves is found by the next.
     pub fn launch(bus: &Bus, config: &str) -> Result<Daemon> {
-        let state = bus.directory().join("state");
+        let state = bus.memory().join("state");
         private_directory(&state, Daemon::user(bus)?.as_ref())?;
         Daemon::launch_with(bus, config, &state, &[])
     }

@@ -15,6 +15,7 @@ pub struct Bus {
     // Before the directory: its files are in there.
     process: Process,
     directory: TempDir,
+    memory: TempDir,
     system: bool,
 }
 
@@ -38,9 +39,13 @@ impl Bus {
     }
 
     async fn start(config: &str, policy: Option<&str>) -> Result<Bus> {
-        let directory = tempfile::Builder::new().prefix("callarbiter-bus-").tempdir()?;
+        let mut names = tempfile::Builder::new();
+        let names = names.prefix("callarbiter-bus-");
+        let (directory, memory) = (names.tempdir()?, names.tempdir_in("/dev/shm")?);
         let top = directory.path();
-        fs::set_permissions(top, Permissions::from_mode(0o755))?;
+        for path in [top, memory.path()] {
+            fs::set_permissions(path, Permissions::from_mode(0o755))?;
+        }
         fs::create_dir(top.join("policy.d"))?;
         fs::create_dir(top.join("services"))?;
         if let Some(policy) = policy {
@@ -61,7 +66,7 @@ impl Bus {
         if !eventually("dbus-daemon listens", ready).await? {
             bail!("dbus-daemon ended at once: {}", process.log());
         }
-        Ok(Bus { process, directory, system: policy.is_some() })
+        Ok(Bus { process, directory, memory, system: policy.is_some() })
     }
 
     /// Its address, as a client gets it.
@@ -77,6 +82,11 @@ impl Bus {
     /// A directory that everybody can read and that lives as long as the bus.
     pub fn directory(&self) -> &Path {
         self.directory.path()
+    }
+
+    /// The same in memory: where the daemon's state is when it is installed.
+    pub fn memory(&self) -> &Path {
+        self.memory.path()
     }
 
     /// What dbus-daemon wrote.

@@ -84,6 +84,12 @@ impl Directory {
         &self.path
     }
 
+    /// What its file system holds when it is full; none if it does not say.
+    pub fn capacity(&self) -> Option<u64> {
+        let system = rustix::fs::statvfs(&self.path).ok()?;
+        system.f_blocks.checked_mul(system.f_frsize).filter(|bytes| *bytes > 0)
+    }
+
     /// The numbers of its state files, the oldest first.
     pub fn generations(&self) -> io::Result<Vec<u64>> {
         let mut found = Vec::new();
@@ -120,12 +126,12 @@ impl Directory {
     /// A new file, to be written from its beginning.
     pub fn create(&self, generation: u64) -> io::Result<File> {
         crash::point();
-        private().append(true).create_new(true).open(self.file(generation))
+        private().read(true).append(true).create_new(true).open(self.file(generation))
     }
 
     /// A file that goes on after this many good bytes.
     pub fn resume(&self, generation: u64, good: u64) -> io::Result<File> {
-        let file = private().append(true).open(self.file(generation))?;
+        let file = private().read(true).append(true).open(self.file(generation))?;
         if file.metadata()?.len() != good {
             crash::point();
             file.set_len(good)?;

@@ -1,22 +1,35 @@
 //! The bytes of a state file: a header, then frames; a frame is all that changed in one turn.
 //!
-//! Owns the format and how far a file can be believed. A kill can cut the last frame short anywhere, so an
-//! incomplete last frame is ordinary; everything else that does not fit is damage. The length of a frame
-//! has a checksum of its own: otherwise a flipped bit in it would look like a frame that was cut short.
+//! Owns the format and how far a file can be believed. A kill can cut the last frame short anywhere, or leave
+//! it without its length, so an incomplete last frame is ordinary; everything else that does not fit is damage.
+//! The length of a frame has a checksum of its own: otherwise a flipped bit in it would look like a frame that
+//! was cut short.
 //!
 //! ```text
 //! header  magic 8 | version 4 | flags 4 | generation 8 | crc32 of these 4       the same in all versions
-//! frame   length 4 | crc32 of the payload 4 | crc32 of these 4 | payload
+//! frame   length of the payload 4 | crc32 of the payload 4 | crc32 of these 4 | payload
 //! payload flags 1 | records: key length 2 | key | value length 4 | value      length 0xffffffff: gone
 //! ```
 //! Numbers are little-endian. Flag 1 says that from here on the file needs no older one.
+//!
+//! Since version 2 zeros fill up the header and each frame to a multiple of 16, and the highest bit of a length
+//! is set. So a length can be stored at once, after everything else of its frame, and no bit that flips makes
+//! it 0: that is where the frames end. What comes then was reserved for more, and is zeros but for the frame
+//! that was being written.
 
 /// The newest version of the format and of what is in the records; older ones can be read.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 const MAGIC: [u8; 8] = *b"callarb\n";
 const WHOLE: u8 = 1;
-const FRAME_HEAD: usize = 12;
+/// Before the payload of a frame.
+pub const FRAME_HEAD: usize = 12;
+/// The bytes of its length.
+pub const LENGTH: usize = 4;
+/// Headers and frames are filled up to a multiple of this.
+const UNIT: usize = 16;
+/// In the length of a frame, so that it is never 0 nor near it.
+const WRITTEN: u32 = 1 << 31;
 const GONE: u32 = u32::MAX;
 
 /// What a file says of itself.
@@ -42,7 +55,7 @@ pub enum Unreadable {
 }
 
 impl Header {
-    /// Its length.
+    /// Its length without what fills it up.
     pub const BYTES: usize = 28;
 
     fn write(self, out: &mut Vec<u8>) {
@@ -53,6 +66,12 @@ impl Header {
         out.extend(self.generation.to_le_bytes());
         let sum = checksum(out.get(start..).unwrap_or_default());
         out.extend(sum.to_le_bytes());
+        fill_up(out);
+    }
+
+    /// Where the first frame begins.
+    fn end(self) -> usize {
+        Header::BYTES.next_multiple_of(unit(self.version))
     }
 
     /// What stands at the beginning of a file.
@@ -68,7 +87,9 @@ impl Header {
                 if version > VERSION {
                     return Err(Unreadable::Newer(version));
                 }
-                Ok(Header { version, generation, whole: flags & u32::from(WHOLE) != 0 })
+                let header = Header { version, generation, whole: flags & u32::from(WHOLE) != 0 };
+                let fill = file.get(Header::BYTES..header.end()).ok_or(Unreadable::Empty)?;
+                if is_zero(fill) { Ok(header) } else { Err(Unreadable::Damaged) }
             }
             _ => Err(Unreadable::Damaged),
         }
@@ -124,12 +145,13 @@ impl Draft {
     pub fn seal(&mut self, whole: bool) -> &[u8] {
         let payload = self.start + FRAME_HEAD;
         self.patch(payload, &[if whole { WHOLE } else { 0 }]);
-        let length = (self.bytes.len() - payload) as u32;
+        let length = (self.bytes.len() - payload) as u32 | WRITTEN;
         self.patch(self.start, &length.to_le_bytes());
         let sum = checksum(self.bytes.get(payload..).unwrap_or_default());
         self.patch(self.start + 4, &sum.to_le_bytes());
         let sum = checksum(self.bytes.get(self.start..self.start + 8).unwrap_or_default());
         self.patch(self.start + 8, &sum.to_le_bytes());
+        fill_up(&mut self.bytes);
         &self.bytes
     }
 
@@ -152,7 +174,7 @@ pub struct Frame<'a> {
 /// Where a file ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
-    /// After a frame.
+    /// After a frame, with nothing behind it but what is reserved.
     Clean,
     /// Within one: it was being written.
     Torn,
@@ -165,12 +187,14 @@ pub enum End {
 pub struct Frames<'a> {
     rest: &'a [u8],
     read: usize,
+    version: u32,
 }
 
 impl<'a> Frames<'a> {
-    /// Those of a file with a good header.
-    pub fn of(file: &'a [u8]) -> Frames<'a> {
-        Frames { rest: file.get(Header::BYTES..).unwrap_or_default(), read: Header::BYTES }
+    /// Those of a file with this header.
+    pub fn of(file: &'a [u8], header: Header) -> Frames<'a> {
+        let read = header.end();
+        Frames { rest: file.get(read..).unwrap_or_default(), read, version: header.version }
     }
 
     /// How far the file was read.
@@ -183,25 +207,59 @@ impl<'a> Frames<'a> {
         if self.rest.is_empty() {
             return Err(End::Clean);
         }
-        let head = self.rest.get(..FRAME_HEAD).ok_or(End::Torn)?;
-        let mut cursor = Cursor(head);
-        let (Some(length), Some(sum), Some(own)) = (cursor.u32(), cursor.u32(), cursor.u32())
-        else {
-            return Err(End::Torn);
-        };
-        if own != checksum(head.get(..8).unwrap_or_default()) {
-            return Err(End::Damaged);
+        if self.version > 1 && is_zero(self.rest.get(..LENGTH).unwrap_or(self.rest)) {
+            return Err(self.beyond());
         }
-        let end = FRAME_HEAD + length as usize;
-        let payload = self.rest.get(FRAME_HEAD..end).ok_or(End::Torn)?;
-        if sum != checksum(payload) {
-            return Err(End::Damaged);
-        }
+        let (payload, end) = framed(self.rest, self.version)?;
         let frame = parse(payload).ok_or(End::Damaged)?;
         self.rest = self.rest.get(end..).unwrap_or_default();
         self.read += end;
         Ok(frame)
     }
+
+    /// How a file ends whose next frame has no length. A frame behind it means that it had one.
+    fn beyond(&self) -> End {
+        if is_zero(self.rest) {
+            return End::Clean;
+        }
+        let mut places = (UNIT..self.rest.len()).step_by(UNIT);
+        let is_frame = |at| self.rest.get(at..).is_some_and(|it| framed(it, self.version).is_ok());
+        if places.any(is_frame) { End::Damaged } else { End::Torn }
+    }
+}
+
+/// The payload of the frame that stands here, and where the next one begins.
+fn framed(rest: &[u8], version: u32) -> Result<(&[u8], usize), End> {
+    let head = rest.get(..FRAME_HEAD).ok_or(End::Torn)?;
+    let mut cursor = Cursor(head);
+    let (Some(length), Some(sum), Some(own)) = (cursor.u32(), cursor.u32(), cursor.u32()) else {
+        return Err(End::Torn);
+    };
+    let written = version == 1 || length & WRITTEN != 0;
+    if !written || own != checksum(head.get(..8).unwrap_or_default()) {
+        return Err(End::Damaged);
+    }
+    let length = if version == 1 { length } else { length & !WRITTEN };
+    let end = (FRAME_HEAD + length as usize).next_multiple_of(unit(version));
+    let whole = rest.get(FRAME_HEAD..end).ok_or(End::Torn)?;
+    let (payload, fill) = whole.split_at_checked(length as usize).ok_or(End::Torn)?;
+    if sum != checksum(payload) || !is_zero(fill) {
+        return Err(End::Damaged);
+    }
+    Ok((payload, end))
+}
+
+/// To a multiple of what headers and frames of a version are filled up.
+fn unit(version: u32) -> usize {
+    if version == 1 { 1 } else { UNIT }
+}
+
+fn fill_up(bytes: &mut Vec<u8>) {
+    bytes.resize(bytes.len().next_multiple_of(UNIT), 0);
+}
+
+fn is_zero(bytes: &[u8]) -> bool {
+    bytes.iter().all(|byte| *byte == 0)
 }
 
 fn parse(payload: &[u8]) -> Option<Frame<'_>> {

@@ -79,7 +79,7 @@ impl Read {
             Err(Unreadable::Newer(version)) => return Standing::Newer(version),
             Err(Unreadable::Damaged) => return Standing::Bad("is no state file".to_owned()),
         };
-        let mut frames = Frames::of(bytes);
+        let mut frames = Frames::of(bytes, header);
         let mut whole = header.whole;
         let end = loop {
             match frames.next() {
@@ -90,9 +90,9 @@ impl Read {
         Standing::Good(Judged { header, whole, end, good: frames.read() })
     }
 
-    fn apply(&self, records: &mut BTreeMap<Vec<u8>, Vec<u8>>) {
+    fn apply(&self, header: Header, records: &mut BTreeMap<Vec<u8>, Vec<u8>>) {
         let Ok(bytes) = &self.bytes else { return };
-        let mut frames = Frames::of(bytes);
+        let mut frames = Frames::of(bytes, header);
         while let Ok(frame) = frames.next() {
             for (key, value) in frame.records {
                 match value {
@@ -103,8 +103,10 @@ impl Read {
         }
     }
 
+    /// Without the zeros that are reserved at its end.
     fn len(&self) -> u64 {
-        self.bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)
+        let last = |bytes: &Vec<u8>| bytes.iter().rposition(|byte| *byte != 0);
+        self.bytes.as_ref().ok().and_then(last).map_or(0, |last| last as u64 + 1)
     }
 }
 
@@ -176,7 +178,7 @@ fn follow(directory: &Directory, files: &[(Read, Standing)], mut tail: Tail) -> 
             }
             Standing::Bad(why) => Some(why.clone()),
             Standing::Good(judged) => {
-                read.apply(&mut found.records);
+                read.apply(judged.header, &mut found.records);
                 newest = Some((read, judged));
                 let torn = judged.end == End::Torn && Some(index) == last;
                 (judged.end != End::Clean && !torn)
@@ -193,7 +195,7 @@ fn follow(directory: &Directory, files: &[(Read, Standing)], mut tail: Tail) -> 
     if judged.end == End::Torn {
         info!(
             "the last {} bytes of {} were not written completely and are dropped",
-            read.len() - good,
+            read.len().saturating_sub(good),
             directory.file(read.generation).display()
         );
     }

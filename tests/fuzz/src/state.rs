@@ -144,6 +144,10 @@ fn file(bytes: &mut Bytes<'_>) {
         for key in written.0.keys() {
             store.append(&[*key], &written).expect("written");
         }
+        // As after a clean end, or with what was reserved, as after a kill.
+        if bytes.byte() < 192 {
+            store.rest();
+        }
         drop(store);
         let mut files: Vec<_> =
             fs::read_dir(&directory).unwrap().map(|file| file.unwrap().path()).collect();
