@@ -171,12 +171,16 @@ impl Domain {
         let mut waiting: Vec<CallId> = self.records.values().map(|record| record.call).collect();
         waiting.sort_unstable();
         loop {
-            let mut rest = whys.over.iter().filter(|(id, _)| waiting.binary_search(id).is_err());
-            let Some((id, oldest)) = rest.clone().min_by_key(|(_, over)| over.until) else {
-                return;
-            };
-            let id = *id;
-            if oldest.until > self.now.mono && rest.nth(OVER).is_none() {
+            let (mut known, mut oldest) = (0, None::<(Time, CallId)>);
+            for (id, over) in whys.over.iter().filter(|(id, _)| waiting.binary_search(id).is_err())
+            {
+                known += 1;
+                if oldest.is_none_or(|(until, _)| over.until < until) {
+                    oldest = Some((over.until, *id));
+                }
+            }
+            let Some((until, id)) = oldest else { return };
+            if until > self.now.mono && known <= OVER {
                 return;
             }
             whys.forget(id);
