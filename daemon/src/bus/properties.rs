@@ -9,7 +9,7 @@ use callarbiter_core::{
     AnswerPlan, AppIdSource, AudioSession, Call, CallId, Configuration, Domain, Group, HoldModel,
     Object, Private, Provider, Ringer, Transaction, gathered,
 };
-use callarbiter_dbus::{Dict, limits, names, words};
+use callarbiter_dbus::{Dict, Entries, limits, names, words};
 use callarbiter_wire::Body;
 use uuid::Uuid;
 use zbus::{ObjectPath, Variant};
@@ -32,6 +32,7 @@ pub enum Value<'a> {
     Bool(bool),
     U64(u64),
     Plan(&'a Domain, &'a AnswerPlan, bool),
+    Entries(Entries),
     /// What is asked for seldom.
     Other(Variant<'static>),
 }
@@ -51,7 +52,8 @@ impl Value<'_> {
             Value::Plan(domain, plan, open) => {
                 body.dict(|body| write_plan(body, domain, plan, *open));
             }
-            Value::Other(value) => body.any(value),
+            Value::Entries(entries) => body.an_entries(entries),
+            Value::Other(value) => body.variant(value),
         }
     }
 }
@@ -235,7 +237,7 @@ const GROUP: Table<Group> = &[
 const TRANSACTION: Table<Transaction> = &[
     ("State", |_, it, _| Value::Str(if it.finished { "finished" } else { "running" })),
     ("Origin", |_, it, _| Value::Str(it.origin.name())),
-    ("Actions", |view, it, open| Value::Other(parse::outcomes(view.domain, it, open).into())),
+    ("Actions", |view, it, open| Value::Entries(parse::outcomes(view.domain, it, open))),
     ("CreatedAt", |_, it, _| Value::U64(it.created_at)),
     ("Revision", |_, it, _| Value::U64(it.revision)),
 ];

@@ -220,7 +220,7 @@ fn signal(view: &View<'_>, revision: u64, change: &Change, open: bool) -> Signal
             let outcomes = transaction
                 .map(|transaction| parse::outcomes(view.domain, transaction, open))
                 .unwrap_or_default();
-            body.any(&outcomes);
+            body.entries(&outcomes);
             body.u64(revision);
             (path(), names::TRANSACTION, "Finished", "a(sa{sv})t")
         }

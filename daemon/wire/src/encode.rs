@@ -5,12 +5,15 @@
 //! of the time of a snapshot of hundreds of calls; what is rare goes through it ([`Body::any`]). What
 //! the bytes mean is said where they are written; the tests compare them with zbus' own.
 
-use std::fmt::{self, Write as _};
+use std::{
+    collections::HashMap,
+    fmt::{self, Write as _},
+};
 
 use serde::Serialize;
 use uuid::Uuid;
 use zbus::{
-    DynamicType,
+    DynamicType, OwnedVariant, Variant,
     wire::{Endian, NATIVE_ENDIAN, serialized::Context, to_bytes},
 };
 
@@ -226,6 +229,40 @@ impl Body {
         fill(self);
     }
 
+    /// `v`: what is no text, path, flag or number goes by zbus.
+    pub fn variant(&mut self, value: &Variant<'_>) {
+        match value {
+            Variant::Str(text) => self.a_str(text),
+            Variant::ObjectPath(path) => self.a_path(path),
+            Variant::Bool(value) => self.a_bool(*value),
+            Variant::U32(value) => self.a_u32(*value),
+            Variant::U64(value) => self.a_u64(*value),
+            other => self.any(other),
+        }
+    }
+
+    /// `a(sa{sv})`
+    pub fn entries(&mut self, entries: &[(String, HashMap<String, OwnedVariant>)]) {
+        self.array(8, |body| {
+            for (name, options) in entries {
+                body.fields();
+                body.str(name);
+                body.array(8, |body| {
+                    for (key, value) in options {
+                        body.key(key);
+                        body.variant(value);
+                    }
+                });
+            }
+        });
+    }
+
+    /// `v` of `a(sa{sv})`
+    pub fn an_entries(&mut self, entries: &[(String, HashMap<String, OwnedVariant>)]) {
+        self.bytes.extend_from_slice(b"\x09a(sa{sv})\0");
+        self.entries(entries);
+    }
+
     /// The key of an entry of `a{sv}`; its variant follows.
     pub fn key(&mut self, key: &str) {
         self.text(b"", 8, key);
@@ -259,7 +296,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use std::collections::BTreeMap;
 
-    use zbus::{ObjectPath, Variant};
+    use zbus::ObjectPath;
 
     use super::*;
 
@@ -311,7 +348,22 @@ mod tests {
             body.bool(false);
             body.any(&inner);
             body.u64(3);
-            let expected = zbus_says(order, &("before", dict, false, inner, 3u64));
+            let one = |key: &str, value: Variant<'_>| {
+                HashMap::from([(key.to_owned(), value.try_into_owned().unwrap())])
+            };
+            let path = ObjectPath::try_from("/a").unwrap();
+            let entries = vec![
+                ("s".to_owned(), one("key", "text".into())),
+                ("o".to_owned(), one("path", path.into())),
+                ("as".to_owned(), one("list", vec!["x", "y"].into())),
+                ("none".to_owned(), HashMap::new()),
+                ("t".to_owned(), one("time", 7u64.into())),
+            ];
+            body.entries(&entries);
+            body.an_entries(&entries);
+            let variant = Variant::from(entries.clone());
+            let expected =
+                zbus_says(order, &("before", dict, false, inner, 3u64, entries, variant));
             assert_eq!(body.bytes().unwrap(), expected);
         }
     }
