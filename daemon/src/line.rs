@@ -18,7 +18,7 @@ use std::{
         linux::net::SocketAddrExt,
         unix::net::SocketAddr,
     },
-    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, Waker, ready},
 };
 
@@ -62,8 +62,6 @@ pub struct Line(Arc<Inner>);
 struct Inner {
     /// Watched for reading only: each message that the bus takes would wake the daemon for nothing.
     socket: AsyncFd<OwnedFd>,
-    /// Only once a write would have blocked.
-    writing: OnceLock<AsyncFd<OwnedFd>>,
     incoming: Mutex<Incoming>,
 }
 
@@ -97,8 +95,7 @@ impl Line {
     /// Over a socket that does not block.
     fn over(socket: OwnedFd) -> io::Result<Line> {
         let socket = watched(socket, Interest::READABLE)?;
-        let (writing, incoming) = (OnceLock::new(), Mutex::default());
-        Ok(Line(Arc::new(Inner { socket, writing, incoming })))
+        Ok(Line(Arc::new(Inner { socket, incoming: Mutex::default() })))
     }
 
     /// The next message, as soon as there is one.
@@ -190,26 +187,22 @@ impl Line {
     async fn write(&self, buffers: &[IoSlice<'_>], files: &[BorrowedFd<'_>]) -> io::Result<usize> {
         loop {
             match transmit(self.0.socket.get_ref().as_fd(), buffers, files) {
-                Err(Errno::AGAIN) => {}
-                Err(Errno::INTR) => continue,
+                Err(Errno::AGAIN) => break,
+                Err(Errno::INTR) => {}
                 written => return Ok(written?),
             }
-            let mut ready = self.writing()?.writable().await?;
-            match transmit(self.0.socket.get_ref().as_fd(), buffers, files) {
+        }
+        // A duplicate: an epoll instance takes a descriptor only once. And no longer than for this write: later, each
+        // message that the bus takes would wake the daemon for nothing.
+        let writing = watched(self.0.socket.get_ref().try_clone()?, Interest::WRITABLE)?;
+        loop {
+            let mut ready = writing.writable().await?;
+            match transmit(writing.get_ref().as_fd(), buffers, files) {
                 Err(Errno::AGAIN) => ready.clear_ready(),
                 Err(Errno::INTR) => {}
                 written => return Ok(written?),
             }
         }
-    }
-
-    fn writing(&self) -> io::Result<&AsyncFd<OwnedFd>> {
-        if let Some(writing) = self.0.writing.get() {
-            return Ok(writing);
-        }
-        // A duplicate: an epoll instance takes a descriptor only once.
-        let writing = watched(self.0.socket.get_ref().try_clone()?, Interest::WRITABLE)?;
-        Ok(self.0.writing.get_or_init(|| writing))
     }
 }
 
