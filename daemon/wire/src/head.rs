@@ -10,7 +10,8 @@ use zbus::wire::Endian;
 /// Before its fields.
 pub const FIXED: usize = 16;
 
-/// Types within types, at most: as deep as the specification lets them be.
+/// Values within values, at most: as deep as the specification lets them be. Of what is not there, an element of an empty
+/// array, only the types count: there are no more of them than a signature is long.
 const DEEPEST: usize = 64;
 
 const NO_REPLY: u8 = 1;
@@ -195,7 +196,7 @@ impl<'a> Cursor<'a> {
                 let length = self.number()? as usize;
                 self.align(alignment(*rest.first()?))?;
                 self.take(length)?;
-                rest = rest.get(one(rest, deeper)?..)?;
+                rest = rest.get(one(rest)?..)?;
             }
             b'(' | b'{' => {
                 self.align(8)?;
@@ -225,14 +226,13 @@ fn alignment(first: u8) -> usize {
 }
 
 /// How long the first of these types is.
-fn one(types: &[u8], deepest: usize) -> Option<usize> {
-    let deeper = deepest.checked_sub(1)?;
+fn one(types: &[u8]) -> Option<usize> {
     match types.first()? {
-        b'a' => Some(1 + one(types.get(1..)?, deeper)?),
+        b'a' => Some(1 + one(types.get(1..)?)?),
         b'(' | b'{' => {
             let mut length = 1;
             while !matches!(types.get(length)?, b')' | b'}') {
-                length += one(types.get(length..)?, deeper)?;
+                length += one(types.get(length..)?)?;
             }
             Some(length + 1)
         }

@@ -110,8 +110,15 @@ fn what_later_versions_say_is_left_out() {
         assert_eq!(ours.member(), "Do", "{field:?}");
     }
     assert_eq!(received(&with_field(9, &[])).unwrap().kind(), Kind::Unknown);
+    // As deep as may be, which dbus-broker passes on: an empty array of arrays of structures in variants.
+    for variants in [0, 1, 16, 61] {
+        let types = [&[97; 32][..], &[b'('; 32], b"y", &[b')'; 32]].concat();
+        let mut field = [&[77][..], &b"\x01v\0".repeat(variants), &[97], &types, &[0]].concat();
+        field.resize(field.len().next_multiple_of(4) + 4, 0);
+        assert_eq!(received(&with_field(1, &field)).unwrap().member(), "Do", "{variants}");
+    }
     // Of the wrong type, cut short, without an end, and too deep.
-    let deep = [&[77, 200][..], &[b'a'; 199], b"y", &[0; 60]].concat();
+    let deep = [&[77][..], &b"\x01v\0".repeat(70), b"\x01y\0\x05"].concat();
     let none: [&[u8]; 4] = [
         &[2, 1, b'u', 0, 1, 0, 0, 0],
         &[77, 1, b's', 0, 9, 0, 0, 0, 1],
