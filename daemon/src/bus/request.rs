@@ -9,7 +9,7 @@ use callarbiter_dbus::Error;
 use callarbiter_wire::{Body, Head, Outgoing, Received, compose};
 use serde::Serialize;
 use tracing::error;
-use zbus::{DynamicType, Message, message::Type};
+use zbus::{DynamicType, Fd, Message, message::Type};
 
 use super::{fault, peers::Client};
 
@@ -25,11 +25,18 @@ pub struct Request {
 impl Request {
     /// The reply with this body, if one is wanted.
     pub fn reply<B: Serialize + DynamicType>(&self, body: &B) -> Option<Outgoing> {
+        let mut written = self.body();
+        written.any(body);
+        self.reply_with(&body.signature().to_string_no_parens(), &written)
+    }
+
+    /// The reply with a file, if one is wanted.
+    pub fn reply_with_file(&self, file: Fd<'_>) -> Option<Outgoing> {
         if !self.message.wants_reply() {
             return None;
         }
         let whole = self.message.whole();
-        let reply = whole.and_then(|call| Message::method_return(&call.header()).build(body));
+        let reply = whole.and_then(|call| Message::method_return(&call.header()).build(&file));
         self.built(reply.map(Outgoing::from))
     }
 

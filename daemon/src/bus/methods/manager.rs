@@ -267,7 +267,7 @@ impl Router {
                 "this app has no ringtone of its own; see own-ringtone of its Configuration";
             Error::new(ErrorKind::InvalidState, message)
         })?;
-        Ok(request.reply(&Fd::from(ringtone)))
+        Ok(request.reply_with_file(Fd::from(ringtone)))
     }
 
     fn start_call(&mut self, turn: &mut Turn, request: &Request, member: &str) -> Answer {
