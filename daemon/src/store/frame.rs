@@ -121,12 +121,12 @@ impl Draft {
         value: impl FnOnce(&mut Vec<u8>) -> bool,
     ) {
         let start = self.bytes.len();
-        self.bytes.extend([0; 2]);
+        self.bytes.extend_from_slice(&[0; 2]);
         key(&mut self.bytes);
         let length = self.bytes.len() - start - 2;
         self.patch(start, &(length as u16).to_le_bytes());
         let start = self.bytes.len();
-        self.bytes.extend([0; 4]);
+        self.bytes.extend_from_slice(&[0; 4]);
         let length = if value(&mut self.bytes) {
             (self.bytes.len() - start - 4) as u32
         } else {
