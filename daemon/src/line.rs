@@ -14,7 +14,7 @@ use std::{
     io::{self, IoSlice},
     mem::{self, MaybeUninit},
     os::{
-        fd::{AsFd, BorrowedFd, OwnedFd},
+        fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
         linux::net::SocketAddrExt,
         unix::net::SocketAddr,
     },
@@ -62,6 +62,9 @@ pub struct Line(Arc<Inner>);
 struct Inner {
     /// Watched for reading only: each message that the bus takes would wake the daemon for nothing.
     socket: AsyncFd<OwnedFd>,
+    /// The same once more, since an epoll instance takes a descriptor only once. It is there before it is needed: then
+    /// there may be none to be had any more.
+    for_writing: OwnedFd,
     incoming: Mutex<Incoming>,
 }
 
@@ -94,8 +97,9 @@ impl Line {
 
     /// Over a socket that does not block.
     fn over(socket: OwnedFd) -> io::Result<Line> {
+        let for_writing = socket.try_clone()?;
         let socket = watched(socket, Interest::READABLE)?;
-        Ok(Line(Arc::new(Inner { socket, incoming: Mutex::default() })))
+        Ok(Line(Arc::new(Inner { socket, for_writing, incoming: Mutex::default() })))
     }
 
     /// The next message, as soon as there is one.
@@ -192,12 +196,11 @@ impl Line {
                 written => return Ok(written?),
             }
         }
-        // A duplicate: an epoll instance takes a descriptor only once. And no longer than for this write: later, each
-        // message that the bus takes would wake the daemon for nothing.
-        let writing = watched(self.0.socket.get_ref().try_clone()?, Interest::WRITABLE)?;
+        // No longer than for this write: later, each message that the bus takes would wake the daemon for nothing.
+        let writing = watched(self.0.for_writing.as_fd(), Interest::WRITABLE)?;
         loop {
             let mut ready = writing.writable().await?;
-            match transmit(writing.get_ref().as_fd(), buffers, files) {
+            match transmit(*writing.get_ref(), buffers, files) {
                 Err(Errno::AGAIN) => ready.clear_ready(),
                 Err(Errno::INTR) => {}
                 written => return Ok(written?),
@@ -206,10 +209,10 @@ impl Line {
     }
 }
 
-fn watched(socket: OwnedFd, interest: Interest) -> io::Result<AsyncFd<OwnedFd>> {
+fn watched<S: AsRawFd>(socket: S, interest: Interest) -> io::Result<AsyncFd<S>> {
     #[expect(
         deprecated,
-        reason = "it is unsound for types that may close what they lend; OwnedFd does not"
+        reason = "it is unsound for types that may close what they lend; neither OwnedFd nor BorrowedFd does"
     )]
     AsyncFd::with_interest(socket, interest)
 }

@@ -9,6 +9,7 @@ use std::{
     },
 };
 
+use rustix::process::{Resource, Rlimit, setrlimit};
 use zbus::{Fd, Message};
 
 use super::*;
@@ -140,11 +141,44 @@ async fn a_write_that_blocks_is_waited_for_and_watched_for_no_longer() {
     });
     line.send(&messages).await.unwrap();
     assert!(reader.join().unwrap().ends_with(&expected));
-    // What watches is a descriptor of its own.
-    let link = |fd: std::path::PathBuf| std::fs::read_link(fd).ok();
-    let own = link(format!("/proc/self/fd/{}", line.0.socket.get_ref().as_raw_fd()).into());
-    let all = std::fs::read_dir("/proc/self/fd").unwrap();
-    assert_eq!(all.filter(|fd| link(fd.as_ref().unwrap().path()) == own).count(), 1);
+    // By some epoll instance of this process.
+    let is_watched = |fd: i32| {
+        let watched = format!("tfd: {fd:8} ");
+        let all = std::fs::read_dir("/proc/self/fdinfo").unwrap().map(|fd| fd.unwrap().path());
+        all.map(std::fs::read_to_string).any(|fd| fd.is_ok_and(|fd| fd.contains(&watched)))
+    };
+    assert!(is_watched(line.0.socket.get_ref().as_raw_fd()));
+    assert!(!is_watched(line.0.for_writing.as_raw_fd()));
+}
+
+/// In a process of its own, which cannot open anything any more.
+#[test]
+fn a_write_that_blocks_needs_no_descriptor() {
+    const ALONE: &str = "CALLARBITER_TEST_ALONE";
+    if std::env::var_os(ALONE).is_none() {
+        let name = "line::tests::a_write_that_blocks_needs_no_descriptor";
+        let mut alone = std::process::Command::new(std::env::current_exe().unwrap());
+        let alone = alone.args(["--exact", name]).env(ALONE, "").output().unwrap();
+        assert!(alone.status.success(), "{alone:?}");
+        return;
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
+    runtime.block_on(async {
+        let (line, mut bus) = pair();
+        let long = Outgoing::from(message(&"z".repeat(1 << 20)));
+        let mut read = vec![0; long.length()];
+        let next = std::fs::File::open("/dev/null").unwrap().as_raw_fd();
+        let current = Some(u64::try_from(next).unwrap());
+        setrlimit(Resource::Nofile, Rlimit { current, maximum: current }).unwrap();
+        assert!(std::fs::File::open("/dev/null").is_err());
+        let sent = [long];
+        let mut sending = std::pin::pin!(line.send(&sent));
+        let waits = poll_fn(|cx| Poll::Ready(sending.as_mut().poll(cx).is_pending())).await;
+        assert!(waits);
+        let reader = std::thread::spawn(move || bus.read_exact(&mut read).unwrap());
+        sending.await.unwrap();
+        reader.join().unwrap();
+    });
 }
 
 #[tokio::test]
