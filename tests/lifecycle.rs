@@ -99,6 +99,23 @@ async fn a_second_one_fails_and_the_first_goes_on() -> Result<()> {
     Ok(())
 }
 
+/// What happened while there was none is kept before the name is taken, so nobody tells it a second time.
+#[tokio::test]
+async fn who_does_not_get_the_name_leaves_no_line_unwritten() -> Result<()> {
+    let mut arbiter = Arbiter::on_session_bus().await?;
+    let phone = FakeProvider::register(&arbiter.bus, "org.example.Phone").await?;
+    phone.report_incoming("sip:rabbit@example.org").await?;
+    arbiter.stop("KILL").await?;
+    let other = arbiter.bus.connect().await?;
+    let name = phone.peer.name();
+    drop(phone);
+    let gone = async || other.owner(&name).await.is_ok_and(|owner| owner.is_none()).then_some(());
+    eventually("the app is gone", gone).await?;
+    let _: u32 = other.bus("RequestName", &(NAME, 0u32)).await?;
+    let mut second = Daemon::launch(&arbiter.bus, ALLOW)?.process;
+    assert_fails(&mut second, &[NAME, "provider is gone"]).await
+}
+
 #[tokio::test]
 async fn its_name_cannot_be_taken_away() -> Result<()> {
     let arbiter = Arbiter::on_session_bus().await?;

@@ -87,8 +87,11 @@ async fn serve(options: Options) -> Result<()> {
     // polkit and logind are on the system bus, and a session bus has one user.
     let system = options.bus == Bus::System;
     let line = bus.line.clone();
+    let written = journal.clone();
     let around = Surrounding { polkit: system, logind: system, keeper, found, journal };
     let served = run::serve(line, config, around, commands, || bus.announce()).await;
+    // However it ended, even before it began.
+    written.write();
     listener.abort();
     Ok(served?)
 }

@@ -138,12 +138,7 @@ pub async fn serve(
     let early = arrival.done();
     let now = clock::now();
     let watchdog = notify::watchdog_interval().map(|every| Watchdog { every, next: now.mono });
-    let written = journal.clone();
-    let served = Loop { line, early, router, keeper, journal, control, alarm, watchdog, now, out }
-        .run()
-        .await;
-    written.write();
-    served
+    Loop { line, early, router, keeper, journal, control, alarm, watchdog, now, out }.run().await
 }
 
 struct Loop {

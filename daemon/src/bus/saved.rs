@@ -8,8 +8,6 @@
 //!
 //! They change by the rule of [`callarbiter_records`].
 
-use callarbiter_wire::Outgoing;
-
 use std::{
     collections::{BTreeMap, HashSet},
     ops::Bound::{Excluded, Unbounded},
@@ -20,6 +18,7 @@ use callarbiter_core::{
     Arbiter, Change, Input, Millis, Now, Peer, ProviderId, Time, TransactionId, Uid,
 };
 use callarbiter_records::{Fault, read, read_key, write, write_key};
+use callarbiter_wire::Outgoing;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use tracing::info;

@@ -6,11 +6,10 @@
 
 mod words;
 
-use callarbiter_wire::{Body, Head, Outgoing, compose};
-
 use callarbiter_core::{Input, Now, Peer, REASONS, Reply, Settings, TAPE_VERSION, Time, Uid};
 use callarbiter_dbus::{Dict, Error, ErrorKind, Fields, names};
 use callarbiter_records::Writer;
+use callarbiter_wire::{Body, Head, Outgoing, compose};
 
 use super::{
     admission,
