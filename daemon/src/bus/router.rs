@@ -199,7 +199,8 @@ impl Router {
 
     fn called(&mut self, now: Now, message: &Received, out: &mut Vec<Outgoing>) {
         let sender = message.sender();
-        if sender == BUS {
+        // Nobody whom a bus knows: no reply would find them.
+        if sender.is_empty() || sender == BUS {
             return;
         }
         let arguments = message.arguments_length();

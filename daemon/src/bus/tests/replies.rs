@@ -259,6 +259,17 @@ fn whoever_waited_knows_the_new_state_when_the_reply_comes() {
 }
 
 #[test]
+fn a_call_of_nobody_gets_no_reply() {
+    let mut bus = Bus::new();
+    let ping = Message::method_call("/", "Ping").interface(publish::PEER).build(&()).unwrap();
+    bus.deliver(&ping);
+    let long =
+        Message::method_call("/", "Ping").build(&vec![0u8; callarbiter_dbus::limits::BODY_BYTES]);
+    bus.deliver(&long.unwrap());
+    assert!(bus.delivered.is_empty());
+}
+
+#[test]
 fn a_message_that_is_too_long_is_refused_once_even_as_the_first() {
     let mut bus = Bus::new();
     let long = vec![0u8; callarbiter_dbus::limits::BODY_BYTES];
