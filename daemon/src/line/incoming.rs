@@ -6,6 +6,7 @@
 use std::{io, os::fd::OwnedFd};
 
 use callarbiter_wire::Received;
+use tracing::debug;
 
 /// As much as a read brings in one go.
 const ROOM: usize = 16 * 1024;
@@ -64,6 +65,21 @@ impl Incoming {
 
     /// The first message, if it is whole.
     pub fn take(&mut self) -> io::Result<Option<Received>> {
+        while let Some(bytes) = self.cut()? {
+            match Received::new(bytes, &mut self.files) {
+                Ok(message) => return Ok(Some(message)),
+                // A bus has checked it, so the two of us disagree: that must not end the daemon for everybody. Whose
+                // the files are that came so far, nobody knows now.
+                Err(error) => {
+                    debug!(%error, "a message is passed over");
+                    self.files.clear();
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    fn cut(&mut self) -> io::Result<Option<Vec<u8>>> {
         let Some(length) = Received::measure(self.held())? else { return Ok(None) };
         let Some(message) = self.held().get(..length) else { return Ok(None) };
         let bytes = message.to_vec();
@@ -75,7 +91,7 @@ impl Incoming {
                 self.bytes = Vec::new();
             }
         }
-        Received::new(bytes, &mut self.files).map(Some)
+        Ok(Some(bytes))
     }
 
     /// Those that no message counted yet.

@@ -120,6 +120,19 @@ async fn files_belong_to_the_messages_that_count_them() {
 }
 
 #[tokio::test]
+async fn one_whose_header_cannot_be_read_is_passed_over() {
+    let (line, bus) = pair();
+    let mut bad = message("bad").data().to_vec();
+    // The length of its path.
+    bad[20] = 200;
+    let file = std::fs::File::open("/dev/null").unwrap();
+    write_with_file(&bus, &bad, file.as_fd());
+    (&bus).write_all(message("good").data()).unwrap();
+    assert_eq!(text(&line.next().await.unwrap()), "good");
+    assert!(line.incoming().files().is_empty());
+}
+
+#[tokio::test]
 async fn what_is_no_message_ends_the_line() {
     for bytes in [&[b'x'; 16][..], &[b'l', 4, 0, 1, 255, 255, 255, 255, 0, 0, 0, 1, 0, 0, 0, 0]] {
         let (line, mut bus) = pair();
