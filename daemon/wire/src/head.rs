@@ -16,7 +16,7 @@ const DEEPEST: usize = 64;
 
 const NO_REPLY: u8 = 1;
 
-/// What a header says. A field that it does not have is an empty range.
+/// What a header says, as far as it matters here. A field that it does not have is an empty range.
 #[derive(Clone, Debug)]
 pub struct Fields {
     pub order: Endian,
@@ -28,8 +28,6 @@ pub struct Fields {
     pub path: Range<usize>,
     pub interface: Range<usize>,
     pub member: Range<usize>,
-    pub error: Range<usize>,
-    pub destination: Range<usize>,
     pub sender: Range<usize>,
     pub signature: Range<usize>,
     /// Where the arguments begin.
@@ -68,8 +66,6 @@ impl Fields {
             path: 0..0,
             interface: 0..0,
             member: 0..0,
-            error: 0..0,
-            destination: 0..0,
             sender: 0..0,
             signature: 0..0,
             body,
@@ -90,12 +86,12 @@ impl Fields {
             (1, b"o") => &mut self.path,
             (2, b"s") => &mut self.interface,
             (3, b"s") => &mut self.member,
-            (4, b"s") => &mut self.error,
             (5, b"u") => {
                 self.reply_to = NonZeroU32::new(from.number()?);
                 return Some(());
             }
-            (6, b"s") => &mut self.destination,
+            // What an error is called, and that it is for us.
+            (4 | 6, b"s") => return from.text().map(drop),
             (7, b"s") => &mut self.sender,
             (8, b"g") => {
                 self.signature = from.signature()?;

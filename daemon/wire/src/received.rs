@@ -2,7 +2,6 @@
 //!
 //! Owns its bytes and the files that came with it. Its header is read once, where it stands; its arguments when a
 //! method wants them ([`crate::Arguments`]).
-#![allow(unsafe_code)]
 
 use std::{io, num::NonZeroU32, ops::Range, os::fd::OwnedFd, sync::Arc};
 
@@ -153,9 +152,7 @@ impl Received {
     /// As zbus has it: for what is rare.
     pub fn whole(&self) -> zbus::Result<Message> {
         let files: io::Result<Vec<OwnedFd>> = self.0.files.iter().map(OwnedFd::try_clone).collect();
-        let data = Data::new_fds(self.0.bytes.clone(), Context::new(self.order(), 0), files?);
-        // SAFETY: the bytes need not be a message: zbus reads and checks the header here, and a body when it is read.
-        unsafe { Message::from_bytes(data) }
+        by_zbus(self.0.bytes.clone(), self.order(), files?)
     }
 
     fn text(&self, range: &Range<usize>) -> &str {
@@ -163,6 +160,14 @@ impl Received {
         // A bus has checked it.
         std::str::from_utf8(bytes).unwrap_or_default()
     }
+}
+
+/// A message as zbus reads it.
+#[allow(unsafe_code)]
+pub fn by_zbus(bytes: Vec<u8>, order: Endian, files: Vec<OwnedFd>) -> zbus::Result<Message> {
+    let data = Data::new_fds(bytes, Context::new(order, 0), files);
+    // SAFETY: the bytes need not be a message: zbus reads and checks the header here, and a body when it is read.
+    unsafe { Message::from_bytes(data) }
 }
 
 fn invalid(what: &'static str) -> io::Error {
